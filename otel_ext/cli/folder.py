@@ -1,0 +1,120 @@
+"""Reading a data folder: the union of its engines' catalogs, beside a live writer or after it.
+
+Law of this file: it never writes. What the journal holds beyond the last checkpoint is not shown; a
+running `otel-ext serve` brings it in within the checkpoint interval, the next start of it otherwise.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from otel_ext.errors import DataFolderError
+from otel_ext.sessions import Catalog, FileRow, Session
+
+DATA_ARGUMENT = click.argument("data", type=click.Path(path_type=Path), metavar="DIR")
+
+
+class EngineFolder(NamedTuple):
+    """One engine's folder and its catalog, opened read-only."""
+
+    path: Path
+    catalog: Catalog
+
+
+class Stored(NamedTuple):
+    """One generation of a session as readers see it: joined traces included."""
+
+    session: Session
+    findings: int
+    files: list[str]
+
+
+def engines(data: Path) -> list[EngineFolder]:
+    """Every engine below `data`.
+
+    Raises:
+        DataFolderError: there is none.
+    """
+    found = sorted(data.glob("engines/*/catalog.sqlite"))
+    if not found:
+        raise DataFolderError(f"{data} holds no otel-ext data (no engines/*/catalog.sqlite below it)")
+    return [EngineFolder(path.parent, Catalog(path, read_only=True)) for path in found]
+
+
+def findings(engine: EngineFolder, *, revisions: bool = False) -> Iterator[dict[str, Any]]:
+    """Findings of one engine, the last revision of each unless all are asked for."""
+    joins = engine.catalog.joins()
+    last: dict[str, Any] | None = None
+    for finding in engine.catalog.signals():
+        finding["session_id"] = joins.get(finding["session_id"], finding["session_id"])
+        if last is not None and (revisions or last["id"] != finding["id"]):
+            yield last
+        last = finding
+    if last is not None:
+        yield last
+
+
+def sessions(engine: EngineFolder, data: Path) -> Iterator[Stored]:
+    """Sessions of one engine by start; a trace joined to a session later is counted with it."""
+    catalog, joins = engine.catalog, engine.catalog.joins()
+    generations: dict[tuple[str, int], Session] = {}
+    latest: dict[str, int] = {}
+    files: dict[str, list[str]] = {}
+    for row in catalog.files():
+        files.setdefault(joins.get(row.session_id, row.session_id), []).append(str(file_path(engine, row).relative_to(data)))
+    everything = list(catalog.sessions())
+    for session in everything:
+        if session.session_id not in joins:
+            generations[session.session_id, session.generation] = session
+            latest[session.session_id] = max(session.generation, latest.get(session.session_id, 0))
+    for session in everything:
+        home = joins.get(session.session_id)
+        if home is not None:
+            _merge(generations, (home, latest.setdefault(home, 1)), session)
+    count: Counter[tuple[str, int]] = Counter()
+    for finding in findings(engine):
+        trace = catalog.trace(bytes.fromhex(finding["trace_id"]))
+        if trace is not None:
+            home = trace.joined or trace.session_id
+            count[home, latest.get(home, 1) if trace.joined else trace.generation] += 1
+    for key, session in sorted(generations.items(), key=lambda item: (item[1].start, item[0])):
+        yield Stored(session, count[key], files.get(session.session_id, []))
+
+
+def _merge(generations: dict[tuple[str, int], Session], key: tuple[str, int], part: Session) -> None:
+    whole = generations.get(key)
+    if whole is None:
+        part.session_id = key[0]
+        generations[key] = part
+        return
+    whole.start = min(filter(None, (whole.start, part.start)), default=0)
+    whole.end = max(whole.end, part.end)
+    for name in ("spans", "duplicates", "conflicts", "tool_calls", "errors", "input_tokens", "output_tokens", "traces", "rootless"):
+        setattr(whole, name, getattr(whole, name) + getattr(part, name))
+
+
+def file_path(engine: EngineFolder, row: FileRow) -> Path:
+    """Where a session file lies."""
+    return engine.path / "sessions" / row.name
+
+
+def lines_of(engine: EngineFolder, session_id: str | None) -> Iterator[bytes]:
+    """Committed lines of a session's files (or of all), in writing order, header lines left out."""
+    joins = engine.catalog.joins()
+    for row in engine.catalog.files():
+        if session_id is not None and session_id not in (row.session_id, joins.get(row.session_id)):
+            continue
+        path = file_path(engine, row)
+        try:
+            stream = path.open("rb")
+        except FileNotFoundError as error:
+            raise DataFolderError(f"{path} is missing; `otel-ext verify` lists all damage") from error
+        with stream:
+            left = row.length
+            while left > 0 and (line := stream.readline()):
+                left -= len(line)
+                if not line.startswith(b'{"otel_ext":'):
+                    yield line

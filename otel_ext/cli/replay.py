@@ -1,0 +1,197 @@
+"""`otel-ext replay FILE...`: OTLP JSON lines through the very same engine.
+
+Law of this file: a bad line is reported with file, line and byte offset, counted, and stops nothing
+unless `--strict`. Engine time is the spans' own: the latest end time seen, never later than now; at the
+end a closing tick lets everything that waits for silence happen.
+"""
+
+import contextlib
+import io
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from otel_ext import otlp, timestamps
+from otel_ext.cli.refused import Refused
+from otel_ext.cli.text import clean
+from otel_ext.clock import SystemClock
+from otel_ext.errors import Busy, OtelExtError, Permanent
+from otel_ext.exporters import GrpcExporter
+from otel_ext.pipeline import Engine, EngineSettings
+
+_SILENCE = 3600
+"""Seconds beyond the idle timeout that the closing tick lets pass: more than any rule waits."""
+_SECOND = 1_000_000_000
+
+
+def _zstd() -> Any:
+    for name in ("compression.zstd", "backports.zstd"):
+        with contextlib.suppress(ImportError):
+            return import_module(name)
+    raise Refused("reading .zst files needs Python 3.14 or: pip install 'otel-ext[zstd]'")
+
+
+@contextlib.contextmanager
+def _open(path: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """`(lines, raw)`: the decompressed stream, and the file whose position shows progress."""
+    try:
+        raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from error
+    with contextlib.nullcontext(raw) if path == "-" else raw:
+        yield (io.BufferedReader(_zstd().ZstdFile(raw)) if path.endswith(".zst") else raw), raw
+
+
+class Replay:
+    """Reads files and hands each line's request to `send`.
+
+    Args:
+        send: takes a request; returns `(received, rejected)`.
+        strict: stop at the first bad line.
+    """
+
+    def __init__(self, send: Callable[[bytes], tuple[int, int]], *, strict: bool) -> None:
+        self._send, self._strict = send, strict
+        self.lines = self.spans = self.rejected = self.bad = 0
+
+    def file(self, path: str, progress: Callable[[int], None]) -> None:
+        """Replay one file; `progress` gets the bytes of it that were read."""
+        offset = number = 0
+        with _open(path) as (lines, raw):
+            before = 0
+            try:
+                for line in lines:
+                    number += 1
+                    if line.strip():
+                        self._line(line, f"{path}:{number} (byte {offset})")
+                    offset += len(line)
+                    if raw is not sys.stdin.buffer:
+                        position = raw.tell()
+                        progress(position - before)
+                        before = position
+            except (OSError, EOFError, ValueError) as error:
+                if isinstance(error, ValueError) and "zstd" not in type(error).__module__:
+                    raise
+                self._bad(f"{path}:{number + 1} (byte {offset})", f"the file cannot be read further: {error}")
+            except Exception as error:
+                if "zstd" not in type(error).__module__:
+                    raise
+                self._bad(f"{path}:{number + 1} (byte {offset})", f"the file cannot be read further: {error}")
+
+    def _line(self, line: bytes, where: str) -> None:
+        try:
+            received, rejected = self._send(otlp.read_traces(line, instant=_instant))
+        except Permanent as error:
+            self._bad(where, str(error))
+            return
+        self.lines += 1
+        self.spans += received
+        self.rejected += rejected
+        if rejected:
+            click.echo(f"{where}: {rejected} of {received} spans rejected", err=True)
+
+    def _bad(self, where: str, why: str) -> None:
+        self.bad += 1
+        click.echo(f"{where}: {clean(why, 300)}", err=True)
+        if self._strict:
+            raise _Stopped
+
+
+class _Stopped(Exception):  # noqa: N818 - it ends the replay, it is not an error
+    """A bad line under --strict."""
+
+
+def _instant(value: object) -> int:
+    return timestamps.parse_instant(value)[0]
+
+
+def latest_end(body: bytes, now: int) -> int:
+    """The latest plausible end time of a request's spans in ns, 0 when it has none."""
+    latest = 0
+    for _, _, _, _, spans in otlp.split(body):
+        for raw in spans:
+            span = otlp.parse(raw)
+            start, end = span.start_time_unix_nano, span.end_time_unix_nano
+            repair = timestamps.repair(start, end, now)
+            if repair is not None:
+                start, end = repair.start, repair.end
+            latest = max(latest, *(t for t in (start, end) if t <= now), 0)
+    return latest
+
+
+def into_engine(engine: Engine) -> Callable[[bytes], tuple[int, int]]:
+    """A `send` that waits while the engine is busy."""
+    clock = SystemClock()
+
+    def send(body: bytes) -> tuple[int, int]:
+        while True:
+            try:
+                accepted = engine.intake.accept(body, engine_time=lambda admitted: latest_end(admitted, clock.now()))
+            except Busy as error:
+                threading.Event().wait(error.retry_after)
+                continue
+            return accepted.received, accepted.rejected
+
+    return send
+
+
+def _run(files: tuple[str, ...], replay: Replay) -> None:
+    total = sum(Path(f).stat().st_size for f in files if f != "-" and Path(f).exists())
+    bar = click.progressbar(length=total, label="replay", file=sys.stderr, hidden=not sys.stderr.isatty())
+    with bar:
+        for path in files:
+            replay.file(path, bar.update)
+
+
+@click.command(help="Feed OTLP JSON lines (plain or .zst, - for stdin) through the engine or to an endpoint.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Store in this data folder.")
+@click.option("--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint, e.g. http://127.0.0.1:4317.")
+@click.option("--strict", is_flag=True, help="Stop at the first bad line, exit 1.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object.")
+def command(files: tuple[str, ...], data: Path | None, endpoint: str | None, strict: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
+    """`otel-ext replay`."""
+    if (data is None) == (endpoint is None):
+        raise click.UsageError("give either --data DIR or --endpoint URL")
+    stopped = False
+    if data is not None:
+        engine = Engine(data, EngineSettings(), live=False)
+        replay = Replay(into_engine(engine), strict=strict)
+        engine.start()
+        try:
+            _run(files, replay)
+        except _Stopped:
+            stopped = True
+        finally:
+            silence = int(engine.settings.idle_timeout) + _SILENCE
+            with contextlib.suppress(OtelExtError):
+                engine.tick(engine.journal.engine_time + silence * _SECOND)
+            engine.close()
+    else:
+        assert endpoint is not None
+        exporter = GrpcExporter(endpoint)
+
+        def send(body: bytes) -> tuple[int, int]:
+            return sum(len(spans) for *_, spans in otlp.split(body)), exporter.send(body).rejected
+
+        replay = Replay(send, strict=strict)
+        try:
+            _run(files, replay)
+        except _Stopped:
+            stopped = True
+        finally:
+            exporter.close()
+    summary = {"lines": replay.lines, "bad_lines": replay.bad, "spans": replay.spans, "rejected": replay.rejected}
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        click.echo(
+            f"{replay.lines:,} lines, {replay.spans:,} spans, {replay.rejected:,} rejected, {replay.bad:,} bad lines"
+        )
+    sys.exit(1 if stopped else 0)

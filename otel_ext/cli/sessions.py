@@ -1,0 +1,68 @@
+"""`otel-ext sessions DIR`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from otel_ext.cli.folder import DATA_ARGUMENT, Stored, engines, sessions
+from otel_ext.cli.text import clean, duration, instant, table
+
+
+def as_json(stored: Stored) -> dict[str, object]:
+    """One session as the contract's JSON object; times are decimal strings of ns."""
+    session = stored.session
+    return {
+        "session_id": session.session_id,
+        "generation": session.generation,
+        "state": session.state,
+        "reason": session.reason,
+        "start": str(session.start),
+        "end": str(session.end),
+        "spans": session.spans,
+        "duplicates": session.duplicates,
+        "tool_calls": session.tool_calls,
+        "errors": session.errors,
+        "input_tokens": session.input_tokens,
+        "output_tokens": session.output_tokens,
+        "signals": stored.findings,
+        "files": stored.files,
+        "conflicts": session.conflicts,
+        "traces": session.traces,
+    }
+
+
+def as_table(rows: list[Stored]) -> str:
+    """Sessions as a table for people."""
+    header = ["session", "state", "start (UTC)", "time", "spans", "tools", "errors", "tokens in", "out", "findings"]
+    cells = [
+        [
+            clean(s.session_id, 40) + (f" #{s.generation}" if s.generation > 1 else ""),
+            s.state,
+            instant(s.start)[:19],
+            duration(s.start, s.end),
+            f"{s.spans:,}",
+            f"{s.tool_calls:,}",
+            f"{s.errors:,}",
+            f"{s.input_tokens:,}",
+            f"{s.output_tokens:,}",
+            f"{findings:,}",
+        ]
+        for s, findings, _ in rows
+    ]
+    return table(header, cells, right=range(3, len(header)))
+
+
+@click.command(help="List sessions: state, sums, findings, files.")
+@DATA_ARGUMENT
+@click.option("--json", "json_lines", is_flag=True, help="One JSON object a line.")
+def command(data: Path, json_lines: bool) -> None:  # noqa: FBT001 - click passes options by name
+    """`otel-ext sessions`."""
+    rows = [stored for engine in engines(data) for stored in sessions(engine, data)]
+    if json_lines:
+        for stored in rows:
+            click.echo(json.dumps(as_json(stored), ensure_ascii=False))
+    elif rows:
+        click.echo(as_table(rows))
+    else:
+        click.echo("no sessions yet")

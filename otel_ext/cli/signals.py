@@ -1,0 +1,31 @@
+"""`otel-ext signals DIR`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from otel_ext.cli.folder import DATA_ARGUMENT, engines, findings
+from otel_ext.cli.text import clean
+
+
+def as_text(finding: dict[str, Any]) -> str:
+    """One finding for people: what, how sure, how it ended, then the sentence."""
+    head = f"{finding['severity']:<8} {finding['signal']:<20} {finding['confidence']}, {finding['status']}"
+    where = clean(f"session {finding['session_id']}  trace {finding['trace_id']}", 120)
+    return f"{head}\n         {clean(finding['explanation'], 400)}\n         {where}"
+
+
+@click.command(help="List findings: loops and waste, with evidence and cost.")
+@DATA_ARGUMENT
+@click.option("--json", "json_lines", is_flag=True, help="One JSON object a line.")
+@click.option("--revisions", is_flag=True, help="Every revision of a finding, not only the last.")
+def command(data: Path, json_lines: bool, revisions: bool) -> None:  # noqa: FBT001 - click passes options by name
+    """`otel-ext signals`."""
+    found = [f for engine in engines(data) for f in findings(engine, revisions=revisions)]
+    found.sort(key=lambda f: (int(f["start"]), f["id"], f["revision"]))
+    for finding in found:
+        click.echo(json.dumps(finding, ensure_ascii=False) if json_lines else as_text(finding))
+    if not found and not json_lines:
+        click.echo("no findings")

@@ -1,0 +1,10 @@
+"""A dialect's attributes to what the agent did: `Span` in, `Observation` out. One file a dialect.
+
+Law of this room: reading never raises and never guesses. An attribute that is absent, or that only says that
+something was withheld, is `NOT_CAPTURED`; a span that no dialect names is `Kind.OTHER`.
+"""
+
+from otel_ext.conventions.identity import session_hints, session_keys, session_of
+from otel_ext.conventions.reading import hints, observe
+
+__all__ = ["hints", "observe", "session_hints", "session_keys", "session_of"]

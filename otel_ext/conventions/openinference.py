@@ -1,0 +1,131 @@
+"""OpenInference (Arize): semantic_conventions.md of the OpenInference specification.
+
+Law of this file: arguments come from `input.value` first. `tool.parameters` is the tool's schema in some of
+its instrumentors and the call's arguments in others, so it is used only where `input.value` is absent and it
+does not look like a schema.
+"""
+
+from typing import Any
+
+from otel_ext.conventions.messages import flat_turns, smolagents_turns
+from otel_ext.conventions.values import (
+    call_arguments,
+    call_result,
+    decode,
+    first_count,
+    first_text,
+    looks_like_schema,
+)
+from otel_ext.span import Span
+from otel_ext.step import NOT_CAPTURED, Kind, Observation
+
+DIALECT = "openinference"
+
+SPAN_KIND = "openinference.span.kind"
+
+_KINDS = {
+    "LLM": Kind.LLM,
+    "TOOL": Kind.TOOL,
+    "AGENT": Kind.AGENT,
+    "CHAIN": Kind.OTHER,
+    "RETRIEVER": Kind.OTHER,
+    "RERANKER": Kind.OTHER,
+    "EMBEDDING": Kind.OTHER,
+    "GUARDRAIL": Kind.OTHER,
+    "EVALUATOR": Kind.OTHER,
+    "PROMPT": Kind.OTHER,
+}
+
+_INPUT = "llm.input_messages."
+_OUTPUT = "llm.output_messages."
+
+
+def kind_of(span: Span) -> Kind | None:
+    """What the span is by `openinference.span.kind`, in any letter case; None when unknown or absent."""
+    value = span.attributes.get(SPAN_KIND)
+    return _KINDS.get(value.upper()) if isinstance(value, str) else None
+
+
+def present(span: Span) -> bool:
+    """Whether the span may complete another dialect's reading."""
+    attributes = span.attributes
+    return any(
+        k in attributes
+        for k in (SPAN_KIND, "input.value", "output.value", "llm.model_name", "tool.name", "tool.parameters")
+    )
+
+
+def read(span: Span, kind: Kind) -> Observation:
+    """The span's values in this dialect; what is absent keeps the Observation's defaults."""
+    if kind is Kind.TOOL:
+        return _tool(span)
+    if kind is Kind.LLM:
+        return _llm(span)
+    agent = first_text(span, "agent.name") if kind is Kind.AGENT else ""
+    return Observation(kind=kind, dialect=DIALECT, name=agent, agent_name=agent)
+
+
+def _tool(span: Span) -> Observation:
+    attributes = span.attributes
+    arguments = call_arguments(attributes.get("input.value"))
+    if arguments is NOT_CAPTURED and "input.value" not in attributes:
+        parameters = decode(attributes.get("tool.parameters"))
+        if parameters is not None and not looks_like_schema(parameters):
+            arguments = call_arguments(parameters)
+    return Observation(
+        kind=Kind.TOOL,
+        dialect=DIALECT,
+        name=first_text(span, "tool.name"),
+        arguments=arguments,
+        result=call_result(attributes.get("output.value")),
+        call_id=first_text(span, "tool.id", "tool_call.id"),
+    )
+
+
+def _llm(span: Span) -> Observation:
+    inputs: list[tuple[Any, Any]] = []
+    issued: list[str] = []
+    attributes = span.attributes
+    for key, value in attributes.items():
+        if key.startswith(_INPUT):
+            # Indexes may have holes (agno), so the keys are walked, not counted.
+            if key.endswith(".message.role"):
+                inputs.append((value, _content(span, key[:-4])))
+        elif key.startswith(_OUTPUT) and key.endswith(".tool_call.id") and isinstance(value, str) and value:
+            issued.append(value)
+    if not inputs:
+        count, newest = None, ""
+    elif "smolagents" in span.scope:
+        count, newest = smolagents_turns(inputs)
+    else:
+        count, newest = flat_turns(inputs)
+    return Observation(
+        kind=Kind.LLM,
+        dialect=DIALECT,
+        name=first_text(span, "llm.model_name", "llm.request.model_name", "llm.response.model_name"),
+        issued=tuple(issued),
+        input_tokens=first_count(span, "llm.token_count.prompt"),
+        output_tokens=first_count(span, "llm.token_count.completion"),
+        cached_tokens=first_count(span, "llm.token_count.prompt_details.cache_read"),
+        user_turns=count,
+        user_turn=newest,
+    )
+
+
+def _content(span: Span, prefix: str) -> Any:
+    """A message's text: `content`, else the text parts of `contents`; None for a tool's answer.
+
+    `prefix` ends in ".message.".
+    """
+    attributes = span.attributes
+    if prefix + "tool_call_id" in attributes:
+        return None
+    if (content := attributes.get(prefix + "content")) is not None:
+        return content
+    parts = []
+    for index in range(64):
+        part = f"{prefix}contents.{index}.message_content."
+        if (kind := attributes.get(part + "type")) is None:
+            break
+        parts.append({"type": kind, "text": attributes.get(part + "text")})
+    return parts

@@ -1,0 +1,189 @@
+"""Attribute values as the producer meant them: JSON text decoded, envelopes off, sentinels recognised.
+
+Law of this file: nothing here raises, and a value that cannot be decoded without loss (a duplicate key,
+NaN, a cut text, a number too large for a double) stays the text it was. Two such texts may then be called
+different although they mean the same; they are never called equal although they differ.
+"""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from otel_ext.span import Span
+from otel_ext.step import NOT_CAPTURED
+
+MAX_LEVELS = 3
+"""JSON in a string in a string: producers nest at most this deep (research of 30 emitters)."""
+
+MAX_REPR = 16_384
+"""Longest text that is tried as a Python literal; the parser is slow and needs much memory."""
+
+_SENTINELS = frozenset(
+    (
+        "<redacted>", "[redacted]", "__redacted__",  # OpenLLMetry, Gemini CLI; OpenInference HIDE_* settings
+        "<not specified>", "<not serializable>", "n/a",  # Google ADK
+        "<null>",
+    )
+)  # fmt: skip
+_LONGEST_SENTINEL = max(map(len, _SENTINELS))
+
+# `ast` warns (it does not raise) about these, and a warning on the host's stderr is not ours to give.
+_WARNS = re.compile(r"\\[^\n\\'\"abfnrtv0-7xNuU]|\d(?:and|else|for|if|in|is|not|or)", re.ASCII)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate key")
+    return members
+
+
+def _constant(name: str) -> float:
+    raise ValueError(name)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("beyond a double")
+    return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float)
+
+
+def is_sentinel(value: object) -> bool:
+    """Whether the value only says that something was not recorded (redacted, not serializable)."""
+    return isinstance(value, str) and len(value) <= _LONGEST_SENTINEL and value.strip().lower() in _SENTINELS
+
+
+def captured(value: Any) -> Any:
+    """The value, or `NOT_CAPTURED` for an AnyValue with nothing set and for a sentinel."""
+    return NOT_CAPTURED if value is None or is_sentinel(value) else value
+
+
+def decode(value: Any) -> Any:
+    """JSON text decoded up to `MAX_LEVELS` deep, a Python literal as a last resort, else the value itself.
+
+    Semantic conventions 1.38 allow `gen_ai.tool.call.arguments` as structure or as JSON text, OpenInference
+    always writes text, and OpenLLMetry's LangChain writes a Python repr.
+    """
+    for _ in range(MAX_LEVELS):
+        if not isinstance(value, str):
+            break
+        text = value.strip()
+        if not text or text[0] not in '{["':
+            break
+        try:
+            value = _DECODER.decode(text)
+        except (ValueError, RecursionError):
+            return _literal(value, text)
+    return value
+
+
+def _literal(value: str, text: str) -> Any:
+    """A Python repr of a dict or a list; a mere string literal is left alone."""
+    if len(text) > MAX_REPR or text[0] == '"' or "'" not in text or text[-1] not in "]}":
+        return value
+    if _WARNS.search(text):
+        return value
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return value
+
+
+def unwrap(value: Any) -> Any:
+    """Call arguments without the instrumentation's envelope around them.
+
+    * smolagents and OpenLLMetry decorators: `{"args": [..], "kwargs": {..}}` (and
+      `sanitize_inputs_outputs`) is the kwargs alone, or the args alone, or both in order.
+    * OpenLLMetry LangChain: `{"input_str", "inputs", "metadata", "tags", "kwargs"}`; its metadata holds run
+      ids that would make every call look new.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    args, kwargs = value.get("args"), value.get("kwargs")
+    if isinstance(args, list) and isinstance(kwargs, Mapping):
+        if all(k in {"args", "kwargs", "sanitize_inputs_outputs"} for k in value):
+            if not args:
+                return kwargs
+            return {"args": args, "kwargs": kwargs} if kwargs else args
+    elif "input_str" in value and any(k in value for k in ("metadata", "kwargs", "tags", "inputs")):
+        inputs = value.get("inputs")
+        return inputs if isinstance(inputs, Mapping) and inputs else decode(value["input_str"])
+    return value
+
+
+def call_arguments(value: Any) -> Any:
+    """`captured`, `decode` and `unwrap` in one: what the model passed to the tool."""
+    if captured(value) is NOT_CAPTURED:
+        return NOT_CAPTURED
+    return captured(unwrap(decode(value)))
+
+
+def call_result(value: Any) -> Any:
+    """A tool's result: kept as it was written, except for OpenLLMetry's `{"output", "kwargs"}` envelope.
+
+    Text stays text, because a strict comparison of results must see the bytes that the model saw.
+    """
+    if isinstance(value, str) and value.startswith('{"output"') and '"kwargs"' in value:
+        decoded = decode(value)
+        if isinstance(decoded, Mapping) and "output" in decoded and set(decoded) <= {"output", "kwargs"}:
+            value = decoded["output"]
+    return captured(value)
+
+
+def looks_like_schema(value: Any) -> bool:
+    """Whether `tool.parameters` holds the tool's declaration, not a call's arguments.
+
+    OpenInference for smolagents, crewai and openai-agents writes the schema there, for google-adk, agno,
+    autogen, strands and beeai the arguments. An empty object is a tool without parameters.
+    """
+    if not isinstance(value, Mapping) or not value:
+        return True
+    if isinstance(value.get("properties"), Mapping) or value.get("type") == "object":
+        return True
+    return all(isinstance(v, Mapping) and ("type" in v or "description" in v) for v in value.values())
+
+
+def text_of(value: Any) -> str:
+    """An identifying attribute as text: a string, an int in decimal; "" for a sentinel and the rest."""
+    if isinstance(value, str):
+        return "" if is_sentinel(value) else value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def first_text(span: Span, *keys: str) -> str:
+    """The first of the attributes that has a text; "" when none has."""
+    attributes = span.attributes
+    for key in keys:
+        if (value := attributes.get(key)) is not None and (text := text_of(value)):
+            return text
+    return ""
+
+
+def count_of(value: Any) -> int | None:
+    """A token count: an int, a whole double or either as text; None for negative, NaN and the rest."""
+    if isinstance(value, str):
+        if len(value) > 24:
+            return None
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
+        return None
+    return int(value)
+
+
+def first_count(span: Span, *keys: str) -> int | None:
+    """The first of the attributes that holds a token count."""
+    attributes = span.attributes
+    for key in keys:
+        if (value := attributes.get(key)) is not None and (count := count_of(value)) is not None:
+            return count
+    return None

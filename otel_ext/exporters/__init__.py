@@ -1,0 +1,5 @@
+"""Doors outwards: they send OTLP requests to another endpoint."""
+
+from otel_ext.exporters.grpc import GrpcExporter
+
+__all__ = ["GrpcExporter"]

@@ -1,0 +1,57 @@
+"""OTLP bytes to spans and back: the only room that knows the wire.
+
+Law of this room: no sockets, no files, no clock; bytes in, bytes or values out. A span stays the
+producer's bytes from door to disk, and is parsed only as deep as somebody asks.
+
+| question | function |
+|---|---|
+| which spans of a request are acceptable | `admit` |
+| what are its spans | `split`, `count` |
+| what does a span say | `parse`, `attributes`, `events`, `to_span`, `resource_attributes`, `scope_name` |
+| do two encodings say the same | `content_digest` |
+| the span on disk | `span_json`, `line`, `header_line` |
+| and back | `read_traces` |
+| what to answer | `success`, `success_json`, `grpc_status`, `http_status` |
+"""
+
+from otel_ext.otlp.admit import Admitted, admit
+from otel_ext.otlp.canonical import content_digest
+from otel_ext.otlp.jsonlines import header_line, line, span_json
+from otel_ext.otlp.jsonread import UNREADABLE, read_traces
+from otel_ext.otlp.schema import RawSpan
+from otel_ext.otlp.spans import attributes, events, parse, resource_attributes, scope_name, to_span
+from otel_ext.otlp.split import count, split
+from otel_ext.otlp.status import GrpcAnswer, HttpAnswer, grpc_status, http_status, success, success_json
+from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS
+from otel_ext.otlp.values import Attributes
+from otel_ext.span import Value
+
+__all__ = [
+    "RAW_ATTRIBUTE",
+    "UNKNOWN_FIELDS",
+    "UNREADABLE",
+    "Admitted",
+    "Attributes",
+    "GrpcAnswer",
+    "HttpAnswer",
+    "RawSpan",
+    "Value",
+    "admit",
+    "attributes",
+    "content_digest",
+    "count",
+    "events",
+    "grpc_status",
+    "header_line",
+    "http_status",
+    "line",
+    "parse",
+    "read_traces",
+    "resource_attributes",
+    "scope_name",
+    "span_json",
+    "split",
+    "success",
+    "success_json",
+    "to_span",
+]

@@ -1,0 +1,51 @@
+"""A request taken apart down to its spans, which stay the producer's bytes.
+
+Law of this file: nothing is parsed below ResourceSpans and ScopeSpans, and nothing is copied but the
+spans themselves.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from google.protobuf.message import DecodeError
+
+from otel_ext.errors import InvalidRequest
+from otel_ext.otlp.schema import Request
+
+Group: TypeAlias = tuple[bytes, str, bytes, str, Sequence[bytes]]
+"""Resource, its schema URL, scope, its schema URL, and the spans beneath them."""
+
+
+def split(body: bytes) -> Iterator[Group]:
+    """The groups of an encoded ExportTraceServiceRequest (or TracesData), in order.
+
+    Yields:
+        (resource, resource schema URL, scope, scope schema URL, spans); an absent resource or scope is
+        `b""`. A schema URL that is not UTF-8 (admission lets none pass) has its bad bytes replaced.
+
+    Raises:
+        InvalidRequest: the bytes are no such message.
+    """
+    for resource_spans in _request(body).resource_spans:
+        resource = b"".join(resource_spans.resource)
+        resource_url = resource_spans.schema_url.decode("utf-8", "replace")
+        for scope_spans in resource_spans.scope_spans:
+            scope = b"".join(scope_spans.scope)
+            scope_url = scope_spans.schema_url.decode("utf-8", "replace")
+            yield resource, resource_url, scope, scope_url, scope_spans.spans
+
+
+def count(body: bytes) -> int:
+    """How many spans the request holds.
+
+    Raises:
+        InvalidRequest: the bytes are no such message.
+    """
+    return sum(len(s.spans) for r in _request(body).resource_spans for s in r.scope_spans)
+
+
+def _request(body: bytes) -> Request:
+    try:
+        return Request.FromString(body)
+    except DecodeError:
+        raise InvalidRequest(f"{len(body)} bytes that are not an OTLP trace request") from None

@@ -1,0 +1,16 @@
+"""The engine: intake -> journal -> process -> outputs -> checkpoint.
+
+`intake` makes a request durable and nothing else; `engine` owns the data folder and the one thread that
+reads the journal; `process` is the fold that gives records their meaning, with `hold` (spans without a
+session yet), `reorder` (steps in the order of their times), `members` (traces, sessions, generations),
+`lines` (spans into lines) and `meaning` (a span into a Step) as its parts. The same engine runs in the
+sidecar and in `otel-ext replay`.
+"""
+
+from otel_ext.pipeline.engine import Engine
+from otel_ext.pipeline.folder import OWNER, EngineFolder
+from otel_ext.pipeline.intake import Accepted, Intake
+from otel_ext.pipeline.ledger import Ledger
+from otel_ext.pipeline.settings import EngineSettings
+
+__all__ = ["OWNER", "Accepted", "Engine", "EngineFolder", "EngineSettings", "Intake", "Ledger"]

@@ -1,0 +1,93 @@
+"""One engine's folder: who owns it, what lies where, and whether its parts belong together.
+
+    DATA/engines/<owner>/LOCK              the owner's flock
+    DATA/engines/<owner>/journal/          segments (`journal`)
+    DATA/engines/<owner>/sessions/         session files (`sessions.streams`)
+    DATA/engines/<owner>/catalog.sqlite    catalog and checkpoint (`sessions.catalog`)
+    DATA/engines/<owner>/quarantine/       records that could not be processed
+
+Law of this file: nothing is opened before it is owned, and a folder of which a part is missing is
+refused, never filled in silence: a new catalog over old files would write their names again.
+"""
+
+import secrets
+from pathlib import Path
+from typing import Final
+
+from otel_ext.errors import DataFolderError
+from otel_ext.files import Files
+from otel_ext.journal import FolderLock, Record, folder_error
+from otel_ext.sessions import Catalog
+
+OWNER: Final = "main"
+"""Name of the sidecar's engine."""
+
+
+class EngineFolder:
+    """An owned folder with its catalog open.
+
+    Attributes:
+        path, journal, sessions: folders.
+        engine_id: random, given once; makes file ids differ between data folders.
+
+    Raises:
+        DataFolderInUse: a live process owns it.
+        DataFolderError: it cannot be written, or a part of it is missing.
+        UnsupportedVersion: a newer program wrote its catalog.
+    """
+
+    def __init__(self, data: Path, files: Files, owner: str = OWNER) -> None:
+        self._files = files
+        self.path = str(data / "engines" / owner)
+        self.journal, self.sessions = f"{self.path}/journal", f"{self.path}/sessions"
+        self._lock = FolderLock.acquire(self.path)
+        try:
+            try:
+                files.make_directory(self.sessions)
+                files.make_directory(self.journal)
+            except OSError as error:
+                raise folder_error(self.path, error) from error
+            self.catalog = self._open_catalog()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def set_aside(self, record: Record) -> None:
+        """Keep a record that could not be processed, for the people who mend this program."""
+        folder = f"{self.path}/quarantine"
+        self._files.make_directory(folder)
+        path = f"{folder}/record-{record.start.segment}-{record.start.offset}.bin"
+        if not self._files.exists(path):
+            file = self._files.create(path)
+            file.append(record.payload)
+            file.sync()
+            file.close()
+
+    def close(self) -> None:
+        """Close the catalog and give the folder back."""
+        self.catalog.close()
+        self._lock.release()
+
+    def _open_catalog(self) -> Catalog:
+        path = Path(self.path) / "catalog.sqlite"
+        if not path.exists() and self._files.list(self.sessions):
+            raise DataFolderError(
+                f"{path} is missing while session files are in {self.sessions}; restore it, or move "
+                f"the folder away and replay its files into a new one with `otel-ext replay`"
+            )
+        catalog = Catalog(path)
+        meta = catalog.meta()
+        if "engine_id" not in meta:
+            meta = {"engine_id": secrets.token_hex(8), "cursor": [0, 0], "engine_time": 0}
+            catalog.save_meta(meta)
+            self._files.sync_directory(self.path)
+        self.engine_id: str = meta["engine_id"]
+        segment = int(meta["cursor"][0])
+        newest = max((int(n.split(".")[0]) for n in self._files.list(self.journal) if n.endswith(".journal")), default=0)
+        if newest < segment:
+            catalog.close()
+            raise DataFolderError(
+                f"the journal in {self.journal} is older than the catalog (segment {newest}, the catalog has read "
+                f"{segment}); restore both from the same backup, or choose another --data folder"
+            )
+        return catalog

@@ -1,0 +1,115 @@
+"""Spans whose session is not known yet wait here, a little while.
+
+Law of this file: what waits is bounded in time, spans and bytes, and leaves in the order in which traces
+arrived; whoever takes a trace out decides its session. Time is engine time.
+"""
+
+from collections import OrderedDict
+
+import msgspec
+
+from otel_ext.errors import UnsupportedVersion
+
+VERSION = 1
+
+
+class Item(msgspec.Struct, array_like=True):
+    """One span on its way to a file: rendered, with what its session counts of it.
+
+    Attributes:
+        json: the span as OTLP JSON, marks included.
+        own: the session id that the span or its resource carries, "" for none.
+        root: whether it is its trace's (local) root; `root_error` its failure, "" for none.
+        agentic: whether a convention understood it.
+    """
+
+    trace_id: bytes
+    resource: bytes
+    resource_url: str
+    scope: bytes
+    scope_url: str
+    json: bytes
+    start: int
+    end: int
+    own: str = ""
+    root: bool = False
+    root_error: str = ""
+    agentic: bool = False
+    conflict: bool = False
+    tool: bool = False
+    failed: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class _Held(msgspec.Struct, array_like=True):
+    since: int
+    items: list[Item]
+
+
+class _Dump(msgspec.Struct, array_like=True):
+    version: int
+    held: list[tuple[bytes, _Held]]
+
+
+class Hold:
+    """Held spans by trace, the oldest trace first."""
+
+    def __init__(self, wait: int, most_spans: int, most_bytes: int) -> None:
+        self._wait, self._most_spans, self._most_bytes = wait, most_spans, most_bytes
+        self._held: OrderedDict[bytes, _Held] = OrderedDict()
+        self._spans = self._bytes = 0
+
+    def __contains__(self, trace_id: bytes) -> bool:
+        return trace_id in self._held
+
+    def __len__(self) -> int:
+        return self._spans
+
+    def add(self, item: Item, now: int) -> None:
+        """Hold one span."""
+        held = self._held.get(item.trace_id)
+        if held is None:
+            held = self._held[item.trace_id] = _Held(now, [])
+        held.items.append(item)
+        self._spans += 1
+        self._bytes += len(item.json)
+
+    def take(self, trace_id: bytes) -> list[Item]:
+        """Take out a trace's spans; empty when it holds none."""
+        held = self._held.pop(trace_id, None)
+        if held is None:
+            return []
+        self._spans -= len(held.items)
+        self._bytes -= sum(len(item.json) for item in held.items)
+        return held.items
+
+    def due(self, now: int) -> bytes | None:
+        """The oldest trace, when its time is up or a bound is passed."""
+        if not self._held:
+            return None
+        trace_id = next(iter(self._held))
+        full = self._spans > self._most_spans or self._bytes > self._most_bytes
+        return trace_id if full or self._held[trace_id].since + self._wait <= now else None
+
+    def next_deadline(self) -> int | None:
+        """Engine time at which the oldest trace is due."""
+        return next(iter(self._held.values())).since + self._wait if self._held else None
+
+    def dump(self) -> bytes:
+        """The state, empty when nothing is held."""
+        return msgspec.msgpack.encode(_Dump(VERSION, list(self._held.items()))) if self._held else b""
+
+    def load(self, data: bytes) -> None:
+        """Restore a dump.
+
+        Raises:
+            UnsupportedVersion: another version wrote it.
+        """
+        version = msgspec.msgpack.decode(data, type=list)[0]
+        if version != VERSION:
+            raise UnsupportedVersion(f"held spans have version {version}, this otel-ext reads {VERSION}")
+        for trace_id, held in msgspec.msgpack.decode(data, type=_Dump).held:
+            self._held[trace_id] = held
+            self._spans += len(held.items)
+            self._bytes += sum(len(item.json) for item in held.items)

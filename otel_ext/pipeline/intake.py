@@ -1,0 +1,121 @@
+"""Intake: the least that is safe, before the answer (law L1).
+
+Law of this file: `accept` returns only when the request is in the journal and durable; whatever it
+raises, nothing of the request will be acknowledged. The order is: refuse what we have no room for,
+admit (decode check, span by span), append, return. No meaning is given here.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from otel_ext import otlp
+from otel_ext.clock import Clock
+from otel_ext.errors import Busy, ShuttingDown, TooLarge
+from otel_ext.journal import Journal
+from otel_ext.pipeline.records import REQUEST, pack_request
+from otel_ext.pipeline.settings import EngineSettings
+from otel_ext.stats import Stats
+
+_LOOK_AGAIN = 500_000_000
+"""ns between looks at the free disk space."""
+
+
+class Accepted(NamedTuple):
+    """What became of a request: spans received, spans rejected, and why in words ("" for none)."""
+
+    received: int
+    rejected: int
+    message: str
+
+
+class Intake:
+    """The engine's entrance; used by many threads.
+
+    Args:
+        journal: where requests become durable.
+        processed: bytes of requests appended here that the pipeline has processed.
+        free_bytes: free bytes of the journal's disk.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        settings: EngineSettings,
+        *,
+        clock: Clock,
+        stats: Stats,
+        processed: Callable[[], int],
+        free_bytes: Callable[[], int],
+    ) -> None:
+        self._journal, self._settings, self._clock, self._stats = journal, settings, clock, stats
+        self._processed, self._free_bytes = processed, free_bytes
+        self._lock = threading.Lock()
+        self._in_flight = 0
+        self._appended = 0
+        self._looked = -_LOOK_AGAIN
+        self._free = 0
+        self._closed = False
+
+    def accept(self, body: bytes, *, engine_time: Callable[[bytes], int] | None = None) -> Accepted:
+        """Make one OTLP trace request durable.
+
+        Args:
+            body: the encoded ExportTraceServiceRequest.
+            engine_time: gives the engine time for the admitted request (replay); the clock otherwise.
+
+        Raises:
+            InvalidRequest: the bytes are not such a request.
+            TooLarge: the request alone is over the budget for requests in flight.
+            Busy: no room now: budget, backlog, free disk space, or the journal is stopped.
+            ShuttingDown: the engine is closing.
+        """
+        size = len(body)
+        self._enter(size)
+        try:
+            admitted = otlp.admit(body)
+            if admitted.received:
+                payload = pack_request(admitted.body, admitted.rejected)
+                engine = engine_time(admitted.body) if engine_time else None
+                self._journal.append(REQUEST, payload, items=admitted.received, engine=engine)
+        except BaseException:
+            self._stats.add("otelcol_receiver_refused_requests")
+            raise
+        finally:
+            with self._lock:
+                self._in_flight -= size
+        with self._lock:
+            self._appended += size
+        rejected = sum(admitted.rejected.values())
+        self._stats.add("otelcol_receiver_accepted_spans", admitted.received - rejected)
+        self._stats.add("otelcol_receiver_refused_spans", rejected)
+        return Accepted(admitted.received, rejected, admitted.message)
+
+    def close(self) -> None:
+        """Refuse everything from now on; requests inside finish."""
+        self._closed = True
+
+    def _enter(self, size: int) -> None:
+        settings = self._settings
+        if self._closed:
+            raise ShuttingDown("the server is shutting down; send this again to its successor")
+        if size > settings.max_in_flight:
+            raise TooLarge(
+                f"the request has {size} bytes, more than all requests together may have "
+                f"({settings.max_in_flight}); send smaller batches"
+            )
+        if self._room() < settings.min_free:
+            raise Busy(f"less than {settings.min_free} bytes are free on the data folder's disk", retry_after=5.0)
+        if self._appended - self._processed() > settings.max_backlog:
+            raise Busy(f"more than {settings.max_backlog} bytes wait to be processed", retry_after=5.0)
+        with self._lock:
+            if self._in_flight + size > settings.max_in_flight:
+                raise Busy(f"requests in flight use up their budget of {settings.max_in_flight} bytes")
+            self._in_flight += size
+
+    def _room(self) -> int:
+        now = self._clock.monotonic()
+        if now - self._looked >= _LOOK_AGAIN:
+            self._looked = now
+            self._free = self._free_bytes()
+        return self._free

@@ -1,0 +1,75 @@
+"""Spans gathered into lines of session files.
+
+Law of this file: one line holds spans of one session and one record, in their order, under their own
+resource and scope; it is at most `line_bytes` long unless a single span is larger. The grouping depends
+on the record alone, so a replay writes the same bytes.
+"""
+
+from otel_ext import otlp
+from otel_ext.pipeline.hold import Item
+from otel_ext.sessions import Streams
+
+_FRAME = 64
+"""Bytes of JSON around a resource or scope, on top of their own, in the estimate of a line's length."""
+
+_Scopes = dict[tuple[bytes, str], list[bytes]]
+_Resources = dict[tuple[bytes, str], _Scopes]
+
+
+class _Line:
+    __slots__ = ("length", "resources", "spans")
+
+    def __init__(self) -> None:
+        self.resources: _Resources = {}
+        self.length = _FRAME
+        self.spans = 0
+
+
+class LineWriter:
+    """Gathers one record's spans by session and hands whole lines to the streams."""
+
+    def __init__(self, streams: Streams, line_bytes: int) -> None:
+        self._streams, self._most = streams, line_bytes
+        self._pending: dict[str, _Line] = {}
+
+    def add(self, session_id: str, item: Item) -> None:
+        """Add a received span to its session's line."""
+        line = self._pending.get(session_id)
+        if line is None:
+            line = self._pending[session_id] = _Line()
+        scopes = line.resources.get((item.resource, item.resource_url))
+        spans = scopes.get((item.scope, item.scope_url)) if scopes is not None else None
+        added = len(item.json) + 1
+        if spans is None:
+            added += 4 * (len(item.resource) + len(item.scope)) + 2 * _FRAME
+        if line.spans and line.length + added > self._most:
+            self._write(session_id, line)
+            line = self._pending[session_id] = _Line()
+            scopes = spans = None
+        if scopes is None:
+            scopes = line.resources[item.resource, item.resource_url] = {}
+        if spans is None:
+            spans = scopes[item.scope, item.scope_url] = []
+        spans.append(item.json)
+        line.length += added
+        line.spans += 1
+
+    def derived(self, session_id: str, resource: bytes, scope: bytes, span: bytes) -> None:
+        """Write one span of our own as a line, after what is pending of its session."""
+        pending = self._pending.pop(session_id, None)
+        if pending is not None:
+            self._write(session_id, pending)
+        self._streams.append(session_id, otlp.line([(resource, "", [(scope, "", [span])])]), derived=1)
+
+    def flush(self) -> None:
+        """Hand over every pending line, in the order in which sessions appeared."""
+        for session_id, line in self._pending.items():
+            self._write(session_id, line)
+        self._pending.clear()
+
+    def _write(self, session_id: str, line: _Line) -> None:
+        groups = [
+            (resource, url, [(scope, scope_url, spans) for (scope, scope_url), spans in scopes.items()])
+            for (resource, url), scopes in line.resources.items()
+        ]
+        self._streams.append(session_id, otlp.line(groups), spans=line.spans)

@@ -1,0 +1,38 @@
+"""What the engine writes into the journal: requests and ticks.
+
+Law of this file: a record holds all that its processing may depend on (law L7). The journal gives it
+a wall time and an engine time; the payload of a request is the OTLP request as it was received, less
+the spans that were rejected, preceded by how many were rejected and why:
+
+    request   u32 length of `reasons` | reasons: MessagePack map reason -> count, empty when none | OTLP request
+    tick      nothing: engine time passes although nothing arrived
+
+A record's `items` is the number of spans received, the rejected included (law L4).
+"""
+
+import struct
+from typing import Final
+
+import msgspec
+
+REQUEST: Final = 1
+TICK: Final = 2
+
+_LENGTH = struct.Struct("<I")
+_NONE = _LENGTH.pack(0)
+_decode = msgspec.msgpack.Decoder(dict[str, int]).decode
+
+
+def pack_request(body: bytes, rejected: dict[str, int]) -> bytes:
+    """A request record's payload."""
+    if not rejected:
+        return _NONE + body
+    reasons = msgspec.msgpack.encode(rejected, order="deterministic")
+    return _LENGTH.pack(len(reasons)) + reasons + body
+
+
+def unpack_request(payload: bytes) -> tuple[bytes, dict[str, int]]:
+    """`(OTLP request, rejected by reason)` of a payload."""
+    (length,) = _LENGTH.unpack_from(payload)
+    start = _LENGTH.size + length
+    return payload[start:], _decode(payload[_LENGTH.size : start]) if length else {}

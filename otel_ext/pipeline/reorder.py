@@ -1,0 +1,142 @@
+"""Steps wait here so that detectors see them in the order in which they happened.
+
+Law of this file: exporters send children before parents and batches out of order, so an event leaves
+only after it has waited for `wait` of engine time, together with everything of its trace that happened
+before it. The order is total and does not depend on arrival: time, opens before closes, the longer span
+(the parent) first, then the span id. What arrives later than that is late: it is passed on as it comes.
+A trace of which no span was understood when its turn comes is dropped: no detector needs it.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+import msgspec
+
+from otel_ext.errors import UnsupportedVersion
+from otel_ext.step import Kind, Step
+
+VERSION = 1
+OPEN, CLOSE = 0, 1
+
+
+class Happening(msgspec.Struct, array_like=True, order=True):
+    """A step's beginning, or the end of one that bounds a lane; compared as it is ordered."""
+
+    time: int
+    phase: int
+    minus_end: int
+    span_id: bytes
+    arrived: int
+    step: Step
+
+
+class _Dump(msgspec.Struct, array_like=True):
+    version: int
+    waiting: list[tuple[bytes, bool, list[Happening]]]
+
+
+class _Waiting:
+    __slots__ = ("agentic", "happenings", "oldest")
+
+    def __init__(self, oldest: int) -> None:
+        self.oldest = oldest
+        self.happenings: list[Happening] = []
+        self.agentic = False
+
+
+class Reorder:
+    """Waiting happenings by trace."""
+
+    def __init__(self, wait: int, most: int) -> None:
+        self._wait, self._most = wait, most
+        self._traces: dict[bytes, _Waiting] = {}
+        # (oldest arrival, trace id); an entry counts only while it agrees with `_traces`.
+        self._queue: list[tuple[int, bytes]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, step: Step, now: int, *, bounds: bool) -> None:
+        """Let a step wait; `bounds` when its end closes a lane too."""
+        waiting = self._traces.get(step.trace_id)
+        if waiting is None:
+            waiting = self._wait_from(step.trace_id, now)
+        begin = step.start or step.end or now
+        waiting.happenings.append(Happening(begin, OPEN, -step.end, step.span_id, now, step))
+        self._count += 1
+        if bounds and step.end:
+            waiting.happenings.append(Happening(step.end, CLOSE, -step.end, step.span_id, now, step))
+            self._count += 1
+        if step.kind is not Kind.OTHER:
+            waiting.agentic = True
+
+    def due(self, now: int) -> tuple[bytes, int | None] | None:
+        """`take`'s arguments for the trace that has waited longest, when its time is up or too many wait."""
+        first = self._first()
+        if first is None:
+            return None
+        oldest, trace_id = first
+        if self._count > self._most:
+            return trace_id, None
+        return (trace_id, now - self._wait) if oldest + self._wait <= now else None
+
+    def take(self, trace_id: bytes, until: int | None = None) -> Iterator[Happening]:
+        """What is due of a trace, in order: all that arrived by `until` and all that happened before it.
+
+        `until` is an engine time; None takes everything.
+        """
+        waiting = self._traces.pop(trace_id, None)
+        if waiting is None:
+            return
+        ordered = sorted(waiting.happenings)
+        ready = len(ordered)
+        if until is not None:
+            ready = max((i for i, h in enumerate(ordered, 1) if h.arrived <= until), default=0)
+        self._count -= ready
+        rest = ordered[ready:]
+        if rest:
+            again = self._wait_from(trace_id, min(h.arrived for h in rest))
+            again.happenings, again.agentic = rest, waiting.agentic
+        if waiting.agentic:
+            yield from ordered[:ready]
+
+    def next_deadline(self) -> int | None:
+        """Engine time at which the longest waiting trace is due."""
+        first = self._first()
+        return first[0] + self._wait if first else None
+
+    def dump(self) -> bytes:
+        """The state, empty when nothing waits."""
+        if not self._traces:
+            return b""
+        rows = [(trace_id, w.agentic, w.happenings) for trace_id, w in self._traces.items()]
+        return msgspec.msgpack.encode(_Dump(VERSION, rows))
+
+    def load(self, data: bytes) -> None:
+        """Restore a dump.
+
+        Raises:
+            UnsupportedVersion: another version wrote it.
+        """
+        version = msgspec.msgpack.decode(data, type=list)[0]
+        if version != VERSION:
+            raise UnsupportedVersion(f"waiting steps have version {version}, this otel-ext reads {VERSION}")
+        for trace_id, agentic, happenings in msgspec.msgpack.decode(data, type=_Dump).waiting:
+            waiting = self._wait_from(trace_id, min(h.arrived for h in happenings))
+            waiting.happenings, waiting.agentic = happenings, agentic
+            self._count += len(happenings)
+
+    def _wait_from(self, trace_id: bytes, oldest: int) -> _Waiting:
+        waiting = self._traces[trace_id] = _Waiting(oldest)
+        heapq.heappush(self._queue, (oldest, trace_id))
+        return waiting
+
+    def _first(self) -> tuple[int, bytes] | None:
+        while self._queue:
+            oldest, trace_id = self._queue[0]
+            waiting = self._traces.get(trace_id)
+            if waiting is not None and waiting.oldest == oldest:
+                return oldest, trace_id
+            heapq.heappop(self._queue)
+        return None

@@ -1,0 +1,54 @@
+"""Every bound and interval of the engine, with its unit and its default (law L9)."""
+
+from typing import Literal
+
+import msgspec
+
+from otel_ext.signals import Settings as SignalSettings
+
+MIB = 1 << 20
+
+
+class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
+    """Settings of one engine. Times in seconds, sizes in bytes.
+
+    Attributes:
+        sync: when a request counts as durable; `always` loses nothing that was acknowledged, `interval`
+            what the last `sync_interval` brought and only in a power cut, `never` whatever the kernel had not
+            yet written, and only in a power cut.
+        segment_bytes: size at which a journal segment is closed.
+        min_free: free bytes below which intake answers Busy.
+        max_backlog: journal bytes that wait to be processed, above which intake answers Busy.
+        max_in_flight: bytes of requests being admitted at one time.
+        checkpoint_interval: longest time between checkpoints while there is something to save.
+        checkpoint_bytes: journal bytes processed after which a checkpoint is taken earlier.
+        file_bytes: size at which a session file is sealed and the next one begins.
+        line_bytes: longest line of a session file; a single larger span stands alone.
+        idle_timeout: a session without spans for so long has ended.
+        hold: how long a trace whose session is unknown, and steps that may arrive out of order, wait.
+        hold_spans: most spans held for a session id.
+        hold_bytes: most bytes held for a session id.
+        reorder_steps: most steps that wait to be put in order.
+        dedup_window: spans remembered to recognise a re-delivery.
+        cached_sessions, cached_traces: rows kept in memory; older ones are read from the catalog.
+    """
+
+    sync: Literal["always", "interval", "never"] = "always"
+    sync_interval: float = 0.1
+    segment_bytes: int = 64 * MIB
+    min_free: int = 256 * MIB
+    max_backlog: int = 4096 * MIB
+    max_in_flight: int = 512 * MIB
+    checkpoint_interval: float = 2.0
+    checkpoint_bytes: int = 256 * MIB
+    file_bytes: int = 64 * MIB
+    line_bytes: int = MIB
+    idle_timeout: float = 1800.0
+    hold: float = 2.0
+    hold_spans: int = 1000
+    hold_bytes: int = 16 * MIB
+    reorder_steps: int = 10_000
+    dedup_window: int = 262_144
+    cached_sessions: int = 20_000
+    cached_traces: int = 100_000
+    signals: SignalSettings = SignalSettings()

@@ -1,0 +1,153 @@
+"""One request's spans: times repaired, re-deliveries dropped, rendered once, read as steps.
+
+Law of this file: a span is looked at in the cheapest way that answers the next question. Its bytes are
+searched for hints before its attributes are read, and only a span that a convention may understand
+becomes an object; everything else goes from bytes to bytes (`design`: never iterate attributes here).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from otel_ext import conventions, otlp, timestamps
+from otel_ext.dedup import Verdict, Window
+from otel_ext.pipeline.hold import Item
+from otel_ext.pipeline.meaning import step_of
+from otel_ext.pipeline.members import Members
+from otel_ext.signals import SCOPE_NAME
+from otel_ext.span import STATUS_ERROR, Value
+from otel_ext.step import Effect, Kind, Step
+
+CONFLICT: Final = ("otel_ext.dedup.conflict", True)
+"""Mark of a span whose ids were seen before with other content."""
+LATE: Final = ("otel_ext.session.late", True)
+"""Mark of a span that came after its session had ended."""
+
+_REMOTE_PARENT: Final = 0x300
+"""Span flags bits 8 and 9: the parent is known to be in another process (opentelemetry-proto 1.5)."""
+_CACHE: Final = 4096
+"""Resources and scopes whose reading is remembered."""
+
+
+class Batch(msgspec.Struct):
+    """What a request brought.
+
+    Attributes:
+        items: spans to store, in order.
+        steps: `(step, whether its end bounds a lane)` for the detectors, in order.
+        named: session ids that spans of a trace carry, the first of each.
+        duplicates: the trace id of each re-delivery.
+    """
+
+    items: list[Item]
+    steps: list[tuple[Step, bool]]
+    named: dict[bytes, str]
+    duplicates: list[bytes]
+
+
+class SpanReader:
+    """Reads requests; holds the re-delivery window and memos that depend on bytes alone."""
+
+    def __init__(self, window: Window, members: Members, effects: Mapping[str, Effect]) -> None:
+        self._window, self._members, self._effects = window, members, effects
+        self._resources: dict[bytes, tuple[str, Mapping[str, Value]]] = {}
+        self._scopes: dict[bytes, str] = {}
+
+    def read(self, body: bytes, received: int) -> Batch:
+        """Read one admitted request, received at `received` (wall time, ns)."""
+        batch = Batch([], [], {}, [])
+        check, digest, parse = self._window.check, otlp.content_digest, otlp.parse
+        for resource, resource_url, scope, scope_url, spans in otlp.split(body):
+            resource_session, resource_attributes = self._resource(resource)
+            ours = self._scope_name(scope) == SCOPE_NAME
+            for raw in spans:
+                span = parse(raw)
+                trace_id = span.trace_id
+                verdict = check(trace_id + span.span_id, digest(span, raw))
+                if verdict is Verdict.DUPLICATE:
+                    batch.duplicates.append(trace_id)
+                    continue
+                own = self._session(raw) or resource_session
+                if own and trace_id not in batch.named:
+                    batch.named[trace_id] = own
+                start, end = span.start_time_unix_nano, span.end_time_unix_nano
+                marks: tuple[tuple[str, Value], ...] = ()
+                repair = timestamps.repair(start, end, received)
+                if repair is not None:
+                    start, end, marks = repair.start, repair.end, tuple(repair.marks)
+                conflict = verdict is Verdict.CONFLICT
+                if conflict:
+                    marks += (CONFLICT,)
+                trace = self._members.trace(trace_id)
+                if trace is not None and self._members.session(trace, own).ended:
+                    marks += (LATE,)
+                root = not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
+                item = Item(
+                    trace_id,
+                    resource,
+                    resource_url,
+                    scope,
+                    scope_url,
+                    otlp.span_json(span, raw, marks, start, end),
+                    start,
+                    end,
+                    own,
+                    root,
+                    conflict=conflict,
+                )
+                if root and span.status.code == STATUS_ERROR:
+                    item.root_error = span.status.message or "status ERROR"
+                batch.items.append(item)
+                if conflict or ours:
+                    continue
+                for hint in conventions.hints:
+                    if hint in raw:
+                        full = otlp.to_span(span, raw, resource_attributes, self._scope_name(scope))
+                        full.start, full.end = start, end
+                        step = step_of(full, own, self._effects)
+                        _count(item, step)
+                        break
+                else:
+                    step = Step(
+                        kind=Kind.OTHER,
+                        trace_id=trace_id,
+                        span_id=span.span_id,
+                        parent_id=span.parent_span_id,
+                        start=start,
+                        end=end,
+                    )
+                batch.steps.append((step, root or step.kind is Kind.AGENT))
+        return batch
+
+    def _session(self, raw: bytes) -> str:
+        for hint in conventions.session_hints:
+            if hint in raw:
+                return conventions.session_of(otlp.attributes(raw)) or ""
+        return ""
+
+    def _resource(self, resource: bytes) -> tuple[str, Mapping[str, Value]]:
+        known = self._resources.get(resource)
+        if known is None:
+            if len(self._resources) >= _CACHE:
+                self._resources.clear()
+            attributes = otlp.resource_attributes(resource)
+            known = self._resources[resource] = (conventions.session_of(attributes) or "", attributes)
+        return known
+
+    def _scope_name(self, scope: bytes) -> str:
+        known = self._scopes.get(scope)
+        if known is None:
+            if len(self._scopes) >= _CACHE:
+                self._scopes.clear()
+            known = self._scopes[scope] = otlp.scope_name(scope)
+        return known
+
+
+def _count(item: Item, step: Step) -> None:
+    """Note on the item what its session counts of the step; usage from model calls only."""
+    item.agentic = step.kind is not Kind.OTHER
+    item.tool = step.kind is Kind.TOOL
+    item.failed = step.error
+    if step.kind is Kind.LLM:
+        item.input_tokens, item.output_tokens = step.input_tokens or 0, step.output_tokens or 0

@@ -1,0 +1,40 @@
+"""File names of sessions: injective, safe, and always inside their folder.
+
+Law of this file: two different session ids never share a name, whatever they hold (`a/b`, `a.b`, `a:b`,
+`../../x`, "", NUL, emoji, 10,000 characters), and a name never leaves its folder. Short ids stay readable:
+every byte of the id's UTF-8 outside `[A-Za-z0-9_-]` becomes `%XX`; a long one keeps its first characters
+and ends in `~` and its SHA-256, and no short form holds a `~`.
+"""
+
+import hashlib
+import re
+
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_READABLE = 100
+"""Longest escaped id that is kept whole, in characters (a name may have 255 bytes)."""
+_PREFIX = 40
+_NAME = re.compile(r"^(?P<stem>[A-Za-z0-9_%~-]+)\.(?P<sequence>\d{6,})\.jsonl$")
+
+
+def stem(session_id: str) -> str:
+    """The session's part of its file names; between 1 and 105 characters of `[A-Za-z0-9_%~-]`."""
+    data = session_id.encode("utf-8", "surrogatepass")
+    if not data:
+        return "%"  # escapes are never bare, so nothing else can be this
+    if len(data) <= _READABLE:
+        escaped = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in data)
+        if len(escaped) <= _READABLE:
+            return escaped
+    head = "".join(chr(byte) if byte in _PLAIN else "-" for byte in data[:_PREFIX])
+    return f"{head}~{hashlib.sha256(data).hexdigest()}"
+
+
+def file_name(session_id: str, sequence: int) -> str:
+    """The name of a session's `sequence`-th file (1 is the first)."""
+    return f"{stem(session_id)}.{sequence:06d}.jsonl"
+
+
+def parse_name(name: str) -> tuple[str, int] | None:
+    """`(stem, sequence)` of a session file's name, or None for a foreign file."""
+    match = _NAME.match(name)
+    return (match["stem"], int(match["sequence"])) if match else None

@@ -1,0 +1,35 @@
+"""Detectors: what an agent's steps show that no single span does.
+
+Pure folds over `Step`s: `Signals` takes steps in and gives `Finding`s out, `derived_span` makes a finding
+a span, `classify` says what a call does. Reading order: `settings`, `finding`, `lanes`, `rounds`, `waste`
+(what is kept), `rule`, `episodes` (how a rule speaks), `failures`, `variants`, `repeats`, `polls`, `failed`
+(the rules), `fold`, `engine` (who calls them). A new rule is one class in a file of its own and one entry
+in `fold.RULES`.
+"""
+
+from otel_ext.signals.classify import effect_of, is_transient, is_waiting
+from otel_ext.signals.derived import SCOPE_NAME, derived_id, derived_span, scope_bytes
+from otel_ext.signals.engine import Signals
+from otel_ext.signals.finding import Finding, Waste
+from otel_ext.signals.fold import RULES
+from otel_ext.signals.rule import Call, Context, Rule
+from otel_ext.signals.settings import Levels, Settings
+
+__all__ = [
+    "RULES",
+    "SCOPE_NAME",
+    "Call",
+    "Context",
+    "Finding",
+    "Levels",
+    "Rule",
+    "Settings",
+    "Signals",
+    "Waste",
+    "derived_id",
+    "derived_span",
+    "effect_of",
+    "is_transient",
+    "is_waiting",
+    "scope_bytes",
+]

@@ -1,0 +1,135 @@
+"""What a call does, whether its failure passes, whether it still waits: read from the raw observation.
+
+Law of this file: a declared class beats a guess, a guess is made only from plain words, and what cannot be
+told is UNKNOWN or False (L10). Every look at payload is bounded.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from otel_ext.signals import shell, words
+from otel_ext.step import NOT_CAPTURED, Effect, Kind, Observation
+
+LONGEST_STATUS: Final = 4096
+"""Characters of a result in which a status field is looked for."""
+
+LONGEST_PHRASE: Final = 400
+"""Characters of a result that may as a whole mean "still running"; longer ones are content."""
+
+_PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_COMMANDS = ("command", "cmd", "script", "commands")
+_EDITOR = {
+    "view": Effect.READ,
+    "create": Effect.WRITE,
+    "str_replace": Effect.WRITE,
+    "insert": Effect.WRITE,
+    "undo_edit": Effect.WRITE,
+}
+
+_TRANSIENT = re.compile(
+    r"too many requests|rate.?limit|throttl|quota exceeded.{0,40}retry|overloaded|timed? ?out|timeout"
+    r"|deadline exceeded|connection (?:was )?(?:reset|aborted|closed)|econnreset|etimedout|eai_again"
+    r"|temporar(?:y|ily) |service unavailable|bad gateway|internal server error|try again later"
+    r"|database is locked|could not (?:obtain|acquire) .{0,20}lock|lock (?:wait )?timeout|deadlock"
+    r"|resource (?:temporarily unavailable|busy)|\bebusy\b|write conflict"
+    r"|(?:\bhttp|status|code)\D{0,12}(?:408|409|425|429|5\d\d)\b|^\W*(?:408|425|429|50[0234]|529)\b",
+    re.IGNORECASE,
+)
+_WAITING_FIELD = re.compile(
+    r"""["']?\b(?:status|state|phase)["']?\s*[:=]\s*["']?([a-z_-]+)["']?(?=\s*(?:[,}\n]|$))""", re.IGNORECASE
+)
+_WAITING_PHRASE = re.compile(
+    r"still (?:running|waiting|in progress|processing|pending)"
+    r"|not (?:yet )?(?:ready|finished|complete)(?: yet)?|\bin progress\b"
+    r"|process running with session|please wait|running in (?:the )?background",
+    re.IGNORECASE,
+)
+
+
+def effect_of(observation: Observation, overrides: Mapping[str, Effect] | None = None) -> Effect:
+    """What a tool call does to the world: overrides by tool name, then its name, then its command."""
+    if observation.kind is not Kind.TOOL:
+        return Effect.UNKNOWN
+    if overrides and observation.name in overrides:
+        return overrides[observation.name]
+    name = _snake(_own_name(observation.name))
+    arguments = observation.arguments
+    if name in words.SHELLS:
+        command = _command(arguments)
+        return Effect.UNKNOWN if command is None else shell.classify(command)
+    if name == "write_stdin" and isinstance(arguments, Mapping):
+        return Effect.WRITE if arguments.get("chars") or arguments.get("input") else Effect.POLL
+    if isinstance(arguments, Mapping) and "edit" in name and str(arguments.get("command")) in _EDITOR:
+        return _EDITOR[str(arguments["command"])]
+    return _by_name(name)
+
+
+def is_transient(observation: Observation) -> bool:
+    """Whether a failure is of a kind that waiting mends (precision rule 5)."""
+    if not observation.error:
+        return False
+    text = observation.error_text
+    if not text and isinstance(observation.result, str):
+        text = observation.result
+    return _TRANSIENT.search(text[:LONGEST_STATUS]) is not None
+
+
+def is_waiting(observation: Observation) -> bool:
+    """Whether a successful result says that something is still going on (precision rule 6)."""
+    result = observation.result
+    if observation.error or result is NOT_CAPTURED or observation.kind is not Kind.TOOL:
+        return False
+    if isinstance(result, Mapping):
+        states = (result.get(key) for key in ("status", "state", "phase"))
+        return any(isinstance(state, str) and state.lower() in words.WAITING_STATES for state in states)
+    if not isinstance(result, str):
+        return False
+    if len(result) <= LONGEST_PHRASE and _WAITING_PHRASE.search(result):
+        return True
+    if len(result) > LONGEST_STATUS:
+        return False
+    return any(state.lower() in words.WAITING_STATES for state in _WAITING_FIELD.findall(result))
+
+
+@lru_cache(maxsize=4096)
+def _by_name(name: str) -> Effect:
+    if name in words.EXEMPT:
+        return Effect.EXEMPT
+    pieces = name.split("_")
+    if pieces[0] in words.WRITE:
+        return Effect.WRITE
+    if not words.POLL.isdisjoint(pieces):
+        return Effect.POLL
+    for piece in pieces:
+        if piece in words.READ:
+            return Effect.READ
+        if piece in words.WRITE:
+            return Effect.WRITE
+    return Effect.UNKNOWN
+
+
+@lru_cache(maxsize=4096)
+def _snake(name: str) -> str:
+    return "_".join(piece.lower() for piece in _PIECES.findall(name))
+
+
+def _own_name(name: str) -> str:
+    # "mcp__server__tool", "server.tool", "functions/tool": the tool's own name comes last.
+    return re.split(r"__|[./:]", name[:256])[-1] or name[:256]
+
+
+def _command(arguments: Any) -> str | None:
+    if isinstance(arguments, str):
+        return arguments
+    if isinstance(arguments, Mapping):
+        for key in _COMMANDS:
+            if key in arguments:
+                return _command(arguments[key])
+        return None
+    if isinstance(arguments, Sequence) and arguments and all(isinstance(word, str) for word in arguments):
+        if len(arguments) >= 3 and arguments[1] in ("-c", "-lc"):
+            return str(arguments[2])
+        return " ".join(arguments)
+    return None

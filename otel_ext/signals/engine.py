@@ -1,0 +1,233 @@
+"""The detectors as the pipeline holds them: steps in, findings out.
+
+Law of this file: no clock and no I/O; time is the steps' own and the engine time that is given in. The
+same calls in the same order give the same findings, ids and dumps, also when a dump and a load lie
+between two of them. Everything kept is bounded, and what a bound removes is counted and says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from operator import attrgetter
+from typing import TypeAlias
+
+import msgspec
+
+from otel_ext.errors import UnsupportedVersion
+from otel_ext.signals import fold
+from otel_ext.signals.episodes import EVICTIONS
+from otel_ext.signals.finding import Finding, Status
+from otel_ext.signals.lanes import Lane, Trace
+from otel_ext.signals.rule import LONGEST_NAME, Context, Rule
+from otel_ext.signals.settings import Settings
+from otel_ext.step import Kind, Step
+
+VERSION = 1
+"""Of the dumped state; grows with every change of a struct that is dumped or of what its fields mean."""
+
+REPEATED = "otel_ext.detector.repeated"
+"""Counter of steps whose span had been seen before; they change nothing."""
+
+LaneKey: TypeAlias = tuple[bytes, bytes]
+
+
+class _Dumped(msgspec.Struct, array_like=True):
+    version: int
+    body: msgspec.Raw
+
+
+class Signals:
+    """All lanes of all traces. Not thread-safe: one pipeline thread owns it.
+
+    Args:
+        settings: thresholds and bounds.
+        rules: the rules by precedence; the built-in ones unless given.
+    """
+
+    def __init__(self, settings: Settings | None = None, rules: Sequence[Rule] | None = None) -> None:
+        self.settings = settings or Settings()
+        self.rules = [
+            rule
+            for rule in (fold.RULES if rules is None else rules)
+            if rule.signal not in self.settings.disabled
+        ]
+        self.counters: dict[str, int] = {}
+        self._traces: dict[bytes, Trace] = {}  # both in the order of use, least recent first
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._changed: dict[str, Lane | Trace | None] = {}
+        self._order = 0
+
+    def open(self, step: Step, now: int) -> list[Finding]:
+        """Take in a step, in order of start times as far as that is known."""
+        found: list[Finding] = []
+        trace = self._trace(step.trace_id, now, found)
+        if not trace.add(step, self.settings.spans_per_trace):
+            self.counters[REPEATED] = self.counters.get(REPEATED, 0) + 1
+            return found
+        mine = self._lanes.get((step.trace_id, step.span_id))
+        if step.kind is Kind.AGENT:
+            trace.agents[step.span_id] = (step.agent_name or step.name)[:LONGEST_NAME]
+            if mine is not None:
+                self._decide(mine)
+            return found
+        steps = [step] if step.kind is not Kind.OTHER else []
+        target = trace.lane_of(step)
+        if mine is not None and target != step.span_id:
+            if mine.emitted or mine.pending is None:
+                trace.own[step.span_id] = True
+                self._decide(mine)
+            else:
+                steps += mine.pending
+                self._forget(mine)
+        if steps:
+            self._absorb(trace, target, steps, now, found)
+        if mine is not None and target == step.span_id:
+            self._decide(self._lanes[step.trace_id, step.span_id])
+        return found
+
+    def close(self, step: Step, now: int) -> list[Finding]:
+        """End the lane of an agent, or of a root that is none; a failed one was terminated."""
+        found: list[Finding] = []
+        lane = self._lanes.get((step.trace_id, step.span_id))
+        if lane is not None:
+            self._trace(step.trace_id, now, found)
+            self._end(lane, "terminated" if step.error else "persisted", found)
+        return found
+
+    def end_trace(self, trace_id: bytes, status: Status, now: int) -> list[Finding]:  # noqa: ARG002
+        """End every lane of a trace and forget the trace; `now` is taken like everywhere, not needed."""
+        found: list[Finding] = []
+        if trace_id in self._traces:
+            self._drop(self._traces[trace_id], status, found)
+        return found
+
+    def tick(self, now: int) -> list[Finding]:
+        """Evict what has not been touched for the time to live."""
+        found: list[Finding] = []
+        before = now - self.settings.ttl
+        while self._lanes and (lane := next(iter(self._lanes.values()))).touched <= before:
+            self._evict(lane, found)
+        while self._traces and (trace := next(iter(self._traces.values()))).touched <= before:
+            self._count_eviction()
+            self._drop(trace, "evicted", found)
+        return found
+
+    def next_deadline(self) -> int | None:
+        """The engine time at which `tick` has something to do; None when it has nothing."""
+        oldest = [lane.touched for lane in islice(self._lanes.values(), 1)]
+        oldest += [trace.touched for trace in islice(self._traces.values(), 1)]
+        return min(oldest) + self.settings.ttl if oldest else None
+
+    def dump(self) -> dict[str, bytes]:
+        """What changed since the last dump, by a stable key; empty bytes mean that it is gone."""
+        items = {
+            name: b"" if state is None else _encode(state) for name, state in sorted(self._changed.items())
+        }
+        self._changed.clear()
+        return items
+
+    def load(self, items: Mapping[str, bytes]) -> None:
+        """Take over dumped state.
+
+        Raises:
+            UnsupportedVersion: another version wrote it; the caller rebuilds it from the spans.
+        """
+        held: list[Lane | Trace] = []
+        for name, data in items.items():
+            if data:
+                held.append(_decode(data, Lane if name.startswith("lane:") else Trace))
+        held.sort(key=attrgetter("order"))
+        for state in held:
+            if isinstance(state, Lane):
+                self._lanes[state.trace_id, state.span_id] = state
+            else:
+                self._traces[state.trace_id] = state
+            self._order = max(self._order, state.order)
+
+    def _trace(self, trace_id: bytes, now: int, found: list[Finding]) -> Trace:
+        trace = self._traces.pop(trace_id, None) or Trace(trace_id)
+        self._traces[trace_id] = trace
+        self._touch(trace, now)
+        if len(self._traces) > self.settings.traces:
+            self._count_eviction()
+            self._drop(next(iter(self._traces.values())), "evicted", found)
+        return trace
+
+    def _lane(self, trace: Trace, span_id: bytes, now: int, found: list[Finding]) -> Lane:
+        lane = self._lanes.pop((trace.trace_id, span_id), None)
+        if lane is None:
+            lane = Lane(trace.trace_id, span_id, pending=None if trace.knows(span_id) else [])
+        self._lanes[trace.trace_id, span_id] = lane
+        self._touch(lane, now)
+        if len(self._lanes) > self.settings.lanes:
+            self._evict(next(iter(self._lanes.values())), found)
+        return lane
+
+    def _absorb(
+        self, trace: Trace, span_id: bytes, steps: list[Step], now: int, found: list[Finding]
+    ) -> None:
+        lane = self._lane(trace, span_id, now, found)
+        steps = sorted(steps, key=attrgetter("start"))
+        kept = lane.pending
+        if kept is not None:
+            if kept and steps[0].start < lane.last_start:
+                # Nothing was said yet and all steps are at hand: count again, in the right order.
+                steps = sorted([*kept, *steps], key=attrgetter("start"))
+                kept = []
+                lane = lane.blank()
+                self._lanes[trace.trace_id, span_id] = lane
+                self._touch(lane, now)
+            kept = [*kept, *steps]
+        fold.run(self.rules, self._context(trace, lane, found), steps)
+        lane.pending = None if lane.emitted or (kept and len(kept) > self.settings.pending) else kept
+
+    def _context(self, trace: Trace, lane: Lane, found: list[Finding]) -> Context:
+        return Context(self.settings, lane, trace, found, self.counters)
+
+    def _decide(self, lane: Lane) -> None:
+        lane.pending = None
+        self._changed[_name(lane)] = lane
+
+    def _touch(self, state: Lane | Trace, now: int) -> None:
+        self._order += 1
+        state.order = self._order
+        state.touched = max(state.touched, now)
+        self._changed[_name(state)] = state
+
+    def _end(self, lane: Lane, status: Status, found: list[Finding]) -> None:
+        trace = self._traces.get(lane.trace_id) or Trace(lane.trace_id)
+        fold.end(self.rules, self._context(trace, lane, found), status)
+        self._forget(lane)
+
+    def _evict(self, lane: Lane, found: list[Finding]) -> None:
+        self._count_eviction()
+        self._end(lane, "evicted", found)
+
+    def _drop(self, trace: Trace, status: Status, found: list[Finding]) -> None:
+        for lane in [lane for lane in self._lanes.values() if lane.trace_id == trace.trace_id]:
+            self._end(lane, status, found)
+        del self._traces[trace.trace_id]
+        self._changed[_name(trace)] = None
+
+    def _forget(self, lane: Lane) -> None:
+        del self._lanes[lane.trace_id, lane.span_id]
+        self._changed[_name(lane)] = None
+
+    def _count_eviction(self) -> None:
+        self.counters[EVICTIONS] = self.counters.get(EVICTIONS, 0) + 1
+
+
+def _name(state: Lane | Trace) -> str:
+    if isinstance(state, Lane):
+        return f"lane:{state.trace_id.hex()}:{state.span_id.hex()}"
+    return f"trace:{state.trace_id.hex()}"
+
+
+def _encode(state: Lane | Trace) -> bytes:
+    return msgspec.msgpack.encode(_Dumped(VERSION, msgspec.Raw(msgspec.msgpack.encode(state))))
+
+
+def _decode(data: bytes, kind: type[Lane] | type[Trace]) -> Lane | Trace:
+    dumped = msgspec.msgpack.decode(data, type=_Dumped)
+    if dumped.version != VERSION:
+        raise UnsupportedVersion(f"detector state has version {dumped.version}, this program reads {VERSION}")
+    return msgspec.msgpack.decode(dumped.body, type=kind)

@@ -1,0 +1,182 @@
+"""The life of a finding: onset, revisions, one final word.
+
+Law of this file: onset at the threshold, a revision whenever the count has doubled or the severity rises,
+and exactly one final revision, which states how it ended and the final waste. A span has one owner: who
+claims it first keeps it, and rules run in order of precedence (rule 14). Every bound is kept here.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Final, cast
+
+from otel_ext.signals.finding import Confidence, Status
+from otel_ext.signals.lanes import Episode, Lane, Track
+from otel_ext.signals.rounds import Round
+from otel_ext.signals.rule import Call, Context, Rule
+from otel_ext.signals.settings import SEVERITIES, Severity
+from otel_ext.signals.speak import add_up, speak
+from otel_ext.signals.waste import mark_of, price
+
+MOST_DISTINCT: Final = 8
+"""Digests remembered of one track's different arguments."""
+
+EVICTIONS: Final = "otel_ext.detector.evictions"
+"""Counter of lanes, traces and keys that a bound or a time limit removed."""
+
+
+def find(context: Context, table: str, key: bytes) -> Track | None:
+    """A track, which becomes the most recently used of its table."""
+    tracks = context.lane.tables.get(table)
+    track = tracks.pop(key, None) if tracks else None
+    if tracks is not None and track is not None:
+        tracks[key] = track
+    return track
+
+
+def keep(rule: Rule, context: Context, table: str, key: bytes, track: Track) -> Track:
+    """Put a new track into a table; the least recently used one goes when the table is full."""
+    tracks = context.lane.tables.setdefault(table, {})
+    tracks[key] = track
+    if len(tracks) > context.settings.keys:
+        oldest = next(iter(tracks))
+        context.count(EVICTIONS)
+        close(rule, context, table, oldest, "evicted")
+    return track
+
+
+def tracks_of(rule: Rule, lane: Lane) -> Iterator[tuple[str, bytes, Track]]:
+    """All tracks of a rule in a lane; safe against closing them on the way."""
+    for table in [name for name in lane.tables if name.split("/")[0] == rule.id]:
+        for key, track in list(lane.tables[table].items()):
+            yield table, key, track
+
+
+def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, each: bool = False) -> bool:
+    """Count a call into a track; False when its round counts already (unless `each` call counts)."""
+    step = call.step
+    if track.count and call.round.number <= track.round and not each:
+        if track.episode is not None:
+            claim(context, step.span_id, track.episode.id)
+        return False
+    mark = mark_of(step, call.round)
+    mark.counted = not track.count  # the first occurrence is never waste
+    if track.last and step.start > track.last:
+        gap = step.start - track.last
+        track.grew += bool(track.gap and gap * 10 > track.gap * 11)
+        track.gap = gap
+    track.count += 1
+    track.round = call.round.number
+    track.last = step.start
+    track.start = min(track.start or mark.start, mark.start)
+    track.end = max(track.end, mark.end)
+    track.arguments_hash, track.result_hash = step.arguments_hash, step.result_hash
+    track.error_hash, track.error_text = step.error_hash, step.error_text
+    differ(track, step.arguments_hash or b"")
+    if track.episode is not None:
+        mark.owned = claim(context, mark.span_id, track.episode.id)
+    track.marks.append(mark)
+    call.round.touched.append((table, key))
+    if len(track.marks) > context.settings.evidence:
+        _thin(track)
+    return True
+
+
+def differ(track: Track, digest: bytes) -> None:
+    """Remember one more distinct thing of a track."""
+    if digest and digest not in track.distinct and len(track.distinct) < MOST_DISTINCT:
+        track.distinct.append(digest)
+
+
+def claimed(context: Context, span_id: bytes) -> bool:
+    """Whether a finding owns this span."""
+    return span_id in context.lane.owners
+
+
+def claim(context: Context, span_id: bytes, finding_id: str) -> bool:
+    """Make a finding the owner of a span, unless another is."""
+    owners = context.lane.owners
+    owner = owners.setdefault(span_id, finding_id)
+    if len(owners) > context.settings.owned:
+        del owners[next(iter(owners))]
+    return owner == finding_id
+
+
+def advance(
+    rule: Rule,
+    context: Context,
+    table: str,
+    key: bytes,
+    track: Track,
+    *,
+    severity: Severity | None,
+    confidence: Confidence,
+) -> None:
+    """Speak if there is something new to say: the onset, twice the count, or a worse severity."""
+    if severity is None:
+        return
+    if track.episode is None:
+        name = identity(context.lane, table, key, track)
+        free = [mark for mark in track.marks if not claimed(context, mark.span_id)]
+        if not free:
+            return
+        for mark in track.marks:
+            mark.owned = claim(context, mark.span_id, name)
+        track.episode = Episode(name, 0, severity, confidence, track.count * 2)
+        speak(rule, context, track, "onset")
+        return
+    worse = SEVERITIES.index(severity) > SEVERITIES.index(cast("Severity", track.episode.severity))
+    if worse or track.count >= track.episode.next_count:
+        if worse:
+            track.episode.severity = severity
+        while track.episode.next_count <= track.count:
+            track.episode.next_count *= 2
+        speak(rule, context, track, "ongoing")
+
+
+def close(rule: Rule, context: Context, table: str, key: bytes, status: Status) -> None:
+    """Remove a track; when it had spoken, say how it ended."""
+    track = context.lane.tables[table][key]
+    current = context.lane.rounds.recent
+    if current:
+        reprice(track, current[-1])
+    rule.closing(context, table, key, track)
+    del context.lane.tables[table][key]
+    if track.episode is not None:
+        speak(rule, context, track, "recovered" if track.recovered and status != "evicted" else status)
+
+
+def settle(lane: Lane, ended: Round | None) -> None:
+    """Correct the shares of a round's calls, now that all of them are known."""
+    if ended is None:
+        return
+    for table, key in ended.touched:
+        track = lane.tables.get(table, {}).get(key)
+        if track is not None:
+            reprice(track, ended)
+    ended.touched.clear()
+
+
+def reprice(track: Track, at: Round) -> None:
+    """Correct the shares of the newest marks, those that belong to this round."""
+    for mark in reversed(track.marks):
+        if mark.round != at.number:
+            break
+        price(mark, at)
+
+
+def _thin(track: Track) -> None:
+    # First, second and last stay; every other one between them goes, its cost added up before.
+    until = len(track.marks) - 1
+    add_up(track, track.ledger, until)
+    for mark in track.marks[:until]:
+        mark.counted = True
+    del track.marks[2:-1:2]
+
+
+def identity(lane: Lane, table: str, key: bytes, track: Track) -> str:
+    """A finding's id. It names the first evidence, so a lane that is opened again cannot repeat one."""
+    digest = sha256()
+    parts = (lane.trace_id, lane.span_id, table.encode(), key, track.marks[0].span_id)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.hexdigest()[:32]

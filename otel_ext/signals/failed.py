@@ -1,0 +1,71 @@
+"""waste.failed_call: a failure that was part of no loop, told once and softly.
+
+Law of this file: it is always a notice, never an alarm, and it speaks last: only when its lane ends (or its
+key is evicted) is it certain that no `loop.error_*` finding claims the call. One finding for each tool and
+failure of a lane. Its waste leaves the first occurrence out, like everybody's: a failure that was met once
+is information.
+"""
+
+# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
+
+from typing import Final
+
+from otel_ext.signals.episodes import add, claimed, find, identity, keep, tracks_of
+from otel_ext.signals.explain import quoted
+from otel_ext.signals.lanes import Episode, Track
+from otel_ext.signals.rule import Call, Context, Rule, key_of
+from otel_ext.signals.settings import Settings
+
+FAILED: Final = "OTX-W007/failed"
+"""Table: one tool's failures of one kind."""
+
+
+class FailedCall(Rule):
+    """Failures that waiting would not have mended and that no loop owns."""
+
+    id = "OTX-W007"
+    signal = "waste.failed_call"
+    per_turn = False
+
+    def call(self, context: Context, call: Call) -> None:
+        """Remember a failure; note when the tool works again."""
+        step = call.step
+        if not step.error:
+            for _, _, track in tracks_of(self, context.lane):
+                track.recovered = track.recovered or track.tool == call.tool
+            return
+        if step.transient:
+            return
+        # A failure without a fingerprint equals no other one, so it stands alone.
+        key = key_of(call.tool, step.error_hash or step.span_id)
+        track = find(context, FAILED, key) or keep(self, context, FAILED, key, Track(tool=call.tool))
+        track.recovered = False
+        add(context, FAILED, key, track, call, each=True)
+
+    def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
+        """Speak for what nobody else owns."""
+        free = [mark for mark in track.marks if not claimed(context, mark.span_id)]
+        if not free:
+            return
+        track.count -= len(track.marks) - len(free)
+        track.marks = free
+        track.start, track.end = free[0].start, max(mark.end for mark in free)
+        track.episode = Episode(identity(context.lane, table, key, track), 0, "notice", "confirmed", 0)
+
+    def thresholds(self, settings: Settings, track: Track) -> dict[str, int]:
+        """One failure is enough."""
+        return {"notice": 1}
+
+    def missing(self, context: Context, track: Track) -> list[str]:
+        """Arguments and failure text, where they were not captured."""
+        absent = {"arguments": track.arguments_hash, "error": track.error_hash}
+        return [name for name, digest in absent.items() if digest is None]
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        times = "once" if track.count == 1 else f"{track.count} times"
+        after = " before it worked again" if track.recovered else ""
+        return (
+            f"{track.tool} failed {times}{after}{quoted(track.error_text)}; see whether its description "
+            "tells the agent how to call it"
+        )

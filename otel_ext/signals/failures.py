@@ -1,0 +1,84 @@
+"""loop.error_repeat: the same call failing in the same way.
+
+Law of this file: empty arguments are arguments (all 22 exact repeats with equal outcome measured on TRAIL
+are failing calls with none), and a failure that waiting mends is not a loop before its sixth attempt.
+"""
+
+# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
+
+from typing import Final
+
+from otel_ext.signals.episodes import add, advance, close, find, keep
+from otel_ext.signals.explain import over, quoted
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Call, Context, Rule
+from otel_ext.signals.settings import Settings
+
+SAME: Final = "OTX-L003/same"
+"""Table: one call's newest failure."""
+
+TRANSIENT: Final = "OTX-L003/transient"
+"""Table: the same for failures that waiting mends."""
+
+FEWEST_TRANSIENT: Final = 3
+"""Attempts that the rule of duration needs."""
+
+
+class ErrorRepeat(Rule):
+    """The same (tool, arguments, failure); success of the same call clears it, another failure too."""
+
+    id = "OTX-L003"
+    signal = "loop.error_repeat"
+
+    def call(self, context: Context, call: Call) -> None:
+        """Count a failure, or clear the call's own key on success."""
+        step = call.step
+        if not call.key:
+            return
+        table, other = (TRANSIENT, SAME) if step.transient else (SAME, TRANSIENT)
+        if not step.error:
+            self._clear(context, table, call.key)
+            self._clear(context, other, call.key)
+            return
+        if step.error_hash is None:
+            return
+        self._clear(context, other, call.key)
+        track = find(context, table, call.key)
+        if track is not None and track.value != step.error_hash:
+            self._clear(context, table, call.key)
+            track = None
+        if track is None:
+            track = keep(self, context, table, call.key, Track(tool=call.tool, value=step.error_hash))
+        if not add(context, table, call.key, track, call):
+            return
+        settings = context.settings
+        if table == SAME:
+            severity = settings.error_repeat.severity(track.count)
+            advance(self, context, table, call.key, track, severity=severity, confidence="confirmed")
+            return
+        severity = settings.transient_repeat.severity(track.count)
+        long = track.end - track.start >= settings.transient_after and track.count >= FEWEST_TRANSIENT
+        if severity is None and long:
+            severity = "notice"
+        # Waiting may still mend it, so this is never confirmed.
+        advance(self, context, table, call.key, track, severity=severity, confidence="probable")
+
+    def _clear(self, context: Context, table: str, key: bytes) -> None:
+        if find(context, table, key) is not None:
+            close(self, context, table, key, "recovered")
+
+    def thresholds(self, settings: Settings, track: Track) -> dict[str, int]:
+        """Rounds per severity; for transient failures the duration in ns as well."""
+        if track.episode is not None and track.episode.confidence == "probable":
+            return {**settings.transient_repeat.as_dict(), "after": settings.transient_after}
+        return settings.error_repeat.as_dict()
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        advice = "repeating it unchanged does not help, so show the agent what the call takes, or stop it"
+        if track.episode is not None and track.episode.confidence == "probable":
+            advice = "the failure may pass, so wait longer between the attempts, or stop the agent"
+        return (
+            f"{track.tool} failed {track.count} times{over(track.end - track.start)} with the same arguments "
+            f"and the same error{quoted(track.error_text)}; {advice}"
+        )

@@ -1,0 +1,168 @@
+"""Whose step is this: the lane, even when children arrive before their parents.
+
+Law of this file: a lane is a span id, that of the nearest agent above a step. While that span has not
+arrived the lane is the lowest *missing* ancestor, provisional, and its steps are kept (at most
+`Settings.pending`); when the missing span arrives and is no agent, they fold into its own parent's lane.
+A provisional lane that has spoken, or has outgrown the bound, stays a lane of its own for good.
+"""
+
+from typing import Final
+
+import msgspec
+
+from otel_ext.signals.rounds import Rounds
+from otel_ext.signals.waste import Ledger, Mark
+from otel_ext.step import Step
+
+DEEPEST: Final = 64
+"""Ancestors walked; also what ends a walk over ids that form a circle."""
+
+
+class Episode(msgspec.Struct):
+    """The told part of a track: its finding's id, last revision and what triggers the next one."""
+
+    id: str
+    revision: int
+    severity: str
+    confidence: str
+    next_count: int
+
+
+class Track(msgspec.Struct, omit_defaults=True):
+    """One key of one rule in one lane: what was counted, and the episode if one is open.
+
+    Attributes:
+        value: what must stay equal (result or failure), by the rule's choice.
+        count: rounds counted.
+        score: a counter that a rule may lower; `count` never is.
+        round: the last round counted.
+        epoch: the lane's write epoch when counting began.
+        marks: counted calls, thinned to `Settings.evidence`.
+        distinct, tools: different argument digests and tools among the counted calls, a few of each.
+        recovered: the rule knows already that this ended well.
+        gap: ns between the two newest calls; `grew` how often it grew.
+    """
+
+    tool: str
+    value: bytes = b""
+    count: int = 0
+    score: int = 0
+    round: int = -1
+    epoch: int = 0
+    start: int = 0
+    end: int = 0
+    last: int = 0
+    gap: int = 0
+    grew: int = 0
+    marks: list[Mark] = []
+    distinct: list[bytes] = []
+    tools: list[str] = []
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
+    episode: Episode | None = None
+    arguments_hash: bytes | None = None
+    result_hash: bytes | None = None
+    error_hash: bytes | None = None
+    error_text: str = ""
+    recovered: bool = False
+
+
+class Lane(msgspec.Struct):
+    """Everything that is kept of one agent's sequence of steps.
+
+    Attributes:
+        order: rank in the order of use, for eviction after a load.
+        touched: engine time of the last step.
+        emitted: it has spoken, so it can no longer fold.
+        pending: steps kept for folding; None once the lane is what it will be.
+        epoch: successful writes so far; `writer` is the key of the newest.
+        tables: rule's table -> key -> track, least recently used first.
+        rings: short memories of a rule, by the rule's choice.
+        owners: span id -> id of the finding that owns it, oldest first.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    order: int = 0
+    touched: int = 0
+    session_id: str = ""
+    service: str = ""
+    agent: str = ""
+    emitted: bool = False
+    last_start: int = 0
+    pending: list[Step] | None = None
+    epoch: int = 0
+    writer: bytes = b""
+    rounds: Rounds = msgspec.field(default_factory=Rounds)
+    tables: dict[str, dict[bytes, Track]] = {}
+    rings: dict[str, list[bytes]] = {}
+    owners: dict[bytes, str] = {}
+
+    def blank(self) -> "Lane":
+        """The same lane with nothing counted, to be filled again in the right order."""
+        return Lane(
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            order=self.order,
+            touched=self.touched,
+            pending=self.pending,
+        )
+
+
+class Trace(msgspec.Struct):
+    """The known structure of one trace.
+
+    Attributes:
+        parents: span id -> parent id, least recently used first.
+        agents: span ids of agents -> the agent's name.
+        own: provisional lanes that stay lanes of their own.
+        root: the root's span id, empty while unknown.
+    """
+
+    trace_id: bytes
+    order: int = 0
+    touched: int = 0
+    root: bytes = b""
+    parents: dict[bytes, bytes] = {}
+    agents: dict[bytes, str] = {}
+    own: dict[bytes, bool] = {}
+
+    def add(self, step: Step, most: int) -> bool:
+        """Remember a span; False when it is known already."""
+        if step.span_id in self.parents:
+            return False
+        self.parents[step.span_id] = step.parent_id
+        if not step.parent_id and not self.root:
+            self.root = step.span_id
+        while len(self.parents) > most:
+            # A forgotten agent is found again as a missing parent: the same id, the same lane.
+            oldest = next(iter(self.parents))
+            del self.parents[oldest]
+            self.agents.pop(oldest, None)
+            self.own.pop(oldest, None)
+        return True
+
+    def knows(self, lane: bytes) -> bool:
+        """Whether a lane's span has arrived."""
+        return lane in self.parents
+
+    def lane_of(self, step: Step) -> bytes:
+        """The lane of a step that is not an agent: nearest agent, else root, else missing ancestor."""
+        here, up = step.span_id, step.parent_id
+        for _ in range(DEEPEST):
+            if not up:
+                return here
+            if up not in self.parents or up in self.agents or up in self.own:
+                return up
+            here, up = up, self.parents.pop(up)
+            self.parents[here] = up  # used again: structure outlives leaves
+        return here
+
+    def depth(self, lane: bytes) -> int:
+        """How many known agents enclose a lane, itself included."""
+        found, here = 0, lane
+        for _ in range(DEEPEST):
+            if not here:
+                break
+            found += here in self.agents
+            here = self.parents.get(here, b"")
+        return found

@@ -1,0 +1,108 @@
+"""loop.exact_repeat: the same call with the same result, over and over.
+
+Law of this file: a result that changes is progress, and so is a write by another call. A name alone, or
+arguments alone, say nothing: every repeated successful call with equal arguments that was measured on
+TRAIL returned something new (pagination without a page argument).
+"""
+
+# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
+
+from typing import Final
+
+from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, tracks_of
+from otel_ext.signals.explain import over
+from otel_ext.signals.finding import Confidence
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Call, Context, Rule
+from otel_ext.signals.settings import Settings
+from otel_ext.step import Effect
+
+STRICT: Final = "OTX-L001/strict"
+"""Table: equal arguments, equal result."""
+
+RELAXED: Final = "OTX-L001/relaxed"
+"""Table: arguments equal but for free-text labels (rule 11), equal result."""
+
+VOLATILE: Final = "OTX-L001/volatile"
+"""Table: the result is equal but for times, ids and durations (rule 1)."""
+
+
+class ExactRepeat(Rule):
+    """The same (tool, arguments, result) in several rounds of a lane, no write by another call between.
+
+    Three views, the surest first; a span that a surer view owns is left alone by the others.
+    Polls and calls that report a waiting state are `loop.poll_stalled`'s (precision rule 6).
+    """
+
+    id = "OTX-L001"
+    signal = "loop.exact_repeat"
+
+    def call(self, context: Context, call: Call) -> None:
+        """Count a successful call in each view."""
+        step = call.step
+        if step.error or not call.key or step.result_hash is None or is_poll(call):
+            return
+        self._view(context, STRICT, call.key, call, value=step.result_hash, confidence="confirmed")
+        if call.relaxed != call.key:
+            self._view(context, RELAXED, call.relaxed, call, value=step.result_hash, confidence="probable")
+        if step.result_relaxed is not None:
+            self._view(
+                context, VOLATILE, call.relaxed, call, value=step.result_relaxed, confidence="candidate"
+            )
+
+    def wrote(self, context: Context, call: Call) -> None:
+        """Forget what other calls returned: after a write it is worth asking again (rule 4)."""
+        for table, key, _ in tracks_of(self, context.lane):
+            if key not in (call.key, call.relaxed):
+                close(self, context, table, key, "recovered")
+
+    def _view(
+        self, context: Context, table: str, key: bytes, call: Call, *, value: bytes, confidence: Confidence
+    ) -> None:
+        track = find(context, table, key)
+        if track is not None and track.value != value:
+            close(self, context, table, key, "recovered")
+            track = None
+        if table != STRICT and claimed(context, call.step.span_id):
+            return
+        if track is None:
+            track = keep(self, context, table, key, Track(tool=call.tool, value=value))
+        if not add(context, table, key, track, call):
+            return
+        levels = context.settings.exact_repeat
+        severity = levels.severity(track.count)
+        if severity is not None and table == VOLATILE:
+            severity = "notice"
+        free = sum(not claimed(context, mark.span_id) for mark in track.marks)
+        if table == STRICT or track.episode is not None or levels.severity(free) is not None:
+            advance(self, context, table, key, track, severity=severity, confidence=confidence)
+
+    def thresholds(self, settings: Settings, track: Track) -> dict[str, int]:
+        """Rounds per severity."""
+        return settings.exact_repeat.as_dict()
+
+    def missing(self, context: Context, track: Track) -> list[str]:
+        """Say which of the weaker views spoke."""
+        if track.episode is not None and track.episode.confidence == "candidate":
+            return ["exact_result"]
+        if track.episode is not None and track.episode.confidence == "probable":
+            return ["exact_arguments"]
+        return []
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        confidence = track.episode.confidence if track.episode else "confirmed"
+        same = {
+            "confirmed": "the same arguments and got the same result each time",
+            "probable": "arguments that differ only in free text and got the same result each time",
+            "candidate": "the same arguments and got results that differ only in times or ids",
+        }[confidence]
+        return (
+            f"{track.tool} was called {track.count} times{over(track.end - track.start)} with {same}; "
+            "nothing changed between the calls, so let the agent use the result it has, or stop it"
+        )
+
+
+def is_poll(call: Call) -> bool:
+    """Whether repeating this call is its purpose, by its class or by what it returned."""
+    return call.step.effect is Effect.POLL or call.step.waiting

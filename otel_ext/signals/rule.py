@@ -1,0 +1,107 @@
+"""The frame of a rule: hooks that the fold calls, and the words a rule needs to answer.
+
+Law of this file: a rule is stateless. What it must remember lives in its lane's tables, under names that
+begin with the rule's id, so that it is dumped, bounded and evicted without the rule's help. A rule sees
+steps and marks, never spans or payload, and it speaks only through `episodes`.
+"""
+
+# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+from otel_ext.signals.finding import Finding
+from otel_ext.signals.lanes import Lane, Trace, Track
+from otel_ext.signals.rounds import Round
+from otel_ext.signals.settings import Settings
+from otel_ext.step import Step
+
+LONGEST_NAME = 200
+"""Characters of a name that are kept."""
+
+
+class Context(msgspec.Struct):
+    """What a hook may look at and write to: its lane, and where findings go."""
+
+    settings: Settings
+    lane: Lane
+    trace: Trace
+    found: list[Finding]
+    counters: dict[str, int]
+
+    def count(self, name: str) -> None:
+        """Add one to a counter."""
+        self.counters[name] = self.counters.get(name, 0) + 1
+
+
+class Call(msgspec.Struct):
+    """A tool call on its way through the rules, most serious rule first.
+
+    Attributes:
+        tool: the tool's name, cut to a bounded length.
+        key: tool and arguments; empty when the arguments were not captured.
+        relaxed: tool and arguments without free-text labels; equal to `key` when they hold none.
+    """
+
+    step: Step
+    round: Round
+    tool: str
+    key: bytes = b""
+    relaxed: bytes = b""
+
+
+def call_of(step: Step, at: Round) -> Call:
+    """A tool step as the rules see it."""
+    tool = step.name[:LONGEST_NAME]
+    call = Call(step=step, round=at, tool=tool)
+    if step.arguments_hash is not None:
+        call.key = key_of(tool, step.arguments_hash)
+        call.relaxed = key_of(tool, step.relaxed_hash or step.arguments_hash)
+    return call
+
+
+def key_of(tool: str, digest: bytes) -> bytes:
+    """A table's key for a tool and a digest; a digest has a fixed length, so this is injective."""
+    return tool.encode("utf-8", "surrogatepass") + b"\0" + digest
+
+
+class Rule:
+    """One detector. Subclasses override the hooks they need; every hook may be left out.
+
+    Attributes:
+        id: stable id, e.g. "OTX-L001"; also the prefix of the rule's tables.
+        signal: the signal's name in the taxonomy.
+        version: grows when the same steps may give different findings.
+        per_turn: a genuine user turn ends what is open (precision rule 9).
+    """
+
+    id: ClassVar[str]
+    signal: ClassVar[str]
+    version: ClassVar[int] = 1
+    per_turn: ClassVar[bool] = True
+
+    def call(self, context: Context, call: Call) -> None:
+        """A tool call happened."""
+
+    def model(self, context: Context, step: Step) -> None:
+        """A model was called; the round has advanced already."""
+
+    def wrote(self, context: Context, call: Call) -> None:
+        """A successful write changed the world: what was learned before it may be asked again."""
+
+    def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
+        """A track is about to go, by the lane's end or by eviction."""
+
+    def thresholds(self, settings: Settings, track: Track) -> Mapping[str, int]:
+        """The thresholds that this track's finding states."""
+        return {}
+
+    def missing(self, context: Context, track: Track) -> list[str]:
+        """What was not captured, beyond what the frame knows itself."""
+        return []
+
+    def explain(self, context: Context, track: Track) -> str:
+        """What happened and what to do, as one sentence without the cost; ends without a full stop."""
+        return f"{track.tool} matched {self.signal} {track.count} times"

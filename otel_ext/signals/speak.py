@@ -1,0 +1,82 @@
+"""From a track to a finding: everything a reader needs to agree or to disagree.
+
+Law of this file: it only reads the lane and the track, but for the revision that it gives out and the note
+that the lane has spoken. What the frame itself knows to be missing (usage, model steps) is named here.
+"""
+
+from typing import cast
+
+import msgspec
+
+from otel_ext.signals.explain import costing
+from otel_ext.signals.finding import Confidence, Finding, Status, Waste
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Context, Rule
+from otel_ext.signals.settings import Severity
+from otel_ext.signals.waste import Ledger
+
+
+def waste_of(track: Track) -> Waste:
+    """What a track has cost so far, its newest call at the share known now."""
+    ledger = msgspec.structs.replace(track.ledger)
+    add_up(track, ledger, len(track.marks))
+    return ledger.total()
+
+
+def add_up(track: Track, ledger: Ledger, until: int) -> None:
+    """Add the first `until` marks of a track to a ledger, those that were not added before."""
+    for mark in track.marks[:until]:
+        if not mark.counted and mark.owned:
+            ledger.add(mark)
+
+
+def speak(rule: Rule, context: Context, track: Track, status: Status) -> None:
+    """Append the next revision of a track's finding."""
+    lane, trace, episode = context.lane, context.trace, track.episode
+    assert episode is not None
+    episode.revision += 1
+    lane.emitted = True
+    agent = lane.span_id in trace.agents
+    waste = waste_of(track)
+    evidence = [mark.span_id for mark in track.marks]
+    missing = rule.missing(context, track)
+    if waste.basis in ("estimated", "mixed"):
+        missing.append("usage")
+    if not lane.rounds.modelled:
+        missing.append("model")
+    context.found.append(
+        Finding(
+            signal=rule.signal,
+            id=episode.id,
+            revision=episode.revision,
+            status=status,
+            severity=cast("Severity", episode.severity),
+            confidence=cast("Confidence", episode.confidence),
+            trace_id=lane.trace_id,
+            session_id=lane.session_id,
+            agent=trace.agents.get(lane.span_id, "") or lane.agent,
+            tool=track.tool,
+            count=track.count,
+            start=track.start,
+            end=track.end,
+            evidence=evidence,
+            waste=waste,
+            missing=missing,
+            explanation=costing(rule.explain(context, track), waste),
+            rule=rule.id,
+            rule_version=rule.version,
+            thresholds=dict(rule.thresholds(context.settings, track)),
+            lane=lane.span_id,
+            scope="agent" if agent else "trace",
+            depth=trace.depth(lane.span_id),
+            parent=lane.span_id if agent else trace.root or lane.span_id,
+            evidence_count=track.count,
+            evidence_dropped=track.count - len(evidence),
+            context=[mark.span_id for mark in track.marks if not mark.owned],
+            distinct_arguments=len(track.distinct),
+            arguments_hash=(track.arguments_hash or b"").hex(),
+            result_hash=(track.result_hash or b"").hex(),
+            error_fingerprint=(track.error_hash or b"").hex(),
+            service=lane.service,
+        )
+    )

@@ -1,0 +1,51 @@
+"""The words that tell what a tool does, by its name.
+
+Law of this file: data only. A word is listed where its plain meaning holds for tools in general; what is
+listed nowhere stays unknown, which is the safe answer.
+"""
+
+from typing import Final
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text; a list that stays readable."""
+    return frozenset(text.split())
+
+
+READ: Final = words(
+    "calculate check compare count describe diff download explain fetch find get glob grep head inspect list "
+    "lookup ls open parse peek query read retrieve scan scrape search select show stat summarize view"
+)
+"""Asks, and leaves the world as it was."""
+
+WRITE: Final = words(
+    "add append apply approve assign book buy cancel close commit copy create delete deploy disable drop "
+    "edit enable insert install kill merge modify move order overwrite patch pay post publish purchase "
+    "push put refund remove rename replace reply reserve reset restart revert save schedule send set "
+    "start stop store submit transfer truncate uninstall update upload upsert write"
+)
+"""Changes something that others, or the agent itself, may read later."""
+
+POLL: Final = words("logs poll progress status tail wait watch")
+"""Asks after something that changes by itself (precision rule 6)."""
+
+EXEMPT: Final = words(
+    "answer attempt_completion ask_user complete_task done exit_plan_mode final_answer finish plan_status "
+    "reasoning respond return_final_answer sequentialthinking sequential_thinking sleep task_complete "
+    "task_done think thinking todo_read todo_write todoread todowrite update_plan update_todo_list "
+    "wait"
+)
+"""Whole names: repetition of these says nothing (precision rule 10)."""
+
+SHELLS: Final = words(
+    "bash bash_tool cmd exec exec_command execute_bash execute_command execute_shell local_shell powershell "
+    "run_bash run_command run_in_terminal run_shell run_shell_command run_terminal_cmd shell shell_command "
+    "shell_exec terminal"
+)
+"""Whole names of tools that run a command line."""
+
+WAITING_STATES: Final = words(
+    "building created in_progress in-progress pending processing provisioning queued running scheduled "
+    "starting submitted waiting"
+)
+"""Values of a status field that say: not finished, ask again."""

@@ -1,0 +1,1 @@
+"""Speed, measured on whole processes: `python -m tests.bench`."""

@@ -1,0 +1,191 @@
+"""What several test folders share: the corpus, a real server process, the stock exporter."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+ROOT = Path(__file__).parents[1]
+CORPUS = Path(os.environ.get("OTEL_EXT_CORPUS", ROOT.parent / "shared" / "corpus"))
+PATIENCE = 60.0
+"""Seconds after which a wait is a failure, whatever the machine."""
+
+
+def corpus_files() -> list[Path]:
+    """The corpus' trace files; the test is skipped where they are absent."""
+    files = sorted(CORPUS.glob("*.otlp.jsonl.zst"))
+    if not files:
+        pytest.skip(f"no corpus in {CORPUS}; set OTEL_EXT_CORPUS")
+    return files
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Decompressed lines of a .zst file."""
+    zstd = pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
+    with zstd.ZstdFile(path) as stream:
+        yield from io.BufferedReader(stream)
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition of another process, looking every 50 ms."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.05)):
+        if condition():
+            return
+        pause.wait(0.05)
+    pytest.fail(f"waited {PATIENCE:.0f} s for {what}")
+
+
+def run(*arguments: str | Path, code: int = 0, stdin: bytes | None = None) -> str:
+    """Run `otel-ext ...` as a process; its stdout, after its exit code was checked."""
+    done = subprocess.run(
+        [sys.executable, "-m", "otel_ext", *map(str, arguments)], capture_output=True, check=False, input=stdin, timeout=300
+    )
+    assert done.returncode == code, (arguments, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    """JSON lines as objects."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class ServerProcess:
+    """A real `otel-ext serve`, restarted on the same port and folder."""
+
+    def __init__(self, data: Path, config: str = "") -> None:
+        self.data, self.config = data, config
+        self.endpoint = "127.0.0.1:0"
+        self.process: subprocess.Popen[str] | None = None
+        self.log = data.parent / f"{data.name}.log"
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(self.data), "--grpc", self.endpoint]
+        environment = {**os.environ, "OTEL_EXT_TEST_CONFIG": self.config}
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*call, "--config", "env:OTEL_EXT_TEST_CONFIG"], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            )
+        assert self.process.stdout is not None
+        ready = self.process.stdout.readline()
+        assert ready.startswith("ready "), self.log.read_text()[-3000:]
+        self.endpoint = ready.split()[1].removeprefix("grpc=")
+
+    def kill(self) -> None:
+        """SIGKILL, now."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """A polite end; exit code 0 is asserted."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=PATIENCE)
+        self._close()
+        assert code == 0, self.log.read_text()[-3000:]
+
+    def _close(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """What `otel-ext sessions` says now."""
+        return objects(run("sessions", self.data, "--json"))
+
+    def wait_for_ends(self, spans: int) -> None:
+        """Wait until all `spans` are stored and no session is active."""
+
+        def ended() -> bool:
+            rows = self.sessions()
+            return sum(r["spans"] for r in rows) >= spans and all(r["state"] != "active" for r in rows)
+
+        until(ended, f"{spans} spans in ended sessions")
+
+
+@contextlib.contextmanager
+def server(data: Path, config: str = "") -> Iterator[ServerProcess]:
+    """A running server that is gone afterwards, whatever happens."""
+    process = ServerProcess(data, config)
+    process.start()
+    try:
+        yield process
+    finally:
+        if process.process is not None and process.process.poll() is None:
+            process.kill()
+
+
+def _value(value: dict[str, Any]) -> Any:
+    (kind, inner), *_ = value.items() or [("", None)]
+    match kind:
+        case "intValue":
+            return int(inner)
+        case "arrayValue":
+            return [_value(v) for v in inner.get("values", [])]
+        case "kvlistValue":
+            return {v["key"]: _value(v["value"]) for v in inner.get("values", [])}
+    return inner
+
+
+def _attributes(items: list[dict[str, Any]] | None) -> dict[str, Any]:
+    return {item["key"]: _value(item.get("value") or {}) for item in items or []}
+
+
+def readable_spans(line: bytes) -> list[ReadableSpan]:
+    """One line's spans as the SDK has them when it exports."""
+    found = []
+    for resource_spans in json.loads(line)["resourceSpans"]:
+        resource = Resource(_attributes(resource_spans.get("resource", {}).get("attributes")))
+        for scope_spans in resource_spans["scopeSpans"]:
+            scope = scope_spans.get("scope", {})
+            library = InstrumentationScope(scope.get("name", ""), scope.get("version", ""))
+            for span in scope_spans["spans"]:
+                trace_id = int(span["traceId"], 16)
+                parent = span.get("parentSpanId")
+                found.append(
+                    ReadableSpan(
+                        name=span.get("name", ""),
+                        context=SpanContext(trace_id, int(span["spanId"], 16), is_remote=False, trace_flags=TraceFlags(1)),
+                        parent=SpanContext(trace_id, int(parent, 16), is_remote=False) if parent else None,
+                        resource=resource,
+                        attributes=_attributes(span.get("attributes")),
+                        events=[
+                            Event(e.get("name", ""), _attributes(e.get("attributes")), int(e.get("timeUnixNano", 0)))
+                            for e in span.get("events", [])
+                        ],
+                        links=[
+                            Link(SpanContext(int(x["traceId"], 16), int(x["spanId"], 16), is_remote=False), _attributes(x.get("attributes")))
+                            for x in span.get("links", [])
+                        ],
+                        kind=SpanKind(max(0, int(span.get("kind", 1)) - 1)),
+                        status=Status(StatusCode(int(span.get("status", {}).get("code", 0))), span.get("status", {}).get("message") or None)
+                        if int(span.get("status", {}).get("code", 0)) == 2
+                        else Status(StatusCode(int(span.get("status", {}).get("code", 0)))),
+                        start_time=int(span.get("startTimeUnixNano", 0)),
+                        end_time=int(span.get("endTimeUnixNano", 0)),
+                        instrumentation_scope=library,
+                    )
+                )
+    return found
+
+
+def findings_set(signals: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    """Findings as runs that differ in batching are compared (law L7)."""
+    return {(f["signal"], f["lane"], tuple(f["evidence"]), f["count"], f["status"]) for f in signals}

@@ -1,0 +1,72 @@
+"""Configuration: the Collector's shape, errors that help."""
+
+from pathlib import Path
+
+import pytest
+
+from otel_ext.errors import ConfigError
+from otel_ext.service import load_config
+
+FULL = """
+receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:14317", max_recv_msg_size_mib: 8}}}}
+processors: {sessions: {idle_timeout: 1h30m, hold: 500ms}, dedup: {window_spans: 10}}
+exporters: {file: {path: /data, rotation: {max_megabytes: 2}}}
+extensions: {journal: {sync: interval, sync_interval: 50ms, min_free_mib: 1}}
+service: {checkpoint_interval: 5s}
+"""
+
+
+def test_nothing_configured_is_a_configuration() -> None:
+    """No file at all gives every default."""
+    config = load_config()
+    assert config.grpc_endpoint == "127.0.0.1:4317"
+    assert config.engine.sync == "always"
+    assert config.engine.idle_timeout == 1800
+
+
+def test_every_documented_key_is_read() -> None:
+    """Durations, sizes and paths arrive in the engine's settings."""
+    config = load_config(FULL)
+    assert (config.grpc_endpoint, config.grpc_max_bytes) == ("127.0.0.1:14317", 8 << 20)
+    assert (config.engine.idle_timeout, config.engine.hold, config.engine.dedup_window) == (5400, 0.5, 10)
+    assert (config.data, config.engine.file_bytes) == (Path("/data"), 2 << 20)
+    assert (config.engine.sync, config.engine.sync_interval, config.engine.min_free) == ("interval", 0.05, 1 << 20)
+    assert config.engine.checkpoint_interval == 5
+
+
+def test_the_command_line_beats_the_file() -> None:
+    """--data and --grpc win over the file."""
+    config = load_config(FULL, data=Path("/other"), grpc="127.0.0.1:0")
+    assert (config.data, config.grpc_endpoint) == (Path("/other"), "127.0.0.1:0")
+
+
+def test_environment_references_are_replaced_in_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """${env:X}, a default, and a doubled dollar sign."""
+    monkeypatch.setenv("OTX_PORT", "1234")
+    config = load_config(
+        'receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:${env:OTX_PORT}"}}}}\n'
+        'exporters: {file: {path: "${env:OTX_NONE:-/x}/$$y", rotation: {max_megabytes: "${OTX_SIZE:-7}"}}}'
+    )
+    assert config.grpc_endpoint == "127.0.0.1:1234"
+    assert (config.data, config.engine.file_bytes) == (Path("/x/$y"), 7 << 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("recievers: {}", "unknown key `recievers`; did you mean `receivers`?"),
+        ("processors: {sessions: {idle_timout: 1s}}", "unknown key `processors.sessions.idle_timout`; did you mean `idle_timeout`?"),
+        ("processors: {sessions: {idle_timeout: soon}}", "'soon' is not a duration like 2s, 500ms or 1h30m"),
+        ("extensions: {journal: {sync: sometimes}}", "$.extensions.journal.sync"),
+        ("extensions: {journal: {segment_mib: 0}}", "`extensions.journal.segment_mib` must be at least 1"),
+        ("receivers: {otlp: {protocols: {grpc: {endpoint: here}}}}", "'here' is not HOST:PORT"),
+        ("a: 1\na: 2", "the key 'a' stands twice"),
+        ("- 1", "must be a mapping"),
+        ("a: [", "is not YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(text: str, says: str) -> None:
+    """Each mistake says what, where and what would be right."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(text, source="otel.yaml")
+    assert says in str(caught.value)
