@@ -68,7 +68,9 @@ def request(*spans: Span, service: str = "tests") -> bytes:
     return message.SerializeToString()
 
 
-def tool(trace: int, number: int, parent: int, name: str, arguments: str, result: str, session: str = "s") -> Span:
+def tool(
+    trace: int, number: int, parent: int, name: str, arguments: str, result: str, session: str = "s"
+) -> Span:
     """A successful tool call in the GenAI conventions."""
     return span(
         trace,
@@ -84,7 +86,14 @@ def tool(trace: int, number: int, parent: int, name: str, arguments: str, result
 
 def agent(trace: int, number: int, name: str = "agent", session: str = "s", last: int = 100) -> Span:
     """An agent's span from 0 to `last` seconds: the root of its trace."""
-    made = span(trace, number, 0, gen_ai__operation__name="invoke_agent", gen_ai__agent__name=name, gen_ai__conversation__id=session)
+    made = span(
+        trace,
+        number,
+        0,
+        gen_ai__operation__name="invoke_agent",
+        gen_ai__agent__name=name,
+        gen_ai__conversation__id=session,
+    )
     made.start_time_unix_nano = START
     made.end_time_unix_nano = START + last * 10**9
     return made
@@ -93,7 +102,13 @@ def agent(trace: int, number: int, name: str = "agent", session: str = "s", last
 def looping_run(trace: int = 1, session: str = "s", rounds: int = 6) -> list[Span]:
     """An agent that makes the same call with the same result again and again."""
     base = trace * 1000
-    calls = [tool(trace, base + n, base, "search", '{"q": "x"}', "nothing found", session) for n in range(1, rounds + 1)]
+    calls = [
+        tool(trace, base + n, base, "search", '{"q": "x"}', "nothing found", session)
+        for n in range(1, rounds + 1)
+    ]
     for number, call in enumerate(calls, 1):
-        call.start_time_unix_nano, call.end_time_unix_nano = START + number * 10**9, START + number * 10**9 + 5 * 10**8
+        call.start_time_unix_nano, call.end_time_unix_nano = (
+            START + number * 10**9,
+            START + number * 10**9 + 5 * 10**8,
+        )
     return [*calls, agent(trace, base, session=session)]

@@ -52,7 +52,11 @@ def until(condition: Callable[[], bool], what: str) -> None:
 def run(*arguments: str | Path, code: int = 0, stdin: bytes | None = None) -> str:
     """Run `otel-ext ...` as a process; its stdout, after its exit code was checked."""
     done = subprocess.run(
-        [sys.executable, "-m", "otel_ext", *map(str, arguments)], capture_output=True, check=False, input=stdin, timeout=300
+        [sys.executable, "-m", "otel_ext", *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        input=stdin,
+        timeout=300,
     )
     assert done.returncode == code, (arguments, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
     assert b"Traceback" not in done.stderr, done.stderr.decode()
@@ -79,7 +83,11 @@ class ServerProcess:
         environment = {**os.environ, "OTEL_EXT_TEST_CONFIG": self.config}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [*call, "--config", "env:OTEL_EXT_TEST_CONFIG"], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+                [*call, "--config", "env:OTEL_EXT_TEST_CONFIG"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
             )
         assert self.process.stdout is not None
         ready = self.process.stdout.readline()
@@ -162,20 +170,32 @@ def readable_spans(line: bytes) -> list[ReadableSpan]:
                 found.append(
                     ReadableSpan(
                         name=span.get("name", ""),
-                        context=SpanContext(trace_id, int(span["spanId"], 16), is_remote=False, trace_flags=TraceFlags(1)),
+                        context=SpanContext(
+                            trace_id, int(span["spanId"], 16), is_remote=False, trace_flags=TraceFlags(1)
+                        ),
                         parent=SpanContext(trace_id, int(parent, 16), is_remote=False) if parent else None,
                         resource=resource,
                         attributes=_attributes(span.get("attributes")),
                         events=[
-                            Event(e.get("name", ""), _attributes(e.get("attributes")), int(e.get("timeUnixNano", 0)))
+                            Event(
+                                e.get("name", ""),
+                                _attributes(e.get("attributes")),
+                                int(e.get("timeUnixNano", 0)),
+                            )
                             for e in span.get("events", [])
                         ],
                         links=[
-                            Link(SpanContext(int(x["traceId"], 16), int(x["spanId"], 16), is_remote=False), _attributes(x.get("attributes")))
+                            Link(
+                                SpanContext(int(x["traceId"], 16), int(x["spanId"], 16), is_remote=False),
+                                _attributes(x.get("attributes")),
+                            )
                             for x in span.get("links", [])
                         ],
                         kind=SpanKind(max(0, int(span.get("kind", 1)) - 1)),
-                        status=Status(StatusCode(int(span.get("status", {}).get("code", 0))), span.get("status", {}).get("message") or None)
+                        status=Status(
+                            StatusCode(int(span.get("status", {}).get("code", 0))),
+                            span.get("status", {}).get("message") or None,
+                        )
                         if int(span.get("status", {}).get("code", 0)) == 2
                         else Status(StatusCode(int(span.get("status", {}).get("code", 0)))),
                         start_time=int(span.get("startTimeUnixNano", 0)),

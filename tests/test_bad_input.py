@@ -30,7 +30,9 @@ class Door:
         self.data = data
         self.server = Server(load_config(config, data=data, grpc="127.0.0.1:0"))
         self.server.start()
-        self.channel = grpc.insecure_channel(self.server.grpc_endpoint, options=[("grpc.max_send_message_length", -1)])
+        self.channel = grpc.insecure_channel(
+            self.server.grpc_endpoint, options=[("grpc.max_send_message_length", -1)]
+        )
 
     def send(self, body: bytes, method: str = METHOD) -> bytes:
         """The answer's bytes."""
@@ -68,7 +70,9 @@ def door(tmp_path: Path) -> Iterator[Door]:
 
 def trailers(call: grpc.Call) -> dict[str, bytes]:
     """Trailing metadata by key."""
-    return {key: value if isinstance(value, bytes) else value.encode() for key, value in call.trailing_metadata()}
+    return {
+        key: value if isinstance(value, bytes) else value.encode() for key, value in call.trailing_metadata()
+    }
 
 
 def test_garbage_is_an_invalid_argument(door: Door) -> None:
@@ -88,7 +92,14 @@ def test_full_success_is_an_empty_answer(door: Door) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [{"trace_id": b""}, {"trace_id": b"\0" * 16}, {"trace_id": b"short"}, {"span_id": b""}, {"span_id": b"\0" * 8}]
+    "field",
+    [
+        {"trace_id": b""},
+        {"trace_id": b"\0" * 16},
+        {"trace_id": b"short"},
+        {"span_id": b""},
+        {"span_id": b"\0" * 8},
+    ],
 )
 def test_bad_ids_are_rejected_one_by_one(door: Door, field: dict[str, bytes]) -> None:
     """A span with an unusable id is rejected by partial_success, its neighbours are stored."""
@@ -112,7 +123,9 @@ def test_a_wholly_rejected_request_is_still_a_partial_success(door: Door) -> Non
 
 def test_invalid_utf8_costs_its_own_span_only(door: Door) -> None:
     """One span with invalid UTF-8 is rejected, never its batch."""
-    body = request(span(note="fine"), span(note="MARK"), span(note="fine")).replace(b"MARK", b"\xff\xfe\xfd\xfc")
+    body = request(span(note="fine"), span(note="MARK"), span(note="fine")).replace(
+        b"MARK", b"\xff\xfe\xfd\xfc"
+    )
     assert ExportTraceServiceResponse.FromString(door.send(body)).partial_success.rejected_spans == 1
     assert door.report()["stored"] == 2
 
@@ -143,8 +156,13 @@ def _varint(number: int) -> bytes:
 
 def test_odd_values_and_times_are_stored_as_they_are(door: Door) -> None:
     """0, negative-looking and far times, NaN, 2^63-1, path-like and 10,000-character session ids: all stored."""
-    odd = [span(session__id=text, big=2**63 - 1, nan=float("nan")) for text in ("../../x", "a/b", "a.b", "x" * 10_000, "\0")]
-    for made, (start, end) in zip(odd, [(0, 0), (5, 3), (2**64 - 1, 2**64 - 1), (1_700_000_000_000, 1), (1, 0)], strict=True):
+    odd = [
+        span(session__id=text, big=2**63 - 1, nan=float("nan"))
+        for text in ("../../x", "a/b", "a.b", "x" * 10_000, "\0")
+    ]
+    for made, (start, end) in zip(
+        odd, [(0, 0), (5, 3), (2**64 - 1, 2**64 - 1), (1_700_000_000_000, 1), (1, 0)], strict=True
+    ):
         made.start_time_unix_nano, made.end_time_unix_nano = start, end
     assert door.send(request(*odd)) == b""
     report = door.report()
@@ -173,7 +191,10 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(tmp_path: Path) -> None:
         status = Path(f"/proc/{process.process.pid}/status")
 
         def peak() -> int:
-            return int(next(x for x in status.read_text().splitlines() if x.startswith("VmHWM")).split()[1]) // 1024
+            return (
+                int(next(x for x in status.read_text().splitlines() if x.startswith("VmHWM")).split()[1])
+                // 1024
+            )
 
         channel = grpc.insecure_channel(
             process.endpoint,
@@ -191,7 +212,7 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(tmp_path: Path) -> None:
 
 
 def test_a_compressed_request_is_welcome(door: Door) -> None:
-    """gzip on gRPC is served like identity."""
+    """Gzip on gRPC is served like identity."""
     assert len(gzip.compress(request(span()))) > 0
     channel = grpc.insecure_channel(door.server.grpc_endpoint, compression=grpc.Compression.Gzip)
     assert channel.unary_unary(METHOD)(request(span()), timeout=30) == b""

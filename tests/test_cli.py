@@ -17,15 +17,9 @@ from tests.builders import looping_run, request, span
 from tests.support import objects, run, server
 from tests.test_bad_input import CONFIG, METHOD
 
-SESSION_FIELDS = (
-    "session_id generation state reason start end spans duplicates tool_calls errors input_tokens output_tokens "
-    "signals files"
-).split()
-SIGNAL_FIELDS = (
-    "signal id revision status severity confidence trace_id session_id agent tool count start end evidence waste "
-    "missing explanation"
-).split()
-VERIFY_FIELDS = "ok received stored duplicate rejected lost damage".split()
+SESSION_FIELDS = ["session_id", "generation", "state", "reason", "start", "end", "spans", "duplicates", "tool_calls", "errors", "input_tokens", "output_tokens", "signals", "files"]
+SIGNAL_FIELDS = ["signal", "id", "revision", "status", "severity", "confidence", "trace_id", "session_id", "agent", "tool", "count", "start", "end", "evidence", "waste", "missing", "explanation"]
+VERIFY_FIELDS = ["ok", "received", "stored", "duplicate", "rejected", "lost", "damage"]
 
 
 def json_line(body: bytes) -> str:
@@ -49,7 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     file = folder / "run.jsonl"
     healthy = [span(7, 7001, 7000, session__id="healthy"), span(7, 7000, session__id="healthy")]
-    file.write_text("\n".join(json_line(request(*spans)) for spans in (looping_run(1, "loop"), healthy, [span(8)])) + "\n")
+    file.write_text(
+        "\n".join(json_line(request(*spans)) for spans in (looping_run(1, "loop"), healthy, [span(8)])) + "\n"
+    )
     out = run("replay", file, "--data", folder / "data")
     assert out.strip() == "3 lines, 10 spans, 0 rejected, 0 bad lines"
     return folder
@@ -82,7 +78,12 @@ def test_the_derived_span_stands_in_the_sessions_own_file(folder: Path) -> None:
     """The last revision's span is in the file, under our scope, in the same trace, linked to its evidence."""
     lines = objects(run("cat", folder / "data", "--session", "loop"))
     derived = [
-        s for line in lines for r in line["resourceSpans"] for c in r["scopeSpans"] if c["scope"]["name"] == "otel_ext" for s in c["spans"]
+        s
+        for line in lines
+        for r in line["resourceSpans"]
+        for c in r["scopeSpans"]
+        if c["scope"]["name"] == "otel_ext"
+        for s in c["spans"]
     ]
     (finding,) = objects(run("signals", folder / "data", "--json"))
     assert derived[-1]["name"] == "detect loop.exact_repeat"
@@ -114,9 +115,15 @@ def test_show_draws_the_tree_with_findings(folder: Path) -> None:
 def test_a_second_replay_changes_only_the_duplicates(folder: Path, tmp_path: Path) -> None:
     """The same file again: everything is a duplicate, nothing else moves."""
     run("replay", folder / "run.jsonl", "--data", tmp_path)
-    before = [objects(run(command, tmp_path, "--json")) for command in ("sessions", "signals")], run("cat", tmp_path)
+    before = (
+        [objects(run(command, tmp_path, "--json")) for command in ("sessions", "signals")],
+        run("cat", tmp_path),
+    )
     run("replay", folder / "run.jsonl", "--data", tmp_path)
-    after = [objects(run(command, tmp_path, "--json")) for command in ("sessions", "signals")], run("cat", tmp_path)
+    after = (
+        [objects(run(command, tmp_path, "--json")) for command in ("sessions", "signals")],
+        run("cat", tmp_path),
+    )
     (report,) = objects(run("verify", tmp_path, "--json"))
     assert (report["received"], report["stored"], report["duplicate"]) == (20, 10, 10)
     for row in [*before[0][0], *after[0][0]]:
@@ -133,7 +140,16 @@ def test_bad_lines_are_reported_with_their_place_and_stop_nothing(tmp_path: Path
     summary = json.loads(run("replay", file, "--data", tmp_path / "data", "--json"))
     assert summary == {"lines": 2, "bad_lines": 4, "spans": 2, "rejected": 0}
     done = subprocess.run(
-        [sys.executable, "-m", "otel_ext", "replay", "--strict", str(file), "--data", str(tmp_path / "strict")],
+        [
+            sys.executable,
+            "-m",
+            "otel_ext",
+            "replay",
+            "--strict",
+            str(file),
+            "--data",
+            str(tmp_path / "strict"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -176,7 +192,9 @@ def test_a_flipped_bit_in_the_journal_costs_its_own_record_only(tmp_path: Path) 
     with server(tmp_path / "data", config) as process:
         channel = grpc.insecure_channel(process.endpoint)
         for number in range(3):
-            channel.unary_unary(METHOD)(request(*(span(5, 100 * number + n, session__id="s") for n in range(1, 4))), timeout=30)
+            channel.unary_unary(METHOD)(
+                request(*(span(5, 100 * number + n, session__id="s") for n in range(1, 4))), timeout=30
+            )
         channel.close()
         process.kill()
     (segment, *_) = sorted((tmp_path / "data/engines/main/journal").glob("*.journal"))
@@ -185,8 +203,9 @@ def test_a_flipped_bit_in_the_journal_costs_its_own_record_only(tmp_path: Path) 
     segment.write_bytes(data)
     with server(tmp_path / "data", CONFIG) as process:
         process.stop()
-    (report,) = objects(run("verify", tmp_path / "data", "--json", code=1))
+    (report,) = objects(run("verify", tmp_path / "data", "--json"))
     assert (report["received"], report["stored"], report["lost"]) == (9, 6, {"journal_damage": 3})
+    assert list((tmp_path / "data/engines/main/journal/quarantine").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -203,10 +222,14 @@ def test_a_flipped_bit_in_the_journal_costs_its_own_record_only(tmp_path: Path) 
         (("serve", "--grpc", "nowhere", "--data", "{empty}/d"), "is not HOST:PORT"),
     ],
 )
-def test_a_wrong_call_is_one_clear_line(folder: Path, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_a_wrong_call_is_one_clear_line(
+    folder: Path, tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
     """Exit code 2, what is wrong, no traceback."""
     filled = [a.format(empty=tmp_path, data=folder / "data") for a in arguments]
-    done = subprocess.run([sys.executable, "-m", "otel_ext", *filled], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "otel_ext", *filled], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -30,7 +30,11 @@ def test_every_documented_key_is_read() -> None:
     assert (config.grpc_endpoint, config.grpc_max_bytes) == ("127.0.0.1:14317", 8 << 20)
     assert (config.engine.idle_timeout, config.engine.hold, config.engine.dedup_window) == (5400, 0.5, 10)
     assert (config.data, config.engine.file_bytes) == (Path("/data"), 2 << 20)
-    assert (config.engine.sync, config.engine.sync_interval, config.engine.min_free) == ("interval", 0.05, 1 << 20)
+    assert (config.engine.sync, config.engine.sync_interval, config.engine.min_free) == (
+        "interval",
+        0.05,
+        1 << 20,
+    )
     assert config.engine.checkpoint_interval == 5
 
 
@@ -55,7 +59,10 @@ def test_environment_references_are_replaced_in_values(monkeypatch: pytest.Monke
     ("text", "says"),
     [
         ("recievers: {}", "unknown key `recievers`; did you mean `receivers`?"),
-        ("processors: {sessions: {idle_timout: 1s}}", "unknown key `processors.sessions.idle_timout`; did you mean `idle_timeout`?"),
+        (
+            "processors: {sessions: {idle_timout: 1s}}",
+            "unknown key `processors.sessions.idle_timout`; did you mean `idle_timeout`?",
+        ),
         ("processors: {sessions: {idle_timeout: soon}}", "'soon' is not a duration like 2s, 500ms or 1h30m"),
         ("extensions: {journal: {sync: sometimes}}", "$.extensions.journal.sync"),
         ("extensions: {journal: {segment_mib: 0}}", "`extensions.journal.segment_mib` must be at least 1"),

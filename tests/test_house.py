@@ -51,7 +51,7 @@ def imports(path: Path, name: str, known: dict[str, Path]) -> Iterator[str]:
 
 def floor_of(module: str) -> int | None:
     """The floor a module stands on, None when it stands aside."""
-    room = module.split(".")[0]
+    room = module.split(".", maxsplit=1)[0]
     if room in ASIDE or not room:
         return None
     return next((floor for floor, rooms in FLOORS.items() if room in rooms), -1)
@@ -108,9 +108,18 @@ def test_the_house_keeps_its_shape() -> None:
     ("files", "breach"),
     [
         ({"errors.py": "import otel_ext.pipeline.engine", "pipeline/engine.py": ""}, "reaches up"),
-        ({"errors.py": "def f():\n    from otel_ext import pipeline", "pipeline/__init__.py": ""}, "reaches up"),
+        (
+            {"errors.py": "def f():\n    from otel_ext import pipeline", "pipeline/__init__.py": ""},
+            "reaches up",
+        ),
         ({"dedup/a.py": "from otel_ext.otlp import b", "otlp/b.py": ""}, "on its own floor"),
-        ({"otlp/a.py": "from otel_ext.otlp.b import x", "otlp/b.py": "def f():\n    from otel_ext.otlp import a"}, "circle"),
+        (
+            {
+                "otlp/a.py": "from otel_ext.otlp.b import x",
+                "otlp/b.py": "def f():\n    from otel_ext.otlp import a",
+            },
+            "circle",
+        ),
         ({"otlp/a.py": "\n" * (LONGEST + 1)}, "lines"),
         ({"attic.py": ""}, "stands on no floor"),
         ({"otlp/a.py": "from otel_ext.testing import b", "testing/b.py": ""}, "stands aside"),

@@ -13,7 +13,7 @@ from otel_ext.cli.refused import Refused
 @DATA_ARGUMENT
 @click.option("--session", "session_id", help="Only this session.")
 @click.option("--json", "_json", is_flag=True, help="No effect: the output is JSON lines already.")
-def command(data: Path, session_id: str | None, _json: bool) -> None:  # noqa: FBT001 - click passes options by name
+def command(data: Path, session_id: str | None, _json: bool) -> None:
     """`otel-ext cat`."""
     empty = True
     for engine in engines(data):

@@ -28,7 +28,16 @@ def _serve(folder: Path, port: str) -> tuple["subprocess.Popen[str]", str]:
     """Start a sidecar; the process and its gRPC endpoint once it is ready."""
     config = folder / "demo.yaml"
     config.write_text(_CONFIG)
-    call = [sys.executable, "-m", "otel_ext", "serve", "--config", str(config), "--data", str(folder / "data")]
+    call = [
+        sys.executable,
+        "-m",
+        "otel_ext",
+        "serve",
+        "--config",
+        str(config),
+        "--data",
+        str(folder / "data"),
+    ]
     log = (folder / "serve.log").open("a")
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
         [*call, "--grpc", f"127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=log, text=True

@@ -31,14 +31,18 @@ class Agent:
     @contextmanager
     def _span(self, name: str, **attributes: str | int | list[str]) -> Iterator[Span]:
         keys = {key.replace("__", "."): value for key, value in attributes.items()}
-        with self._tracer.start_as_current_span(name, attributes={"gen_ai.conversation.id": self._session, **keys}) as span:
+        with self._tracer.start_as_current_span(
+            name, attributes={"gen_ai.conversation.id": self._session, **keys}
+        ) as span:
             yield span
 
     @contextmanager
     def run(self, name: str, task: str) -> Iterator[None]:
         """The agent's own span; `task` is the user's message."""
         self._task = task
-        with self._span(f"invoke_agent {name}", gen_ai__operation__name="invoke_agent", gen_ai__agent__name=name):
+        with self._span(
+            f"invoke_agent {name}", gen_ai__operation__name="invoke_agent", gen_ai__agent__name=name
+        ):
             yield
 
     def turn(self, tool: str, **arguments: object) -> object:
@@ -125,7 +129,9 @@ def main(endpoint: str, role: str) -> None:
         sys.stdout.flush()
         sys.stdin.readline()
 
-    {"support": support, "billing": billing}[role](Agent(trace.get_tracer("demo"), f"demo-{role}", tools), half)
+    {"support": support, "billing": billing}[role](
+        Agent(trace.get_tracer("demo"), f"demo-{role}", tools), half
+    )
     provider.shutdown()
 
 

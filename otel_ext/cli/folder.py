@@ -64,7 +64,9 @@ def sessions(engine: EngineFolder, data: Path) -> Iterator[Stored]:
     latest: dict[str, int] = {}
     files: dict[str, list[str]] = {}
     for row in catalog.files():
-        files.setdefault(joins.get(row.session_id, row.session_id), []).append(str(file_path(engine, row).relative_to(data)))
+        files.setdefault(joins.get(row.session_id, row.session_id), []).append(
+            str(file_path(engine, row).relative_to(data))
+        )
     everything = list(catalog.sessions())
     for session in everything:
         if session.session_id not in joins:
@@ -92,7 +94,17 @@ def _merge(generations: dict[tuple[str, int], Session], key: tuple[str, int], pa
         return
     whole.start = min(filter(None, (whole.start, part.start)), default=0)
     whole.end = max(whole.end, part.end)
-    for name in ("spans", "duplicates", "conflicts", "tool_calls", "errors", "input_tokens", "output_tokens", "traces", "rootless"):
+    for name in (
+        "spans",
+        "duplicates",
+        "conflicts",
+        "tool_calls",
+        "errors",
+        "input_tokens",
+        "output_tokens",
+        "traces",
+        "rootless",
+    ):
         setattr(whole, name, getattr(whole, name) + getattr(part, name))
 
 

@@ -103,7 +103,7 @@ class Replay:
             raise _Stopped
 
 
-class _Stopped(Exception):  # noqa: N818 - it ends the replay, it is not an error
+class _Stopped(Exception):
     """A bad line under --strict."""
 
 
@@ -132,7 +132,9 @@ def into_engine(engine: Engine) -> Callable[[bytes], tuple[int, int]]:
     def send(body: bytes) -> tuple[int, int]:
         while True:
             try:
-                accepted = engine.intake.accept(body, engine_time=lambda admitted: latest_end(admitted, clock.now()))
+                accepted = engine.intake.accept(
+                    body, engine_time=lambda admitted: latest_end(admitted, clock.now())
+                )
             except Busy as error:
                 threading.Event().wait(error.retry_after)
                 continue
@@ -152,10 +154,14 @@ def _run(files: tuple[str, ...], replay: Replay) -> None:
 @click.command(help="Feed OTLP JSON lines (plain or .zst, - for stdin) through the engine or to an endpoint.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Store in this data folder.")
-@click.option("--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint, e.g. http://127.0.0.1:4317.")
+@click.option(
+    "--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint, e.g. http://127.0.0.1:4317."
+)
 @click.option("--strict", is_flag=True, help="Stop at the first bad line, exit 1.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object.")
-def command(files: tuple[str, ...], data: Path | None, endpoint: str | None, strict: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
+def command(
+    files: tuple[str, ...], data: Path | None, endpoint: str | None, strict: bool, as_json: bool
+) -> None:
     """`otel-ext replay`."""
     if (data is None) == (endpoint is None):
         raise click.UsageError("give either --data DIR or --endpoint URL")
@@ -169,9 +175,10 @@ def command(files: tuple[str, ...], data: Path | None, endpoint: str | None, str
         except _Stopped:
             stopped = True
         finally:
-            silence = int(engine.settings.idle_timeout) + _SILENCE
             with contextlib.suppress(OtelExtError):
-                engine.tick(engine.journal.engine_time + silence * _SECOND)
+                # First what is held gets its session, then every session may end.
+                for silence in (engine.settings.hold, engine.settings.idle_timeout + _SILENCE):
+                    engine.tick(engine.journal.engine_time + int(silence) * _SECOND)
             engine.close()
     else:
         assert endpoint is not None
@@ -187,7 +194,12 @@ def command(files: tuple[str, ...], data: Path | None, endpoint: str | None, str
             stopped = True
         finally:
             exporter.close()
-    summary = {"lines": replay.lines, "bad_lines": replay.bad, "spans": replay.spans, "rejected": replay.rejected}
+    summary = {
+        "lines": replay.lines,
+        "bad_lines": replay.bad,
+        "spans": replay.spans,
+        "rejected": replay.rejected,
+    }
     if as_json:
         click.echo(json.dumps(summary))
     else:

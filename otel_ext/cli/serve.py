@@ -34,7 +34,9 @@ def read_config(reference: str | None) -> tuple[str, str]:
 @click.command(help="Receive OTLP traces on this machine and keep them.")
 @click.option("--config", metavar="FILE", help="YAML in the Collector's shape, or env:NAME.")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The data folder.")
-@click.option("--grpc", metavar="HOST:PORT", help="Where to serve OTLP/gRPC [127.0.0.1:4317]; port 0 picks one.")
+@click.option(
+    "--grpc", metavar="HOST:PORT", help="Where to serve OTLP/gRPC [127.0.0.1:4317]; port 0 picks one."
+)
 def command(config: str | None, data: Path | None, grpc: str | None) -> None:
     """`otel-ext serve`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -34,7 +34,18 @@ def as_json(stored: Stored) -> dict[str, object]:
 
 def as_table(rows: list[Stored]) -> str:
     """Sessions as a table for people."""
-    header = ["session", "state", "start (UTC)", "time", "spans", "tools", "errors", "tokens in", "out", "findings"]
+    header = [
+        "session",
+        "state",
+        "start (UTC)",
+        "time",
+        "spans",
+        "tools",
+        "errors",
+        "tokens in",
+        "out",
+        "findings",
+    ]
     cells = [
         [
             clean(s.session_id, 40) + (f" #{s.generation}" if s.generation > 1 else ""),
@@ -56,7 +67,7 @@ def as_table(rows: list[Stored]) -> str:
 @click.command(help="List sessions: state, sums, findings, files.")
 @DATA_ARGUMENT
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a line.")
-def command(data: Path, json_lines: bool) -> None:  # noqa: FBT001 - click passes options by name
+def command(data: Path, json_lines: bool) -> None:
     """`otel-ext sessions`."""
     rows = [stored for engine in engines(data) for stored in sessions(engine, data)]
     if json_lines:

@@ -54,7 +54,9 @@ def tree(spans: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
             below = [s for s in children[span["spanId"]] if id(s) not in seen]
             for index, child in reversed(list(enumerate(below))):
                 last = index == len(below) - 1
-                stack.append((indent + ("└─ " if last else "├─ "), indent + ("   " if last else "│  "), child))
+                stack.append(
+                    (indent + ("└─ " if last else "├─ "), indent + ("   " if last else "│  "), child)
+                )
         lost = next((s for s in rest if id(s) not in seen), None)
         if lost is None:
             return
@@ -87,7 +89,7 @@ def _line(drawing: str, span: dict[str, Any], notes: list[str]) -> str:
 @DATA_ARGUMENT
 @click.argument("session", metavar="SESSION")
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a span, in tree order.")
-def command(data: Path, session: str, json_lines: bool) -> None:  # noqa: FBT001 - click passes options by name
+def command(data: Path, session: str, json_lines: bool) -> None:
     """`otel-ext show`."""
     shown = False
     for engine in engines(data):
@@ -104,11 +106,21 @@ def command(data: Path, session: str, json_lines: bool) -> None:  # noqa: FBT001
         if json_lines:
             for drawing, span in walk:
                 depth = len(drawing) // 3
-                click.echo(json.dumps({"depth": depth, "findings": notes.get(span["spanId"], []), "span": span}))
+                click.echo(
+                    json.dumps({"depth": depth, "findings": notes.get(span["spanId"], []), "span": span})
+                )
             continue
         for s, _, _ in about:
-            click.echo(f"{clean(s.session_id)}  generation {s.generation}  {s.state}" + (f": {clean(s.reason, 200)}" if s.reason else ""))
-            sums = [f"{s.spans:,} spans", f"{s.tool_calls:,} tool calls", f"{s.errors:,} errors", tokens(s.input_tokens, s.output_tokens)]
+            click.echo(
+                f"{clean(s.session_id)}  generation {s.generation}  {s.state}"
+                + (f": {clean(s.reason, 200)}" if s.reason else "")
+            )
+            sums = [
+                f"{s.spans:,} spans",
+                f"{s.tool_calls:,} tool calls",
+                f"{s.errors:,} errors",
+                tokens(s.input_tokens, s.output_tokens),
+            ]
             click.echo(f"{instant(s.start)} UTC  {duration(s.start, s.end)}  {'  '.join(filter(None, sums))}")
         click.echo()
         for drawing, span in walk:

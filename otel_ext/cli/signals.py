@@ -21,7 +21,7 @@ def as_text(finding: dict[str, Any]) -> str:
 @DATA_ARGUMENT
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a line.")
 @click.option("--revisions", is_flag=True, help="Every revision of a finding, not only the last.")
-def command(data: Path, json_lines: bool, revisions: bool) -> None:  # noqa: FBT001 - click passes options by name
+def command(data: Path, json_lines: bool, revisions: bool) -> None:
     """`otel-ext signals`."""
     found = [f for engine in engines(data) for f in findings(engine, revisions=revisions)]
     found.sort(key=lambda f: (int(f["start"]), f["id"], f["revision"]))

@@ -33,7 +33,9 @@ def check_file(engine: EngineFolder, row: FileRow, damage: list[str]) -> int:
                 left -= len(line)
                 crc = zlib.crc32(line, crc)
                 try:
-                    spans += sum(len(s["spans"]) for r in json.loads(line)["resourceSpans"] for s in r["scopeSpans"])
+                    spans += sum(
+                        len(s["spans"]) for r in json.loads(line)["resourceSpans"] for s in r["scopeSpans"]
+                    )
                 except (ValueError, KeyError, TypeError) as error:
                     damage.append(f"{path} line {number} is not OTLP JSON: {clean(str(error))}")
     except OSError as error:
@@ -68,7 +70,8 @@ def check_engine(engine: EngineFolder) -> dict[str, Any]:
     )
     report = scan(RealFiles(), str(engine.path / "journal"))
     damage += [
-        f"journal segment {r.segment}: {r.length} bytes from {r.offset} are damaged" for r in report.damaged_regions
+        f"journal segment {r.segment}: {r.length} bytes from {r.offset} are damaged"
+        for r in report.damaged_regions
     ]
     damage += [f"journal segment {number} is missing" for number in report.missing_segments]
     return {
@@ -92,7 +95,7 @@ def check_engine(engine: EngineFolder) -> dict[str, Any]:
 @click.command(help="Read every byte and check the ledger; exit 1 on damage.")
 @DATA_ARGUMENT
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object an engine.")
-def command(data: Path, json_lines: bool) -> None:  # noqa: FBT001 - click passes options by name
+def command(data: Path, json_lines: bool) -> None:
     """`otel-ext verify`."""
     reports = [check_engine(engine) for engine in engines(data)]
     for report in reports:

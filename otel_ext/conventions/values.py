@@ -91,7 +91,11 @@ def _literal(value: str, text: str) -> Any:
     if _WARNS.search(text):
         return value
     try:
-        return ast.literal_eval(text)
+        tree = ast.parse(text, mode="eval")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Dict) and len({ast.dump(k) for k in node.keys if k}) != len(node.keys):
+                return value
+        return ast.literal_eval(tree)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return value
 

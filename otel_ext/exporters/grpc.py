@@ -71,10 +71,16 @@ class GrpcExporter:
             except grpc.RpcError as error:
                 delay = _asked(error)
                 code = error.code()
-                if code not in _RETRYABLE and not (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None):
-                    raise Permanent(f"the endpoint refuses the request: {code.name}: {error.details()}") from error
+                if code not in _RETRYABLE and not (
+                    code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None
+                ):
+                    raise Permanent(
+                        f"the endpoint refuses the request: {code.name}: {error.details()}"
+                    ) from error
                 if waited >= self._give_up:
-                    raise Retryable(f"not delivered in {waited:.0f} s: {code.name}: {error.details()}") from error
+                    raise Retryable(
+                        f"not delivered in {waited:.0f} s: {code.name}: {error.details()}"
+                    ) from error
                 pause = max(delay or 0.0, backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
                 threading.Event().wait(pause)
                 waited, backoff = waited + pause, min(backoff * 1.5, 5.0)

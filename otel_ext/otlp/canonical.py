@@ -1,9 +1,8 @@
 """When two encodings of a span say the same.
 
 Law of this file: the digest does not change under what a Collector or an SDK may do to a span without
-meaning anything (order of attributes, order of the span's fields, explicit defaults, an empty status, an
-attribute without value against one with an empty value), and changes under everything else, unknown
-fields included. The preimage is the MessagePack of a list of fields in the order written below; it is
+meaning anything (order of attributes, order of the span's fields, explicit defaults, an empty status),
+and changes under everything else, unknown fields included. The preimage is the MessagePack of a list of fields in the order written below; it is
 durable (the dedup window outlives the process), so it never changes within a `VERSION`.
 """
 
@@ -17,9 +16,6 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from otel_ext.otlp.schema import RawEvent, RawLink, RawSpan
 
 VERSION: Final = 1
-_EMPTY_VALUE: Final = b"\x12\x00"
-"""A KeyValue's field 2 with nothing in it, which gogo-protobuf writes for an absent value."""
-
 _encode = msgspec.msgpack.Encoder().encode
 _sha256 = hashlib.sha256
 
@@ -31,10 +27,9 @@ def content_digest(span: RawSpan, raw: bytes) -> bytes:
         span: `parse(raw)`.
         raw: the encoded span.
     """
-    attributes = sorted(span.attributes)
-    if _EMPTY_VALUE in raw:
-        attributes = sorted(map(_without_empty_value, attributes))
-    status = span.status
+    # A slice of a protobuf list is a list made in C, in half the time of `sorted`.
+    attributes = span.attributes[:]
+    attributes.sort()
     fields: list[object] = [
         VERSION,
         span.trace_id,
@@ -47,25 +42,17 @@ def content_digest(span: RawSpan, raw: bytes) -> bytes:
         span.start_time_unix_nano,
         span.end_time_unix_nano,
         attributes,
-        status.code,
-        status.message,
+        # Two fields, encoded in order and without defaults: empty for an empty status as for none.
+        span.status.SerializeToString(deterministic=True),
         span.dropped_attributes_count,
         [_settled(RawEvent, event) for event in events] if (events := span.events) else None,
         span.dropped_events_count,
         [_settled(RawLink, link) for link in links] if (links := span.links) else None,
         span.dropped_links_count,
     ]
-    if len(unknown := UnknownFieldSet(span)) or len(UnknownFieldSet(status)):
-        fields += [_plain(unknown), _plain(UnknownFieldSet(status))]
+    if len(unknown := UnknownFieldSet(span)):
+        fields.append(_plain(unknown))
     return _sha256(_encode(fields)).digest()[:16]
-
-
-def _without_empty_value(pair: bytes) -> bytes:
-    """`pair` less an empty value at its end; any other pair unchanged."""
-    # Key lengths of one byte only: a longer key with an empty value merely keeps its spelling.
-    if pair.endswith(_EMPTY_VALUE) and len(pair) == pair[1] + 4 and pair[1] < 0x80 and pair[0] == 0x0A:
-        return pair[:-2]
-    return pair
 
 
 def _settled(schema: type[RawEvent] | type[RawLink], data: bytes) -> bytes:

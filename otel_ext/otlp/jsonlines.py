@@ -71,7 +71,7 @@ def span_json(
         tail = b',"events":[%b]' % b",".join(map(_event, events)) + tail
     if number := span.dropped_attributes_count:
         tail = b',"droppedAttributesCount":%d' % number + tail
-    attributes = attribute_list(span.attributes, extra, unknown_fields(span, raw))
+    attributes = attribute_list(span.attributes[:], extra, unknown_fields(span, raw))
     if attributes:
         return b'%b,"attributes":[%b]%b' % (head, attributes, tail)
     return head + tail

@@ -13,8 +13,6 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from google.protobuf.message import Message
-
 from otel_ext.errors import InvalidRequest
 from otel_ext.otlp.jsonattributes import attribute_pairs, encoded_pair
 from otel_ext.otlp.jsonscalars import (

@@ -81,10 +81,10 @@ def text(value: object, name: str) -> str:
 
 def integer(value: object, name: str, low: int, high: int) -> int:
     """An integer from `low` to `high`, as a number or a decimal string; null is 0."""
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        value = int(value)
-    elif isinstance(value, float) and value.is_integer():
-        value = int(value)
+    if isinstance(value, str):
+        value = int(value) if _INTEGER.fullmatch(value.strip()) else value
+    elif isinstance(value, float):
+        value = int(value) if value.is_integer() else value
     elif value is None:
         return 0
     if not isinstance(value, int) or isinstance(value, bool):

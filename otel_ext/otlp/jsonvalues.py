@@ -24,8 +24,8 @@ _SHORT: Final = 128
 _MOST: Final = 16_384
 """Texts kept: at most about 10 MB. A full memo is emptied at once, which costs less than tracking use."""
 
-_KEY, _VALUE, _STRING = 0x0A, 0x12, 0x0A
-"""Wire tags: KeyValue.key, KeyValue.value, AnyValue.string_value."""
+_KEY, _VALUE, _STRING, _INTEGER = 0x0A, 0x12, 0x0A, 0x18
+"""Wire tags: KeyValue.key, KeyValue.value, AnyValue.string_value, AnyValue.int_value."""
 _RAW_HEAD: Final = bytes((_KEY, len(RAW_ATTRIBUTE))) + RAW_ATTRIBUTE.encode()
 _UNKNOWN_JSON: Final = b'{"key":"%b"' % UNKNOWN_FIELDS.encode()
 
@@ -38,7 +38,7 @@ class _Memo(dict[bytes, bytes]):
 
     def __missing__(self, pair: bytes) -> bytes:
         try:
-            text = _string_attribute(pair) or _parsed_attribute(pair)
+            text = _common_attribute(pair) or _parsed_attribute(pair)
         except (DecodeError, UnicodeDecodeError):
             raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
         if len(pair) <= _SHORT:
@@ -70,22 +70,25 @@ def attribute(key: str, value: Value) -> bytes:
     return b'{"key":%b,"value":%b}' % (quote(key), _python_value(value))
 
 
-def _string_attribute(pair: bytes) -> bytes | None:
-    """The JSON of a string attribute in the layout that every encoder writes; None for any other."""
+def _common_attribute(pair: bytes) -> bytes | None:
+    """The JSON of a string or integer attribute laid out as every encoder does; None for any other."""
     try:
         after = pair[1] + 2
         if pair[0] != _KEY or pair[1] > 0x7F or pair[after] != _VALUE or pair.startswith(_RAW_HEAD):
             return None
         length, at = _varint(pair, after + 1)
-        if at + length != len(pair) or pair[at] != _STRING:
+        tag = pair[at]
+        if at + length != len(pair) or tag not in (_STRING, _INTEGER):
             return None
-        length, at = _varint(pair, at + 1)
-        if at + length != len(pair):
-            return None
+        number, at = _varint(pair, at + 1)
     except IndexError:
         return None
-    key, value = pair[2:after].decode(), pair[at:].decode()
-    return b'{"key":%b,"value":{"stringValue":%b}}' % (quote(key), quote(value))
+    key = quote(pair[2:after].decode())
+    if tag == _STRING and at + number == len(pair):
+        return b'{"key":%b,"value":{"stringValue":%b}}' % (key, quote(pair[at:].decode()))
+    if tag == _INTEGER and at == len(pair) and number < 2**63:
+        return b'{"key":%b,"value":{"intValue":"%d"}}' % (key, number)
+    return None
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -116,6 +116,7 @@ def message_class(file: FileDescriptorProto, name: str) -> Any:
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableSequence
 
+    from google.protobuf.internal.containers import RepeatedScalarFieldContainer
     from google.protobuf.message import Message
 
     class _Wire(Message):
@@ -171,7 +172,7 @@ if TYPE_CHECKING:
         kind: int
         start_time_unix_nano: int
         end_time_unix_nano: int
-        attributes: MutableSequence[bytes]
+        attributes: RepeatedScalarFieldContainer[bytes]
         dropped_attributes_count: int
         events: MutableSequence[bytes]
         dropped_events_count: int

@@ -6,7 +6,9 @@ flushes outputs after each batch of records, takes a checkpoint when time or byt
 then lets the journal release what the checkpoint covers.
 """
 
+import contextlib
 import logging
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _BATCH: Final = 8 << 20
 """Journal bytes read at a time."""
+_DISK: Final = (OSError, sqlite3.Error, MemoryError)
+"""Failures of the machine, which say nothing about the record at hand."""
 _PAUSE: Final = 1.0
 """Seconds between tries after the disk failed."""
 
@@ -96,8 +100,15 @@ class Engine:
         self._thread.start()
 
     def close(self) -> None:
-        """Refuse new requests, process everything accepted, take a last checkpoint, free the folder."""
+        """Refuse new requests, process everything accepted, take a last checkpoint, free the folder.
+
+        What waits for its session id or its turn is not left waiting for a process that may never come:
+        a live engine lets the hold's time pass. Sessions stay open; only silence ends them.
+        """
         self.intake.close()
+        if self._live and self._thread.is_alive():
+            with contextlib.suppress(Busy):  # the journal is stopped: the next start goes on from it
+                self.tick(max(self.journal.engine_time, self._clock.now()) + int(self.settings.hold * SECOND))
         self._stop.set()
         self.journal.wake()
         if self._thread.is_alive():
@@ -148,11 +159,17 @@ class Engine:
             try:
                 if not self.step():
                     return
-            except OSError as error:
-                self._recover(f"the disk failed: {error}", distrust=True)
-                if self._stop.is_set():
-                    log.error("stopping without a last checkpoint; the journal keeps what it would have held")
+            except Exception as error:  # this thread must live: without it nothing accepted is ever seen
+                distrust = isinstance(error, _DISK)
+                log.warning("the pipeline pauses: %s", error, exc_info=not distrust)
+                self.stats.add("otel_ext.pipeline.pauses")
+                if self._stop.wait(_PAUSE):
+                    log.warning(
+                        "stopping without a last checkpoint; the journal keeps what it would have held"
+                    )
                     return
+                self._streams.close()
+                self._load(distrust=distrust)
 
     def step(self) -> bool:
         """Process a batch, checkpoint when due, or wait; False when stopped and done."""
@@ -179,7 +196,7 @@ class Engine:
                 self._processor.give_up(record, "unprocessable")
             else:
                 self._processor.record(record)
-        except OSError:
+        except _DISK:
             raise
         except Exception:  # a defect of ours must not stop every other session: set the record aside
             log.exception("a journal record could not be processed; its spans are counted as lost")
@@ -193,13 +210,6 @@ class Engine:
         self._unsaved += len(record.payload)
         if record.start >= self._recovered_end:
             self._processed += len(record.payload)
-
-    def _recover(self, reason: str, *, distrust: bool) -> None:
-        log.warning("the pipeline pauses: %s", reason)
-        self.stats.add("otel_ext.pipeline.pauses")
-        self._stop.wait(_PAUSE)
-        self._streams.close()
-        self._load(distrust=distrust)
 
     def _checkpoint_due(self) -> bool:
         if self._cursor == self._saved:

@@ -83,7 +83,10 @@ class EngineFolder:
             self._files.sync_directory(self.path)
         self.engine_id: str = meta["engine_id"]
         segment = int(meta["cursor"][0])
-        newest = max((int(n.split(".")[0]) for n in self._files.list(self.journal) if n.endswith(".journal")), default=0)
+        newest = max(
+            (int(n.split(".")[0]) for n in self._files.list(self.journal) if n.endswith(".journal")),
+            default=0,
+        )
         if newest < segment:
             catalog.close()
             raise DataFolderError(

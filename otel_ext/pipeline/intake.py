@@ -105,7 +105,9 @@ class Intake:
                 f"({settings.max_in_flight}); send smaller batches"
             )
         if self._room() < settings.min_free:
-            raise Busy(f"less than {settings.min_free} bytes are free on the data folder's disk", retry_after=5.0)
+            raise Busy(
+                f"less than {settings.min_free} bytes are free on the data folder's disk", retry_after=5.0
+            )
         if self._appended - self._processed() > settings.max_backlog:
             raise Busy(f"more than {settings.max_backlog} bytes wait to be processed", retry_after=5.0)
         with self._lock:

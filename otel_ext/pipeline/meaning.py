@@ -45,7 +45,9 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         output_tokens=seen.output_tokens,
         cached_tokens=seen.cached_tokens,
         user_turns=seen.user_turns,
-        user_turn=hashlib.sha256(seen.user_turn.encode("utf-8", "replace")).digest()[:16] if seen.user_turn else None,
+        user_turn=hashlib.sha256(seen.user_turn.encode("utf-8", "replace")).digest()[:16]
+        if seen.user_turn
+        else None,
         agent_name=seen.agent_name,
         agent_id=seen.agent_id,
     )

@@ -40,7 +40,9 @@ class GrpcReceiver:
         ConfigError: the address is taken or cannot be bound.
     """
 
-    def __init__(self, accept: _Accept, endpoint: str, *, stats: Stats, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(
+        self, accept: _Accept, endpoint: str, *, stats: Stats, max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> None:
         self._accept, self._stats = accept, stats
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-ext-grpc"),
@@ -51,7 +53,9 @@ class GrpcReceiver:
             ],
         )
         handler = grpc.unary_unary_rpc_method_handler(self._export)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),))
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),)
+        )
         host = endpoint.rpartition(":")[0]
         try:
             port = self._server.add_insecure_port(endpoint)
@@ -74,7 +78,9 @@ class GrpcReceiver:
         try:
             _, rejected, message = self._accept(body)
         except OtelExtError as error:
-            self._stats.add(f"otel_ext.receiver.{'retryable' if isinstance(error, Retryable) else 'permanent'}")
+            self._stats.add(
+                f"otel_ext.receiver.{'retryable' if isinstance(error, Retryable) else 'permanent'}"
+            )
             self._refuse(context, error)
         except Exception:  # its text must not reach a client, and the client must keep its data
             log.exception("a request could not be handled")

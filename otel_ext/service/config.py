@@ -40,7 +40,9 @@ def default_data() -> Path:
     return (Path(state) if state else Path.home() / ".local" / "state") / "otel-ext"
 
 
-def load_config(text: str = "", *, source: str = "", data: Path | None = None, grpc: str | None = None) -> Config:
+def load_config(
+    text: str = "", *, source: str = "", data: Path | None = None, grpc: str | None = None
+) -> Config:
     """Build a configuration from a file's text and the command line's values.
 
     Args:
@@ -97,11 +99,13 @@ def _parse(text: str, source: str) -> FileShape:
 class _UniqueKeys(yaml.SafeLoader):
     """YAML lets the last of two equal keys win in silence; here it is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", node.start_mark
+                )
         return super().construct_mapping(node, deep)
 
 

@@ -24,7 +24,10 @@ class Server:
         self.engine = Engine(config.data, config.engine, stats=self.stats)
         try:
             self._grpc = GrpcReceiver(
-                self.engine.intake.accept, config.grpc_endpoint, stats=self.stats, max_bytes=config.grpc_max_bytes
+                self.engine.intake.accept,
+                config.grpc_endpoint,
+                stats=self.stats,
+                max_bytes=config.grpc_max_bytes,
             )
         except BaseException:
             self.engine.close()

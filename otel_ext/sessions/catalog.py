@@ -22,6 +22,9 @@ from otel_ext.sessions.state import Session, Trace
 VERSION = 1
 """Version of the schema below."""
 
+_MOST = 2**63 - 1
+"""The largest integer of SQLite; only sorting uses the column, the row itself keeps what was sent."""
+
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE sessions(session_id TEXT, generation INTEGER, state TEXT NOT NULL, start INTEGER NOT NULL,
@@ -39,6 +42,7 @@ CREATE TABLE signals(id TEXT, revision INTEGER, session_id TEXT NOT NULL, trace_
 CREATE TABLE folds(key TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE dedup(first INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
+
 
 class Catalog:
     """One open catalog. Used by one thread; `read_only` ones live beside the writer.
@@ -109,7 +113,17 @@ class Catalog:
                 db.executemany("REPLACE INTO meta VALUES(?,?)", ((k, pack(v)) for k, v in point.meta.items()))
                 db.executemany(
                     "REPLACE INTO sessions VALUES(?,?,?,?,?,?)",
-                    ((_text(s.session_id), s.generation, s.state, s.start, s.last_seen, pack(s)) for s in point.sessions),
+                    (
+                        (
+                            _text(s.session_id),
+                            s.generation,
+                            s.state,
+                            min(s.start, _MOST),
+                            s.last_seen,
+                            pack(s),
+                        )
+                        for s in point.sessions
+                    ),
                 )
                 db.executemany(
                     "REPLACE INTO traces VALUES(?,?,?,?)",
@@ -123,8 +137,12 @@ class Catalog:
                     "REPLACE INTO signals VALUES(?,?,?,?,?)",
                     ((i, r, _text(s), t, d) for i, r, s, t, d in point.signals),
                 )
-                db.executemany("REPLACE INTO folds VALUES(?,?)", ((k, v) for k, v in point.folds.items() if v))
-                db.executemany("DELETE FROM folds WHERE key=?", ((k,) for k, v in point.folds.items() if not v))
+                db.executemany(
+                    "REPLACE INTO folds VALUES(?,?)", ((k, v) for k, v in point.folds.items() if v)
+                )
+                db.executemany(
+                    "DELETE FROM folds WHERE key=?", ((k,) for k, v in point.folds.items() if not v)
+                )
                 if point.dedup is not None:
                     db.execute("REPLACE INTO dedup VALUES(?,?)", point.dedup)
                 db.execute(
@@ -153,7 +171,8 @@ class Catalog:
     def session(self, session_id: str) -> Session | None:
         """The latest generation of a session."""
         row = self._db.execute(
-            "SELECT data FROM sessions WHERE session_id=? ORDER BY generation DESC LIMIT 1", (_text(session_id),)
+            "SELECT data FROM sessions WHERE session_id=? ORDER BY generation DESC LIMIT 1",
+            (_text(session_id),),
         ).fetchone()
         return msgspec.msgpack.decode(row[0], type=Session) if row else None
 
@@ -182,7 +201,9 @@ class Catalog:
 
     def active(self) -> list[Session]:
         """Generations that had not ended, the longest silent first."""
-        rows = self._db.execute("SELECT data FROM sessions WHERE state='active' ORDER BY last_seen, session_id")
+        rows = self._db.execute(
+            "SELECT data FROM sessions WHERE state='active' ORDER BY last_seen, session_id"
+        )
         return [msgspec.msgpack.decode(row[0], type=Session) for row in rows]
 
     def sessions(self) -> Iterator[Session]:
@@ -205,7 +226,9 @@ class Catalog:
     def files(self, session_id: str | None = None) -> Iterator[FileRow]:
         """Files in writing order, of one session or of all."""
         where, values = ("WHERE session_id=?", (_text(session_id),)) if session_id is not None else ("", ())
-        for (data,) in self._db.execute(f"SELECT data FROM files {where} ORDER BY session_id, sequence", values):  # noqa: S608 - `where` is one of two constants
+        for (data,) in self._db.execute(
+            f"SELECT data FROM files {where} ORDER BY session_id, sequence", values
+        ):
             yield msgspec.msgpack.decode(data, type=FileRow)
 
     def signals(self) -> Iterator[dict[str, Any]]:

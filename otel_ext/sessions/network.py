@@ -5,7 +5,9 @@ from typing import Final
 
 from otel_ext.errors import DataFolderError
 
-_NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs"})
+_NETWORK: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs"}
+)
 
 
 def refuse_network(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:

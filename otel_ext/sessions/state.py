@@ -80,7 +80,9 @@ class Session(msgspec.Struct, kw_only=True):
                 of = f"{self.rootless} of {self.traces} traces" if self.traces > 1 else "its trace"
                 return f"no more spans came and the root span of {of} never ended"
             case State.COMPLETED:
-                return f"the root span failed: {self.root_error}" if self.root_error else "every root span ended"
+                return (
+                    f"the root span failed: {self.root_error}" if self.root_error else "every root span ended"
+                )
 
     def saw_span(self, start: int, end: int, now: int) -> None:
         """Count one stored span with its times (0 when unknown); supersedes an idle end."""

@@ -74,7 +74,9 @@ class Streams:
         self._created = False
         # What a crash left beyond the checkpoint, by name; entries go as they are reconciled.
         self._found = {
-            name: files.size(f"{folder}/{name}") for name in files.list(folder) if parse_name(name) is not None
+            name: files.size(f"{folder}/{name}")
+            for name in files.list(folder)
+            if parse_name(name) is not None
         }
 
     def append(self, session_id: str, line: bytes, *, spans: int = 0, derived: int = 0) -> None:

@@ -100,7 +100,7 @@ def _by_name(name: str) -> Effect:
     pieces = name.split("_")
     if pieces[0] in words.WRITE:
         return Effect.WRITE
-    if not words.POLL.isdisjoint(pieces):
+    if name in words.POLL_NAMES or not words.POLL.isdisjoint(pieces):
         return Effect.POLL
     for piece in pieces:
         if piece in words.READ:

@@ -25,8 +25,8 @@ def scope_bytes(version: str) -> bytes:
 
 def derived_id(finding: Finding) -> bytes:
     """The 8-byte span id of one revision of a finding; never all zeros."""
-    text = f"{finding.id}:{finding.revision}".encode()
-    return sha256(text).digest()[:8] or b"\1" * 8
+    found = sha256(f"{finding.id}:{finding.revision}".encode()).digest()[:8]
+    return found if any(found) else b"\1" * 8
 
 
 def derived_span(finding: Finding) -> bytes:

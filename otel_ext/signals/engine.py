@@ -19,6 +19,7 @@ from otel_ext.signals.finding import Finding, Status
 from otel_ext.signals.lanes import Lane, Trace
 from otel_ext.signals.rule import LONGEST_NAME, Context, Rule
 from otel_ext.signals.settings import Settings
+from otel_ext.signals.storable import storable
 from otel_ext.step import Kind, Step
 
 VERSION = 1
@@ -59,6 +60,7 @@ class Signals:
     def open(self, step: Step, now: int) -> list[Finding]:
         """Take in a step, in order of start times as far as that is known."""
         found: list[Finding] = []
+        step = storable(step)
         trace = self._trace(step.trace_id, now, found)
         if not trace.add(step, self.settings.spans_per_trace):
             self.counters[REPEATED] = self.counters.get(REPEATED, 0) + 1

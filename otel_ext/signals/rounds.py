@@ -18,6 +18,10 @@ MOST_ISSUED: Final = 128
 """Call ids remembered of one response."""
 
 
+MOST_TOKENS: Final = 1 << 40
+"""A larger count is nobody's usage; it is taken as not reported."""
+
+
 class Round(msgspec.Struct):
     """One round of a lane.
 
@@ -65,9 +69,9 @@ class Rounds(msgspec.Struct):
         ended = self._open()
         now = self.recent[-1]
         now.response, now.issued = step.response_id, step.issued[:MOST_ISSUED]
-        now.input = -1 if step.input_tokens is None else step.input_tokens
-        now.output = -1 if step.output_tokens is None else step.output_tokens
-        now.cached = -1 if step.cached_tokens is None else step.cached_tokens
+        now.input = _reported(step.input_tokens)
+        now.output = _reported(step.output_tokens)
+        now.cached = _reported(step.cached_tokens)
         return ended
 
     def call(self, step: Step) -> tuple[Round, Round | None]:
@@ -107,3 +111,7 @@ class Rounds(msgspec.Struct):
             if call_id in one.issued:
                 return one
         return None
+
+
+def _reported(tokens: int | None) -> int:
+    return tokens if tokens is not None and 0 <= tokens <= MOST_TOKENS else -1

@@ -1,8 +1,9 @@
 """loop.error_variants: the arguments change, the failure does not.
 
-Law of this file: what `loop.error_repeat` owns stays its own; such calls count here and are listed, but
-their cost is not counted twice. Failures that waiting mends never count. On TRAIL this raised recall from .44 to .59 at unchanged
-precision, because the arguments of a failing call mutate (`{"": ""}`, `{"": {}}`, `{"arguments": {}}`).
+Law of this file: what `loop.error_repeat` owns stays its own; such calls count here and are shown, but their
+cost is not counted twice. Failures that waiting mends never count. On TRAIL this raised recall from .44 to
+.59 at unchanged precision, because the arguments of a failing call mutate (`{"": ""}`, `{"": {}}`,
+`{"arguments": {}}`).
 """
 
 # ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not

@@ -29,6 +29,9 @@ WRITE: Final = words(
 POLL: Final = words("logs poll progress status tail wait watch")
 """Asks after something that changes by itself (precision rule 6)."""
 
+POLL_NAMES: Final = words("bash_output get_task_output read_output task_output")
+"""Whole names of tools that read on from something that is still running."""
+
 EXEMPT: Final = words(
     "answer attempt_completion ask_user complete_task done exit_plan_mode final_answer finish plan_status "
     "reasoning respond return_final_answer sequentialthinking sequential_thinking sleep task_complete "

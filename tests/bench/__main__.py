@@ -96,7 +96,9 @@ def ours(size: int, total: int) -> Result:
 def send_fresh(endpoint: str, size: int, total: int) -> tuple[float, list[float]]:
     """Send from a process of its own, so that the client's work is not the measuring one's."""
     receiving, sending = multiprocessing.get_context("spawn").Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=_send, args=(sending, endpoint, size, total))
+    process = multiprocessing.get_context("spawn").Process(
+        target=_send, args=(sending, endpoint, size, total)
+    )
     process.start()
     answer: tuple[float, list[float]] = receiving.recv()
     process.join()

@@ -43,7 +43,10 @@ def template(spans: int, size: int, traces: int = 8) -> bytes:
     for index in range(spans):
         trace, place = divmod(index, each)
         span = scope.spans.add(
-            trace_id=TRACE % trace, span_id=SPAN % index, start_time_unix_nano=now + index, end_time_unix_nano=now + index + 900
+            trace_id=TRACE % trace,
+            span_id=SPAN % index,
+            start_time_unix_nano=now + index,
+            end_time_unix_nano=now + index + 900,
         )
         session = attribute("gen_ai.conversation.id", SESSION % trace)
         if place == each - 1:
@@ -61,7 +64,9 @@ def template(spans: int, size: int, traces: int = 8) -> bytes:
                     session,
                     attribute("gen_ai.tool.name", "search"),
                     attribute("gen_ai.tool.call.id", f"call_{place}"),
-                    attribute("gen_ai.tool.call.arguments", json.dumps({"query": f"topic {place}", "limit": 10})),
+                    attribute(
+                        "gen_ai.tool.call.arguments", json.dumps({"query": f"topic {place}", "limit": 10})
+                    ),
                 ]
             )
             _pad(span, size, "gen_ai.tool.call.result")

@@ -38,14 +38,22 @@ def test_tool_calls_come_with_name_and_arguments(name: str) -> None:
         assert "sanitize_inputs_outputs" not in tool.arguments
 
 
-@pytest.mark.parametrize(("name", "failed"), [
-    ("claude-code-kimi", 486), ("tau-airline-success", 13), ("tau-airline-failure", 28), ("trail-gaia-dev", 84),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "failed"),
+    [
+        ("claude-code-kimi", 486),
+        ("tau-airline-success", 13),
+        ("tau-airline-failure", 28),
+        ("trail-gaia-dev", 84),
+    ],
+)
 def test_failures_are_the_marked_ones(name: str, failed: int) -> None:
     """Failed calls are exactly those of status ERROR in these files, and each says why."""
     texts = [o.error_text for o in observed(name, Kind.TOOL) if o.error]
-    assert len(texts) == failed == sum(
-        s.status_code == 2 and o.kind is Kind.TOOL for s in corpus(name) for o in [observe(s)]
+    assert (
+        len(texts)
+        == failed
+        == sum(s.status_code == 2 and o.kind is Kind.TOOL for s in corpus(name) for o in [observe(s)])
     )
     assert all(texts)
 
@@ -56,7 +64,7 @@ def test_missing_results_stay_missing() -> None:
 
 
 def test_turns_and_tokens_of_claude_code() -> None:
-    """Each session has one genuine user turn; task notifications are none; zero tokens are zero, not absent."""
+    """Each session has one genuine user turn; notifications are none; zero tokens are zero, not absent."""
     calls = observed("claude-code-kimi", Kind.LLM)
     assert Counter(o.user_turns for o in calls) == {1: 81, 0: 1573}
     assert sum(o.input_tokens == 0 for o in calls) == 157

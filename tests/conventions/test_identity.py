@@ -16,7 +16,9 @@ def test_precedence_is_the_order_of_the_keys() -> None:
     assert session_of(attributes) is None
 
 
-@pytest.mark.parametrize("key", ["mcp.session.id", "langsmith.trace.session_id", "service.instance.id", "user.id"])
+@pytest.mark.parametrize(
+    "key", ["mcp.session.id", "langsmith.trace.session_id", "service.instance.id", "user.id"]
+)
 def test_some_keys_never_are_a_session(key: str) -> None:
     """A transport, a project and a process are no conversation."""
     assert session_of({key: "x"}) is None

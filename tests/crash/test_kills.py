@@ -89,7 +89,9 @@ def corpus_batches() -> list[list[ReadableSpan]]:
 
 def ids(batches: list[list[ReadableSpan]]) -> Counter[tuple[str, str]]:
     """(trace id, span id) of each distinct span."""
-    return Counter({(f"{s.context.trace_id:032x}", f"{s.context.span_id:016x}"): 1 for batch in batches for s in batch})
+    return Counter(
+        {(f"{s.context.trace_id:032x}", f"{s.context.span_id:016x}"): 1 for batch in batches for s in batch}
+    )
 
 
 @pytest.mark.timeout(900)

@@ -16,16 +16,22 @@ from otel_ext.dedup import CANONICALIZATION, arguments_hash, canonical, relaxed_
 
 VECTORS = json.loads(resources.files("otel_ext.dedup").joinpath("vectors.json").read_text("utf-8"))
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
 JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=12
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
 )
 ANYTHING = st.recursive(
     SCALARS | st.floats() | st.binary() | st.dates() | st.complex_numbers(),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.text() | st.integers() | st.none() | st.binary(), inner, max_size=3)
-    | st.frozensets(st.integers() | st.text(), max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers() | st.none() | st.binary(), inner, max_size=3)
+        | st.frozensets(st.integers() | st.text(), max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -98,7 +104,12 @@ def test_key_order_does_not_matter(value: dict[str, Any], random: Any) -> None:
 @given(st.integers(-(2**53), 2**53))
 def test_number_spelling_does_not_matter(number: int) -> None:
     """100, 100.0 and 1e2 are one number as far as doubles are exact."""
-    spellings = [str(number), f"{number}.0", f"{number}e0", f"{number * 10}E-1" if abs(number) < 2**49 else str(number)]
+    spellings = [
+        str(number),
+        f"{number}.0",
+        f"{number}e0",
+        f"{number * 10}E-1" if abs(number) < 2**49 else str(number),
+    ]
     assert len({canonical(f'{{"n":{s}}}') for s in spellings}) == 1
 
 
@@ -152,11 +163,42 @@ def test_odd_values_have_forms_of_their_own() -> None:
     texts = [
         canonical(value)
         for value in (
-            None, "null", True, 1, "1", "", {}, [], set(), b"", b"a", "a", math.nan, math.inf, -math.inf, "!nan", 10**5000,
-            10**5000 + 1, {1: 1}, {"1": 1}, {None: 1}, {b"1": 1}, {1, 2}, [1, 2], _cycle(0), _cycle(1), _deep(70, 1),
-            _deep(70, 2), _deep(100_000, 1), object, _Hostile(), "\ud800", "\\ud800", ...,
+            None,
+            "null",
+            True,
+            1,
+            "1",
+            "",
+            {},
+            [],
+            set(),
+            b"",
+            b"a",
+            "a",
+            math.nan,
+            math.inf,
+            -math.inf,
+            "!nan",
+            10**5000,
+            10**5000 + 1,
+            {1: 1},
+            {"1": 1},
+            {None: 1},
+            {b"1": 1},
+            {1, 2},
+            [1, 2],
+            _cycle(0),
+            _cycle(1),
+            _deep(70, 1),
+            _deep(70, 2),
+            _deep(100_000, 1),
+            object,
+            _Hostile(),
+            "\ud800",
+            "\\ud800",
+            ...,
         )
-    ]  # fmt: skip
+    ]
     assert len(set(texts)) == len(texts)
 
 

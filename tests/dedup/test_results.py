@@ -47,7 +47,7 @@ def test_plain_digits_are_never_blurred(one: str, other: str) -> None:
 
 
 def test_large_results_are_known_by_their_ends_and_length() -> None:
-    """Beyond the limit the head, the tail and the length count, and a short text cannot pose as a long one."""
+    """Beyond the limit the head, the tail and the length count, and no short text poses as a long one."""
     long = "x" * (MAX_WHOLE + 1)
     assert result_hash(long) != result_hash("y" + long[1:])
     assert result_hash(long) != result_hash(long[:-1] + "y")
@@ -81,17 +81,29 @@ def test_quoted_arguments_are_stripped_whole(query: str) -> None:
     text = f"Exception: No results found for query: '{query}'. Use a less specific query."
     plain = "Exception: No results found for query: 'plain'. Use a less specific query."
     assert error_fingerprint("s", text, {"query": query}) == error_fingerprint("s", plain, {"query": "plain"})
-    assert error_fingerprint("s", text, {"query": "other"}) != error_fingerprint("s", plain, {"query": "plain"})
+    assert error_fingerprint("s", text, {"query": "other"}) != error_fingerprint(
+        "s", plain, {"query": "plain"}
+    )
 
 
 def test_a_failure_is_named_by_its_tool_and_its_words() -> None:
     """Blanks and volatile parts do not matter, the tool, the words and short quoted text do."""
-    assert error_fingerprint("t", "a  b\n c after 3 s", {}) == error_fingerprint("t", "a b c after 12 s", None)
+    assert error_fingerprint("t", "a  b\n c after 3 s", {}) == error_fingerprint(
+        "t", "a b c after 12 s", None
+    )
     assert error_fingerprint("t", "a", {}) != error_fingerprint("u", "a", {})
-    assert error_fingerprint("t", "no 'a'", {"cmd": "cat"}) != error_fingerprint("t", "no 'c'", {"cmd": "cat"})
+    assert error_fingerprint("t", "no 'a'", {"cmd": "cat"}) != error_fingerprint(
+        "t", "no 'c'", {"cmd": "cat"}
+    )
 
 
-@given(st.text(), st.recursive(st.none() | st.text() | st.floats() | st.integers(), lambda i: st.lists(i) | st.dictionaries(st.text(), i)))
+@given(
+    st.text(),
+    st.recursive(
+        st.none() | st.text() | st.floats() | st.integers(),
+        lambda i: st.lists(i) | st.dictionaries(st.text(), i),
+    ),
+)
 def test_fingerprints_are_total(text: str, arguments: object) -> None:
     """Any text and any arguments have a fingerprint."""
     assert len(error_fingerprint("t", text, arguments)) == 16

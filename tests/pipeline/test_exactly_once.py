@@ -16,13 +16,19 @@ from otel_ext.testing import ManualClock
 from tests.builders import START, looping_run, request, span, tool
 
 SECOND = 10**9
-SETTINGS = EngineSettings(idle_timeout=20.0, hold=2.0, file_bytes=6000, line_bytes=1500, min_free=0, checkpoint_interval=1e9)
+SETTINGS = EngineSettings(
+    idle_timeout=20.0, hold=2.0, file_bytes=6000, line_bytes=1500, min_free=0, checkpoint_interval=1e9
+)
 
 
 def requests(seed: int) -> list[bytes]:
     """A run of requests with loops, re-deliveries, conflicts, unknown sessions and late spans."""
     rng = random.Random(seed)
-    spans = [s for number in range(1, 5) for s in looping_run(number, f"session-{number % 3}", rounds=rng.randint(2, 7))]
+    spans = [
+        s
+        for number in range(1, 5)
+        for s in looping_run(number, f"session-{number % 3}", rounds=rng.randint(2, 7))
+    ]
     spans += [span(50 + n % 4, 60_000 + n, parent=60_000 if n % 4 else 0) for n in range(12)]
     spans += [span(50, 60_100, session__id="learnt-later")]
     spans += [tool(9, 9000 + n, 0, "read", f'{{"n": {n}}}', "x" * 400, "session-0") for n in range(12)]
@@ -34,6 +40,7 @@ def requests(seed: int) -> list[bytes]:
         at += size
     again = rng.choice(out)
     changed = span(1, 1001, note="other content")
+    changed.name = "changed"
     return [*out, again, request(changed), request(span(1, 1099, parent=1000, session__id="session-1"))]
 
 
@@ -43,9 +50,10 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = ManualClock(START)
-        self.engine = self._open()
+        self.engine = self.open()
 
-    def _open(self) -> Engine:
+    def open(self) -> Engine:
+        """An engine on the folder."""
         return Engine(self.folder, SETTINGS, clock=self.clock)
 
     def accept(self, body: bytes) -> None:
@@ -60,12 +68,13 @@ class Run:
     def kill(self) -> None:
         """End as by SIGKILL and start again."""
         self.engine.abandon()
-        self.engine = self._open()
+        self.engine = self.open()
 
     def finish(self) -> None:
         """Let everything become due and stop politely."""
         self.engine.start()
-        self.engine.tick(self.engine.journal.engine_time + 4000 * SECOND)
+        for silence in (4, 4000):
+            self.engine.tick(self.engine.journal.engine_time + silence * SECOND)
         self.engine.close()
 
     def files(self) -> dict[str, bytes]:
@@ -92,7 +101,10 @@ def spans_in(files: dict[str, bytes]) -> Counter[str]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), steps=st.lists(st.sampled_from(["process", "kill", "go"]), min_size=40, max_size=40))
+@given(
+    seed=st.integers(0, 10**6),
+    steps=st.lists(st.sampled_from(["process", "kill", "go"]), min_size=40, max_size=40),
+)
 def test_a_killed_engine_writes_what_an_undisturbed_one_writes(seed: int, steps: list[str]) -> None:
     """Whatever was processed and whenever it was killed, files, findings and ledger end the same, byte for byte."""
     script = requests(seed)
@@ -133,7 +145,7 @@ def test_a_torn_line_is_completed_not_repeated(tmp_path: Path) -> None:
         path.write_bytes(data[: len(data) - 7])
         cut += 1
     assert cut
-    torn.engine = torn._open()
+    torn.engine = torn.open()
     calm.finish()
     torn.finish()
     assert torn.files() == calm.files()
@@ -150,7 +162,7 @@ def test_foreign_bytes_are_cut_after_the_last_equal_line_and_counted(tmp_path: P
     (path, *_) = sorted((tmp_path / "data/engines/main/sessions").iterdir())
     with path.open("ab") as stream:
         stream.write(b'{"resourceSpans":"never written by us"}\n')
-    run.engine = run._open()
+    run.engine = run.open()
     run.finish()
     assert b"never written by us" not in path.read_bytes()
     assert run.engine.stats.get("otel_ext.sessions.truncated_bytes") == 40

@@ -7,7 +7,27 @@ from hypothesis import strategies as st
 
 from otel_ext.sessions import file_name, parse_name, stem
 
-HOSTILE = ["a/b", "a.b", "a:b", "a_b", "a-b", "../../x", "", "\0", "%", "%00", "~", "🤖", ".", "..", "x" * 10_000, "x" * 10_001, "-", "A", "a"]
+HOSTILE = [
+    "a/b",
+    "a.b",
+    "a:b",
+    "a_b",
+    "a-b",
+    "../../x",
+    "",
+    "\0",
+    "%",
+    "%00",
+    "~",
+    "🤖",
+    ".",
+    "..",
+    "x" * 10_000,
+    "x" * 10_001,
+    "-",
+    "A",
+    "a",
+]
 
 
 def test_hostile_ids_get_distinct_names_inside_their_folder() -> None:

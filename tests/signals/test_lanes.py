@@ -210,3 +210,17 @@ def test_a_dump_holds_what_changed_and_what_is_gone() -> None:
     assert signals.dump() == {}
     signals.end_trace(TRACE, "persisted", START)
     assert signals.dump() == dict.fromkeys(names, b"")
+
+
+def test_whatever_a_producer_says_can_be_dumped() -> None:
+    """Lone surrogates and absurd numbers are stored as something near, and the loop is found all the same."""
+    run = Run()
+    for _ in range(3):
+        run.think(issued=("\ud800",), input_tokens=1 << 63, output_tokens=1 << 70, user_turns=1 << 65)
+        run.more("read\ud800", agent_name="\udfff")
+    signals = Signals()
+    opened(signals, run.steps)
+    restarted = Signals()
+    restarted.load(signals.dump())
+    (found,) = restarted.end_trace(TRACE, "persisted", run.time)
+    assert (found.tool, found.count, found.agent, found.missing) == ("read?", 3, "?", ["usage"])

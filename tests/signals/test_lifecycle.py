@@ -70,6 +70,33 @@ def test_a_failed_write_changes_nothing() -> None:
     assert told(play(run))[-1] == (2, "persisted", 3, "notice")
 
 
+def test_a_write_repeated_unchanged_hides_no_loop() -> None:
+    """Of a read and the very same write in turn, both are told: the write changed nothing after the first."""
+    run = Run()
+    for _ in range(5):
+        run.write()
+        run.call()
+    assert {(one.tool, one.count) for one in final(play(run)).values()} == {("edit", 5), ("read", 5)}
+
+
+def test_a_write_under_changing_labels_does_not_reset_itself() -> None:
+    """The same write with another thought each time is one loop, probable."""
+    run = Run()
+    for index in range(5):
+        run.call("save", ("x", index), "ok", effect=Effect.WRITE, relaxed_hash=digest("save", "x"))
+    (finding,) = final(play(run)).values()
+    assert (finding.count, finding.confidence, finding.missing) == (5, "probable", ["exact_arguments"])
+
+
+def test_one_user_turn_told_again_and_again_is_one_turn() -> None:
+    """Inputs that repeat the whole history bring the same turn each time; that is no reset."""
+    run = Run()
+    for _ in range(5):
+        run.think(user_turns=1, user_turn=digest("question"))
+        run.more()
+    assert told(play(run))[-1] == (3, "persisted", 5, "warning")
+
+
 def test_a_user_turn_ends_an_episode() -> None:
     """What was open when a person spoke lasted to the end of its turn."""
     run = Run()

@@ -132,7 +132,8 @@ def test_every_finding_stands_on_evidence(steps: list[Step]) -> None:
         assert len(one.evidence) <= SMALL.evidence
         assert len(set(one.evidence)) == len(one.evidence)
         assert {(one.trace_id, span) for span in one.evidence} <= known
-        assert set(one.context) < set(one.evidence)  # at least one span is its own
+        assert set(one.context) <= set(one.evidence)
+        assert one.revision > 1 or set(one.context) < set(one.evidence)  # it owns one span at least
         assert one.evidence_count == len(one.evidence) + one.evidence_dropped
         assert one.explanation.endswith(".")
     for one in final(found).values():
@@ -142,6 +143,15 @@ def test_every_finding_stands_on_evidence(steps: list[Step]) -> None:
             : len(life) - 1
         ]
         assert one.status in ("recovered", "persisted", "terminated", "evicted")
+
+
+@given(sequences())
+@settings(max_examples=100, deadline=None)
+def test_a_span_has_one_owner(steps: list[Step]) -> None:
+    """No two findings count the cost of one span."""
+    last = final(run_all(steps, Settings())).values()
+    owned = [(one.trace_id, span) for one in last for span in one.evidence if span not in one.context]
+    assert len(owned) == len(set(owned))
 
 
 @given(st.integers(1, 40), st.integers(1, 5))

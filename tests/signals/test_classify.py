@@ -1,0 +1,148 @@
+"""What a call does, whether its failure passes, whether it still waits."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_ext.signals import effect_of, is_transient, is_waiting
+from otel_ext.step import Effect, Kind, Observation
+
+
+def tool(name: str, arguments: Any = None, **fields: Any) -> Observation:
+    """A tool call as a dialect reads it."""
+    return Observation(kind=Kind.TOOL, name=name, arguments=arguments, **fields)
+
+
+@pytest.mark.parametrize(
+    ("effect", "names"),
+    [
+        (
+            Effect.READ,
+            "Read get_reservation_details web_search WebFetch mcp__github__list_issues fs.read_file Glob",
+        ),
+        (
+            Effect.WRITE,
+            "Write Edit MultiEdit create_file update_reservation_flights send_email book_reservation "
+            "update_status cancel_order payInvoice mcp__db__insert_row",
+        ),
+        (Effect.POLL, "job_status get_logs wait_for_job poll_build tail_output BashOutput"),
+        (Effect.EXEMPT, "think final_answer TodoWrite wait update_plan done"),
+        (Effect.UNKNOWN, "page_down Task frobnicate click python_interpreter"),
+    ],
+)
+def test_names_tell_the_effect(effect: Effect, names: str) -> None:
+    """Word pieces decide; a leading write verb wins over a poll word; the rest is unknown."""
+    assert {name: effect_of(tool(name)) for name in names.split()} == dict.fromkeys(names.split(), effect)
+
+
+@pytest.mark.parametrize(
+    ("command", "effect"),
+    [
+        ("ls -la /app", Effect.READ),
+        ("cd /app && cat a.txt | grep -n 'x > y' | head", Effect.READ),
+        ("git -C /repo status --short", Effect.READ),
+        ("FOO=1 timeout 5 grep x file 2>/dev/null", Effect.READ),
+        ("cat a 2>&1", Effect.READ),
+        ("rm -rf build", Effect.WRITE),
+        ("echo hi > out.txt", Effect.WRITE),
+        ("cat > f.py <<'EOF'\nrm nothing\nEOF", Effect.WRITE),
+        ("sed -i s/a/b/ f", Effect.WRITE),
+        ("ls; git commit -m 'x'", Effect.WRITE),
+        ("make 2>&1 | tee log", Effect.WRITE),
+        ("find . -name x -delete", Effect.WRITE),
+        ("sleep 30 && cat log", Effect.POLL),
+        ("tail -f log", Effect.POLL),
+        ("kubectl -n prod get pods", Effect.POLL),
+        ("kubectl apply -f x", Effect.WRITE),
+        ("pytest -q", Effect.UNKNOWN),
+        ("python - <<EOF\nprint(1)\nEOF", Effect.UNKNOWN),
+        ("echo 'open quote", Effect.UNKNOWN),
+        ("", Effect.UNKNOWN),
+        (" ; ; ", Effect.UNKNOWN),
+    ],
+)
+def test_commands_tell_the_effect(command: str, effect: Effect) -> None:
+    """A write anywhere is a write, then a wait is a poll, then what is unknown is unknown."""
+    assert effect_of(tool("Bash", {"command": command})) is effect
+    assert effect_of(tool("shell", {"command": ["bash", "-lc", command]})) is effect
+
+
+def test_declared_effects_win() -> None:
+    """What a user says of a tool is not guessed at."""
+    assert effect_of(tool("read_it"), {"read_it": Effect.WRITE}) is Effect.WRITE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "effect"),
+    [({"chars": ""}, Effect.POLL), ({"chars": "y\n"}, Effect.WRITE), ({"session_id": 1}, Effect.POLL)],
+)
+def test_empty_standard_input_is_a_poll(arguments: dict[str, Any], effect: Effect) -> None:
+    """Writing nothing to a running command asks for its output."""
+    assert effect_of(tool("write_stdin", arguments)) is effect
+
+
+def test_an_editor_tells_by_its_command() -> None:
+    """Viewing is reading, replacing is writing."""
+    assert effect_of(tool("str_replace_editor", {"command": "view"})) is Effect.READ
+    assert effect_of(tool("str_replace_based_edit_tool", {"command": "create"})) is Effect.WRITE
+
+
+@pytest.mark.parametrize(
+    ("text", "transient"),
+    [
+        ("HTTP 429 Too Many Requests", True),
+        ("Error code: 503 - service unavailable", True),
+        ("504 Server Error: Gateway Timeout for url", True),
+        ("openai.RateLimitError", True),
+        ("Read timed out", True),
+        ("Connection reset by peer", True),
+        ("database is locked", True),
+        ("model is overloaded", True),
+        ("404 Client Error: Not Found", False),
+        ("TypeError at line 500", False),
+        ("File does not exist", False),
+        ("500 rows deleted is not a number", True),
+    ],
+)
+def test_failures_that_waiting_mends(text: str, transient: bool) -> None:
+    """Rate limits, server errors, time-outs, resets and locks pass; a bare leading 5xx is believed."""
+    assert is_transient(tool("x", error=True, error_text=text)) is transient
+    assert is_transient(tool("x", error=False, error_text=text)) is False
+
+
+@pytest.mark.parametrize(
+    ("result", "waiting"),
+    [
+        ({"status": "pending"}, True),
+        ({"status": "done"}, False),
+        ('{"id": 7, "state": "in_progress"}', True),
+        ("Job is still running.", True),
+        ("still running " + "content " * 100, False),
+        ({"status": 3}, False),
+        (None, False),
+        ("all good", False),
+    ],
+)
+def test_results_that_still_wait(result: Any, waiting: bool) -> None:
+    """A status field or a short phrase says so; a long text is content."""
+    assert is_waiting(tool("x", result=result)) is waiting
+
+
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text(alphabet="ab<>|&;'\"\\\n #$()=-0\ud800") | st.binary(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["command", "cmd", "status"]), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(["Bash", "write_stdin", "edit_tool"]) | st.text(), VALUES, VALUES, st.text())
+def test_classes_are_total(name: str, arguments: Any, result: Any, text: str) -> None:
+    """Nothing that was captured makes a class raise."""
+    seen = tool(name, arguments, result=result, error=bool(text), error_text=text)
+    assert effect_of(seen) in Effect
+    assert is_transient(seen) in (True, False)
+    assert is_waiting(seen) in (True, False)
