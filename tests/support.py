@@ -164,46 +164,36 @@ def readable_spans(line: bytes) -> list[ReadableSpan]:
         for scope_spans in resource_spans["scopeSpans"]:
             scope = scope_spans.get("scope", {})
             library = InstrumentationScope(scope.get("name", ""), scope.get("version", ""))
-            for span in scope_spans["spans"]:
-                trace_id = int(span["traceId"], 16)
-                parent = span.get("parentSpanId")
-                found.append(
-                    ReadableSpan(
-                        name=span.get("name", ""),
-                        context=SpanContext(
-                            trace_id, int(span["spanId"], 16), is_remote=False, trace_flags=TraceFlags(1)
-                        ),
-                        parent=SpanContext(trace_id, int(parent, 16), is_remote=False) if parent else None,
-                        resource=resource,
-                        attributes=_attributes(span.get("attributes")),
-                        events=[
-                            Event(
-                                e.get("name", ""),
-                                _attributes(e.get("attributes")),
-                                int(e.get("timeUnixNano", 0)),
-                            )
-                            for e in span.get("events", [])
-                        ],
-                        links=[
-                            Link(
-                                SpanContext(int(x["traceId"], 16), int(x["spanId"], 16), is_remote=False),
-                                _attributes(x.get("attributes")),
-                            )
-                            for x in span.get("links", [])
-                        ],
-                        kind=SpanKind(max(0, int(span.get("kind", 1)) - 1)),
-                        status=Status(
-                            StatusCode(int(span.get("status", {}).get("code", 0))),
-                            span.get("status", {}).get("message") or None,
-                        )
-                        if int(span.get("status", {}).get("code", 0)) == 2
-                        else Status(StatusCode(int(span.get("status", {}).get("code", 0)))),
-                        start_time=int(span.get("startTimeUnixNano", 0)),
-                        end_time=int(span.get("endTimeUnixNano", 0)),
-                        instrumentation_scope=library,
-                    )
-                )
+            found += [_readable(span, resource, library) for span in scope_spans["spans"]]
     return found
+
+
+def _readable(span: dict[str, Any], resource: Resource, library: InstrumentationScope) -> ReadableSpan:
+    trace_id, parent, status = int(span["traceId"], 16), span.get("parentSpanId"), span.get("status", {})
+    code = StatusCode(int(status.get("code", 0)))
+    return ReadableSpan(
+        name=span.get("name", ""),
+        context=SpanContext(trace_id, int(span["spanId"], 16), is_remote=False, trace_flags=TraceFlags(1)),
+        parent=SpanContext(trace_id, int(parent, 16), is_remote=False) if parent else None,
+        resource=resource,
+        attributes=_attributes(span.get("attributes")),
+        events=[
+            Event(e.get("name", ""), _attributes(e.get("attributes")), int(e.get("timeUnixNano", 0)))
+            for e in span.get("events", [])
+        ],
+        links=[
+            Link(
+                SpanContext(int(link["traceId"], 16), int(link["spanId"], 16), is_remote=False),
+                _attributes(link.get("attributes")),
+            )
+            for link in span.get("links", [])
+        ],
+        kind=SpanKind(max(0, int(span.get("kind", 1)) - 1)),
+        status=Status(code, status.get("message") or None if code is StatusCode.ERROR else None),
+        start_time=int(span.get("startTimeUnixNano", 0)),
+        end_time=int(span.get("endTimeUnixNano", 0)),
+        instrumentation_scope=library,
+    )
 
 
 def findings_set(signals: list[dict[str, Any]]) -> set[tuple[Any, ...]]:

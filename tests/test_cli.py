@@ -17,8 +17,41 @@ from tests.builders import looping_run, request, span
 from tests.support import objects, run, server
 from tests.test_bad_input import CONFIG, METHOD
 
-SESSION_FIELDS = ["session_id", "generation", "state", "reason", "start", "end", "spans", "duplicates", "tool_calls", "errors", "input_tokens", "output_tokens", "signals", "files"]
-SIGNAL_FIELDS = ["signal", "id", "revision", "status", "severity", "confidence", "trace_id", "session_id", "agent", "tool", "count", "start", "end", "evidence", "waste", "missing", "explanation"]
+SESSION_FIELDS = [
+    "session_id",
+    "generation",
+    "state",
+    "reason",
+    "start",
+    "end",
+    "spans",
+    "duplicates",
+    "tool_calls",
+    "errors",
+    "input_tokens",
+    "output_tokens",
+    "signals",
+    "files",
+]
+SIGNAL_FIELDS = [
+    "signal",
+    "id",
+    "revision",
+    "status",
+    "severity",
+    "confidence",
+    "trace_id",
+    "session_id",
+    "agent",
+    "tool",
+    "count",
+    "start",
+    "end",
+    "evidence",
+    "waste",
+    "missing",
+    "explanation",
+]
 VERIFY_FIELDS = ["ok", "received", "stored", "duplicate", "rejected", "lost", "damage"]
 
 

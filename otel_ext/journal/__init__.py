@@ -5,11 +5,10 @@ durable end (L2); names are never reused and bytes never changed or cut (L5); a 
 the segment, and only a new one whose header states where the old one ends goes on (L6).
 
 `frame.py` and `header.py` draw the format, `recovery.py` says what the bytes mean after a crash,
-`tail.py` and `writer.py` append, `reader.py` reads, `verify.py` looks without touching, `files.py` is the
-one door to the disk and `lock.py` keeps a second process out.
+`tail.py` and `writer.py` append, `reader.py` reads, `verify.py` looks without touching and
+`lock.py` keeps a second process out.
 """
 
-from otel_ext.journal.files import File, Files, RealFile, RealFiles
 from otel_ext.journal.frame import Position, Record
 from otel_ext.journal.journal import SEGMENT_BYTES, SYNC_INTERVAL, Journal
 from otel_ext.journal.lock import FolderLock, folder_error
@@ -22,13 +21,9 @@ __all__ = [
     "SEGMENT_BYTES",
     "SYNC_INTERVAL",
     "DamagedRegion",
-    "File",
-    "Files",
     "FolderLock",
     "Journal",
     "Position",
-    "RealFile",
-    "RealFiles",
     "Record",
     "Recovery",
     "ScanReport",

@@ -7,8 +7,8 @@ process opens a folder at a time (`FolderLock`); any number of its threads appen
 from typing import Final, Self
 
 from otel_ext.clock import Clock, SystemClock
+from otel_ext.files import Files
 from otel_ext.journal.bell import Bell
-from otel_ext.journal.files import Files
 from otel_ext.journal.frame import CLOSE, Position, Record
 from otel_ext.journal.header import SEGMENT_HEADER
 from otel_ext.journal.lock import folder_error

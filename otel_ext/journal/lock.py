@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from otel_ext.errors import DataFolderError, DataFolderInUse
-from otel_ext.journal.files import RealFiles
+from otel_ext.files import RealFiles
 
 NAME = "LOCK"
 """The lock's file name inside a data folder."""

@@ -6,7 +6,7 @@ renamed), and failing to make one never stops reading: the bytes stay in their s
 
 import contextlib
 
-from otel_ext.journal.files import File, Files
+from otel_ext.files import File, Files
 from otel_ext.journal.frame import Position
 from otel_ext.journal.segment import DamagedRegion, Table
 from otel_ext.journal.window import read_despite

@@ -8,7 +8,7 @@ before: a record is preceded by as many items as its frame says.
 import threading
 
 from otel_ext.errors import Busy, ShuttingDown
-from otel_ext.journal.files import File, Files
+from otel_ext.files import File, Files
 from otel_ext.journal.frame import CLOSE, Position, Record
 from otel_ext.journal.header import SEGMENT_HEADER
 from otel_ext.journal.quarantine import DamageLog

@@ -7,7 +7,7 @@ new segment's header makes it final. Nothing in a segment is ever changed.
 
 from dataclasses import dataclass, field
 
-from otel_ext.journal.files import Files
+from otel_ext.files import Files
 from otel_ext.journal.frame import Position
 from otel_ext.journal.header import HEADER_READ, Header, decode_header, sequence_of
 from otel_ext.journal.segment import DamagedRegion, Segment, SegmentScan, Table, scan_segment

@@ -7,7 +7,7 @@ gap that would look like a loss; and the newest segment stays, so that its numbe
 import contextlib
 
 from otel_ext.errors import Busy
-from otel_ext.journal.files import Files
+from otel_ext.files import Files
 from otel_ext.journal.frame import Position
 from otel_ext.journal.reader import Reader
 from otel_ext.journal.segment import Segment, Table

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from otel_ext.journal.files import File
+from otel_ext.files import File
 from otel_ext.journal.frame import CLOSE
 from otel_ext.journal.header import SEGMENT_HEADER, Header, segment_name
 from otel_ext.journal.window import Window

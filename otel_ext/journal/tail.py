@@ -9,7 +9,7 @@ import contextlib
 from typing import NamedTuple
 
 from otel_ext.clock import Clock
-from otel_ext.journal.files import File, Files
+from otel_ext.files import File, Files
 from otel_ext.journal.frame import FRAME_HEADER, Position, encode
 from otel_ext.journal.header import SEGMENT_HEADER, Header, encode_header
 from otel_ext.journal.recovery import Recovered

@@ -6,7 +6,7 @@ writer: a half-written end of the newest segment is a torn tail, a segment relea
 
 from dataclasses import dataclass, field
 
-from otel_ext.journal.files import Files
+from otel_ext.files import Files
 from otel_ext.journal.lock import folder_error
 from otel_ext.journal.recovery import missing, survey
 from otel_ext.journal.segment import DamagedRegion, Segment, Table, scan_segment

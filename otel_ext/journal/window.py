@@ -6,7 +6,7 @@ sector that the disk cannot read counts as damaged bytes, like any other damage.
 
 import errno
 
-from otel_ext.journal.files import File
+from otel_ext.files import File
 from otel_ext.journal.frame import FRAME_HEADER, MAGIC, Frame, Torn, decode
 
 CHUNK = 256 * 1024

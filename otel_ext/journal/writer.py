@@ -17,7 +17,7 @@ from zlib import crc32
 
 from otel_ext.clock import Clock
 from otel_ext.errors import Busy, ShuttingDown, TooLarge
-from otel_ext.journal.files import Files
+from otel_ext.files import Files
 from otel_ext.journal.frame import CLOSE, MAX_PAYLOAD, Position
 from otel_ext.journal.recovery import Recovered
 from otel_ext.journal.tail import Tail, close_quietly

@@ -97,13 +97,14 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     if value < 0x80:
         return value, at + 1
     value, shift = value & 0x7F, 7
-    while True:
+    while shift < 64:
         at += 1
         byte = data[at]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at + 1
         shift += 7
+    raise IndexError("a varint of more than ten bytes")
 
 
 def _parsed_attribute(pair: bytes) -> bytes:

@@ -62,7 +62,8 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         step.result_size = len(seen.result) if isinstance(seen.result, str | bytes) else 0
     step.effect = effect_of(seen, effects)
     if seen.error:
-        step.error_hash = error_fingerprint(seen.name, seen.error_text, seen.arguments)
+        if seen.error_text.strip():  # failures that say nothing are not known to be alike (law L10)
+            step.error_hash = error_fingerprint(seen.name, seen.error_text, seen.arguments)
         step.transient = is_transient(seen)
     elif step.effect is not Effect.EXEMPT:
         step.waiting = is_waiting(seen)

@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     lanes: int = 1024
     keys: int = 64
-    ttl: int = 30 * MINUTE
+    ttl: int = 2 * 60 * MINUTE
     traces: int = 1024
     spans_per_trace: int = 2048
     pending: int = 32

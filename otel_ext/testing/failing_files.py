@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Collection
 
-from otel_ext.journal.files import File, Files
+from otel_ext.files import File, Files
 
 OPERATIONS = frozenset(
     {

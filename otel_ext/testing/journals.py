@@ -1,6 +1,7 @@
 """Small helpers for tests that look into a journal."""
 
-from otel_ext.journal import Files, Journal, Position, Record
+from otel_ext.files import Files
+from otel_ext.journal import Journal, Position, Record
 
 
 def read_all(journal: Journal, after: Position | None = None, max_bytes: int = 1 << 20) -> list[Record]:

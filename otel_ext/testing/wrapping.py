@@ -5,7 +5,7 @@ Law of this file: whatever is not overridden is handed on as it is.
 
 from collections.abc import Callable
 
-from otel_ext.journal.files import File, Files
+from otel_ext.files import File, Files
 
 
 class WrappedFile:

@@ -18,18 +18,12 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-import grpc
-
 from otel_ext.sessions import Catalog
-from tests.bench.load import METHOD, send
-
-BATCH = {590: 512, 20_000: 64}
-CLIENTS = 8
+from tests.bench.bare import serve_bare
+from tests.bench.load import BATCH, CLIENTS, send, send_elsewhere
 
 
 class Result(NamedTuple):
@@ -82,7 +76,7 @@ def ours(size: int, total: int) -> Result:
         while _received(folder) < base:
             threading.Event().wait(0.05)
         cpu, started = _cpu(server.pid), time.perf_counter()
-        elapsed, latencies = send_fresh(endpoint, size, total)
+        elapsed, latencies = send_elsewhere(endpoint, size, total)
         sent = len(latencies) * BATCH[size]
         while _received(folder) < base + sent:
             threading.Event().wait(0.05)
@@ -93,51 +87,18 @@ def ours(size: int, total: int) -> Result:
         return Result(sent / elapsed, sent / processed, used / sent * 100_000, peak, *_percentiles(latencies))
 
 
-def send_fresh(endpoint: str, size: int, total: int) -> tuple[float, list[float]]:
-    """Send from a process of its own, so that the client's work is not the measuring one's."""
-    receiving, sending = multiprocessing.get_context("spawn").Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(
-        target=_send, args=(sending, endpoint, size, total)
-    )
-    process.start()
-    answer: tuple[float, list[float]] = receiving.recv()
-    process.join()
-    return answer
-
-
-def _send(answer: Connection, endpoint: str, size: int, total: int) -> None:
-    answer.send(send(endpoint, CLIENTS, BATCH[size], size, total))
-
-
-def _bare(ready: Connection, folder: str) -> None:
-    descriptor = os.open(f"{folder}/requests", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-
-    def export(body: bytes, _: object) -> bytes:
-        os.write(descriptor, body)
-        os.fdatasync(descriptor)
-        return b""
-
-    service = METHOD.split("/")[1]
-    handlers = {"Export": grpc.unary_unary_rpc_method_handler(export)}
-    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", -1)])
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    ready.send(f"127.0.0.1:{port}")
-    server.wait_for_termination()
-
-
 def bare(size: int, total: int) -> Result:
     """A grpcio server that appends and fdatasyncs."""
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
     with tempfile.TemporaryDirectory(prefix="otel-ext-bench-") as folder:
-        server = context.Process(target=_bare, args=(sending, folder))
+        server = context.Process(target=serve_bare, args=(sending, folder))
         server.start()
+        sending.close()
         endpoint, pid = receiving.recv(), server.pid or 0
         send(endpoint, CLIENTS, BATCH[size], size, BATCH[size] * CLIENTS)
         cpu = _cpu(pid)
-        elapsed, latencies = send_fresh(endpoint, size, total)
+        elapsed, latencies = send_elsewhere(endpoint, size, total)
         sent = len(latencies) * BATCH[size]
         used, peak = _cpu(pid) - cpu, _peak(pid)
         server.kill()

@@ -8,7 +8,8 @@ from typing import TypeVar
 import pytest
 
 from otel_ext.errors import Busy, DataFolderError
-from otel_ext.journal import Files, Journal, Position, scan
+from otel_ext.files import Files
+from otel_ext.journal import Journal, Position, scan
 from otel_ext.testing import CrashableFiles, FailingFiles, ManualClock, PowerCut, read_all
 
 T = TypeVar("T")

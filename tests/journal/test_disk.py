@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from otel_ext.errors import DataFolderError, DataFolderInUse
-from otel_ext.journal import Files, FolderLock, Journal, RealFiles
+from otel_ext.files import Files, RealFiles
+from otel_ext.journal import FolderLock, Journal
 from otel_ext.testing import CrashableFiles, FailingFiles, read_all
 
 KINDS: list[Callable[[], Files]] = [RealFiles, CrashableFiles, lambda: FailingFiles(CrashableFiles())]

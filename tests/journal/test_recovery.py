@@ -3,7 +3,8 @@
 import pytest
 
 from otel_ext.errors import DataFolderError
-from otel_ext.journal import File, Journal, Position, scan
+from otel_ext.files import File
+from otel_ext.journal import Journal, Position, scan
 from otel_ext.testing import (
     CrashableFiles,
     FailingFiles,

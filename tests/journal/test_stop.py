@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from otel_ext.errors import Busy, ShuttingDown
-from otel_ext.journal import File, Journal, Position
+from otel_ext.files import File
+from otel_ext.journal import Journal, Position
 from otel_ext.testing import CrashableFiles, FailingFiles, ManualClock, WrappedFile, WrappedFiles, read_all
 
 

@@ -3,7 +3,8 @@
 import threading
 from pathlib import Path
 
-from otel_ext.journal import File, Journal, Position, RealFiles, Record
+from otel_ext.files import File, RealFiles
+from otel_ext.journal import Journal, Position, Record
 from otel_ext.testing import CrashableFiles, ManualClock, WrappedFile, WrappedFiles, read_all
 
 
