@@ -46,13 +46,14 @@ def kind_of(span: Span) -> Kind | None:
     return _KINDS.get(value.upper()) if isinstance(value, str) else None
 
 
+_PRESENT = frozenset(
+    {SPAN_KIND, "input.value", "output.value", "llm.model_name", "tool.name", "tool.parameters"}
+)
+
+
 def present(span: Span) -> bool:
     """Whether the span may complete another dialect's reading."""
-    attributes = span.attributes
-    return any(
-        k in attributes
-        for k in (SPAN_KIND, "input.value", "output.value", "llm.model_name", "tool.name", "tool.parameters")
-    )
+    return not _PRESENT.isdisjoint(span.attributes)
 
 
 def read(span: Span, kind: Kind) -> Observation:

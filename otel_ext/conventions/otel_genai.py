@@ -40,13 +40,12 @@ def kind_of(span: Span) -> Kind | None:
     return None
 
 
+_PRESENT = frozenset({OPERATION, METHOD, "gen_ai.tool.name", "gen_ai.request.model", "gen_ai.agent.name"})
+
+
 def present(span: Span) -> bool:
     """Whether the span may complete another dialect's reading."""
-    attributes = span.attributes
-    return any(
-        k in attributes
-        for k in (OPERATION, METHOD, "gen_ai.tool.name", "gen_ai.request.model", "gen_ai.agent.name")
-    )
+    return not _PRESENT.isdisjoint(span.attributes)
 
 
 def read(span: Span, kind: Kind) -> Observation:

@@ -19,11 +19,11 @@ from otel_ext.otlp.canonical import content_digest
 from otel_ext.otlp.jsonlines import header_line, line, span_json
 from otel_ext.otlp.jsonread import UNREADABLE, read_traces
 from otel_ext.otlp.schema import RawSpan
-from otel_ext.otlp.spans import attributes, events, parse, resource_attributes, scope_name, to_span
+from otel_ext.otlp.spans import events, parse, resource_attributes, scope_name, to_span
 from otel_ext.otlp.split import count, split
 from otel_ext.otlp.status import GrpcAnswer, HttpAnswer, grpc_status, http_status, success, success_json
 from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS
-from otel_ext.otlp.values import Attributes
+from otel_ext.otlp.values import attributes
 from otel_ext.span import Value
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "UNKNOWN_FIELDS",
     "UNREADABLE",
     "Admitted",
-    "Attributes",
     "GrpcAnswer",
     "HttpAnswer",
     "RawSpan",

@@ -58,10 +58,8 @@ _MESSAGES: Final = {
     ),
     "ArrayValue": "1 values *AnyValue",
     "KeyValueList": "1 values *KeyValue",
-    # An attribute list is a map on the wire: entries of key = 1 and value = 2. The last of equal keys wins.
-    "MapSpan": "9 attributes {AnyValue",
 }
-"""Message -> its fields, each "number name type"; `*` repeated, `|` in the oneof, `{` map by string."""
+"""Message -> its fields, each "number name type"; `*` repeated, `|` in the oneof."""
 
 
 def add_message(file: FileDescriptorProto, name: str, fields: str) -> None:
@@ -69,36 +67,17 @@ def add_message(file: FileDescriptorProto, name: str, fields: str) -> None:
     message = file.message_type.add(name=name)
     for text in fields.split(", "):
         number, field_name, kind = text.split()
-        mark, kind = (kind[0], kind[1:]) if kind[0] in "*|{" else ("", kind)
-        repeated = mark in {"*", "{"}
-        label = FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
+        mark, kind = (kind[0], kind[1:]) if kind[0] in "*|" else ("", kind)
+        label = FieldDescriptorProto.LABEL_REPEATED if mark == "*" else FieldDescriptorProto.LABEL_OPTIONAL
         field = message.field.add(name=field_name, number=int(number), label=label)
         if mark == "|":
             if not message.oneof_decl:
                 message.oneof_decl.add(name="value")
             field.oneof_index = 0
-        if mark == "{":
-            _add_map_entry(message, kind)
-            kind = f"{name}.AttributesEntry"
         if kind in _SCALARS:
             field.type = _SCALARS[kind]
         else:
             field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
-
-
-def _add_map_entry(message: DescriptorProto, value: str) -> None:
-    """Declare the entry type that protoc makes of `map<string, value> attributes`."""
-    entry = message.nested_type.add(name="AttributesEntry")
-    entry.options.map_entry = True
-    optional = FieldDescriptorProto.LABEL_OPTIONAL
-    entry.field.add(name="key", number=1, label=optional, type=FieldDescriptorProto.TYPE_STRING)
-    entry.field.add(
-        name="value",
-        number=2,
-        label=optional,
-        type=FieldDescriptorProto.TYPE_MESSAGE,
-        type_name=f".{PACKAGE}.{value}",
-    )
 
 
 def new_file(name: str) -> FileDescriptorProto:
@@ -114,7 +93,7 @@ def message_class(file: FileDescriptorProto, name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableSequence
+    from collections.abc import MutableSequence
 
     from google.protobuf.internal.containers import RepeatedScalarFieldContainer
     from google.protobuf.message import Message
@@ -226,11 +205,6 @@ if TYPE_CHECKING:
 
         values: MutableSequence[KeyValue]
 
-    class MapSpan(_Wire):
-        """Span of which only the attributes are known, as a map."""
-
-        attributes: Mapping[str, AnyValue]
-
 else:
     _file = new_file("otel_ext/otlp.proto")
     for _name, _fields in _MESSAGES.items():
@@ -243,6 +217,6 @@ else:
 
     Request, ResourceSpans, ScopeSpans = _class("Request"), _class("ResourceSpans"), _class("ScopeSpans")
     Resource, Scope, Status, RawSpan = _class("Resource"), _class("Scope"), _class("Status"), _class("Span")
-    RawEvent, RawLink, MapSpan = _class("Event"), _class("Link"), _class("MapSpan")
+    RawEvent, RawLink = _class("Event"), _class("Link")
     KeyValue, AnyValue = _class("KeyValue"), _class("AnyValue")
     ArrayValue, KeyValueList = _class("ArrayValue"), _class("KeyValueList")

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from otel_ext.errors import InvalidRequest
 from otel_ext.otlp.schema import RawEvent, RawSpan, Resource, Scope
-from otel_ext.otlp.values import Attributes, attribute_dict
+from otel_ext.otlp.values import attribute_dict
 from otel_ext.span import Event, Span, Value
 
 
@@ -23,11 +23,6 @@ def parse(raw: bytes) -> RawSpan:
         return RawSpan.FromString(raw)
     except DecodeError:
         raise InvalidRequest(f"{len(raw)} bytes that are not a span") from None
-
-
-def attributes(raw: bytes) -> Attributes:
-    """The attributes of an encoded span as a lazy read-only mapping."""
-    return Attributes(raw)
 
 
 def resource_attributes(resource: bytes) -> dict[str, Value]:
@@ -67,31 +62,40 @@ def events(span: RawSpan) -> list[Event]:
     return [Event(event.name, event.time_unix_nano, attribute_dict(event.attributes)) for event in parsed]
 
 
-def to_span(span: RawSpan, raw: bytes, resource: Mapping[str, Value], scope: str) -> Span:
-    """The span in the words of the rooms above the wire; times as the producer wrote them.
+def to_span(
+    span: RawSpan,
+    attributes: Mapping[str, Value],
+    resource: Mapping[str, Value],
+    scope: str,
+    *,
+    start: int,
+    end: int,
+) -> Span:
+    """The span in the words of the rooms above the wire.
 
     Args:
-        span: `parse(raw)`.
-        raw: the encoded span; its attributes are read from it when asked for.
+        span: the parsed span.
+        attributes: its `attributes`.
         resource: `resource_attributes` of its resource.
         scope: `scope_name` of its scope.
+        start, end: its times, ns, after any repair.
 
     Raises:
         InvalidRequest: an event cannot be decoded.
     """
     status = span.status
     return Span(
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        parent_id=span.parent_span_id,
-        name=span.name,
-        kind=span.kind,
-        start=span.start_time_unix_nano,
-        end=span.end_time_unix_nano,
-        attributes=Attributes(raw),
-        status_code=status.code,
-        status_message=status.message,
-        events=events(span) if span.events else (),
-        resource=resource,
-        scope=scope,
+        span.trace_id,
+        span.span_id,
+        span.parent_span_id,
+        span.name,
+        span.kind,
+        start,
+        end,
+        attributes,
+        status.code,
+        status.message,
+        events(span) if span.events else (),
+        resource,
+        scope,
     )

@@ -4,13 +4,19 @@ Law of this file: conversion is exact (64-bit integers, bytes, NaN, an empty val
 is bounded by protobuf's own limit of 100 nested messages.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from otel_ext.errors import InvalidRequest
-from otel_ext.otlp.schema import AnyValue, KeyValue, MapSpan, RawSpan
+from otel_ext.otlp.schema import AnyValue, KeyValue, RawSpan
 from otel_ext.span import Value
+
+_SHORT: Final = 128
+"""Bytes of an encoded attribute up to which it is remembered."""
+_MOST: Final = 16_384
+"""Attributes remembered; a full memo is emptied at once."""
 
 
 def value_of(value: AnyValue) -> Value:
@@ -47,50 +53,34 @@ def attribute_dict(pairs: Iterable[bytes]) -> dict[str, Value]:
     return {pair.key: value_of(pair.value) for pair in parsed}
 
 
-class Attributes(Mapping[str, Value]):
-    """A span's attributes, read on demand: nothing is parsed before the first question.
+def attributes(span: RawSpan) -> dict[str, Value]:
+    """A span's attributes in order of first appearance; of equal keys the last value counts.
 
-    Of equal keys the last value counts. Iteration is in the order of first appearance. Only the map is
-    built for `get`, `in` and `len`; a value is converted each time it is asked for.
+    Most attributes of a service repeat from span to span, so short ones are read once and remembered by
+    their wire bytes. Values are shared between spans: treat them as read-only.
+
+    Raises:
+        InvalidRequest: an element is not a KeyValue.
     """
+    return dict(map(_pair_of, span.attributes))
 
-    __slots__ = ("_map", "_raw")
 
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-        self._map: Mapping[str, AnyValue] | None = None
+class _Memo(dict[bytes, tuple[str, Value]]):
+    """Encoded KeyValue -> (key, value), bounded."""
 
-    def __getitem__(self, key: str) -> Value:
-        values = self._values()
-        # A protobuf map would insert what it is asked for.
-        if key not in values:
-            raise KeyError(key)
-        return value_of(values[key])
+    def __missing__(self, data: bytes) -> tuple[str, Value]:
+        try:
+            parsed = KeyValue.FromString(data)
+        except DecodeError:
+            raise InvalidRequest("an attribute that is not a KeyValue") from None
+        value = parsed.value
+        # By far the most values are text, and asking for it is cheaper than asking what there is.
+        pair = parsed.key, value.string_value or value_of(value)
+        if len(data) <= _SHORT:
+            if len(self) >= _MOST:
+                self.clear()
+            self[data] = pair
+        return pair
 
-    def get(self, key: str, default: Value = None) -> Value:  # type: ignore[override]
-        """The value of `key`, or `default`; an empty AnyValue is None either way."""
-        values = self._values()
-        return value_of(values[key]) if key in values else default
 
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key in self._values()
-
-    def __iter__(self) -> Iterator[str]:
-        # A protobuf map's own order is arbitrary; the wire's is not.
-        keys = (KeyValue.FromString(pair).key for pair in RawSpan.FromString(self._raw).attributes)
-        return iter(dict.fromkeys(keys))
-
-    def __len__(self) -> int:
-        return len(self._values())
-
-    def __repr__(self) -> str:
-        return f"Attributes({dict(self)!r})"
-
-    def _values(self) -> Mapping[str, AnyValue]:
-        values = self._map
-        if values is None:
-            try:
-                values = self._map = MapSpan.FromString(self._raw).attributes
-            except DecodeError:
-                raise InvalidRequest(f"{len(self._raw)} bytes that are not a span") from None
-        return values
+_pair_of: Final = _Memo().__getitem__

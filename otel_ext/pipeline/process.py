@@ -117,7 +117,7 @@ class Processor:
 
     def _place(self, item: Item, named: dict[bytes, str], now: int) -> None:
         """Store a span, or hold it while its trace's session is unknown."""
-        trace = self.members.trace(item.trace_id)
+        trace = None if item.trace_id in self._hold else self.members.trace(item.trace_id)
         session_id = item.own or named.get(item.trace_id, "")
         if trace is None:
             if not session_id:

@@ -15,6 +15,7 @@ from otel_ext.dedup import Verdict, Window
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import step_of
 from otel_ext.pipeline.members import Members
+from otel_ext.sessions import Trace
 from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import STATUS_ERROR, Value
 from otel_ext.step import Effect, Kind, Step
@@ -58,9 +59,11 @@ class SpanReader:
         """Read one admitted request, received at `received` (wall time, ns)."""
         batch = Batch([], [], {}, [])
         check, digest, parse = self._window.check, otlp.content_digest, otlp.parse
+        hints, session_hints = conventions.hints, conventions.session_hints
+        traces: dict[bytes, Trace | None] = {}
         for resource, resource_url, scope, scope_url, spans in otlp.split(body):
             resource_session, resource_attributes = self._resource(resource)
-            ours = self._scope_name(scope) == SCOPE_NAME
+            scope_name = self._scope_name(scope)
             for raw in spans:
                 span = parse(raw)
                 trace_id = span.trace_id
@@ -68,7 +71,13 @@ class SpanReader:
                 if verdict is Verdict.DUPLICATE:
                     batch.duplicates.append(trace_id)
                     continue
-                own = self._session(raw) or resource_session
+                attributes: dict[str, Value] | None = None
+                own = resource_session
+                for hint in session_hints:
+                    if hint in raw:
+                        attributes = otlp.attributes(span)
+                        own = conventions.session_of(attributes) or resource_session
+                        break
                 if own and trace_id not in batch.named:
                     batch.named[trace_id] = own
                 start, end = span.start_time_unix_nano, span.end_time_unix_nano
@@ -79,7 +88,10 @@ class SpanReader:
                 conflict = verdict is Verdict.CONFLICT
                 if conflict:
                     marks += (CONFLICT,)
-                trace = self._members.trace(trace_id)
+                if trace_id in traces:
+                    trace = traces[trace_id]
+                else:
+                    trace = traces[trace_id] = self._members.trace(trace_id)
                 if trace is not None and self._members.session(trace, own).ended:
                     marks += (LATE,)
                 root = not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
@@ -99,12 +111,15 @@ class SpanReader:
                 if root and span.status.code == STATUS_ERROR:
                     item.root_error = span.status.message or "status ERROR"
                 batch.items.append(item)
-                if conflict or ours:
+                if conflict or scope_name == SCOPE_NAME:
                     continue
-                for hint in conventions.hints:
+                for hint in hints:
                     if hint in raw:
-                        full = otlp.to_span(span, raw, resource_attributes, self._scope_name(scope))
-                        full.start, full.end = start, end
+                        if attributes is None:
+                            attributes = otlp.attributes(span)
+                        full = otlp.to_span(
+                            span, attributes, resource_attributes, scope_name, start=start, end=end
+                        )
                         step = step_of(full, own, self._effects)
                         _count(item, step)
                         break
@@ -119,12 +134,6 @@ class SpanReader:
                     )
                 batch.steps.append((step, root or step.kind is Kind.AGENT))
         return batch
-
-    def _session(self, raw: bytes) -> str:
-        for hint in conventions.session_hints:
-            if hint in raw:
-                return conventions.session_of(otlp.attributes(raw)) or ""
-        return ""
 
     def _resource(self, resource: bytes) -> tuple[str, Mapping[str, Value]]:
         known = self._resources.get(resource)

@@ -138,4 +138,4 @@ def sound(body: bytes) -> None:
             read = otlp.parse(raw)
             otlp.content_digest(read, raw)
             otlp.span_json(read, raw)
-            dict(otlp.attributes(raw))
+            otlp.attributes(read)
