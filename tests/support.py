@@ -141,7 +141,8 @@ def server(data: Path, config: str = "") -> Iterator[ServerProcess]:
 
 
 def _value(value: dict[str, Any]) -> Any:
-    (kind, inner), *_ = value.items() or [("", None)]
+    kind: str = next(iter(value), "")
+    inner: Any = value.get(kind)
     match kind:
         case "intValue":
             return int(inner)

@@ -1,4 +1,4 @@
-"""Rubbish over the wire: a clear status or a counted rejection, never a traceback, never another span lost."""
+"""Rubbish over the wire: a clear status or a counted rejection, never another span lost."""
 
 import gzip
 import os
@@ -155,7 +155,7 @@ def _varint(number: int) -> bytes:
 
 
 def test_odd_values_and_times_are_stored_as_they_are(door: Door) -> None:
-    """0, negative-looking and far times, NaN, 2^63-1, path-like and 10,000-character session ids: all stored."""
+    """Zero, backward and far times, NaN, 2^63-1, path-like and 10,000-character ids: all stored."""
     odd = [
         span(session__id=text, big=2**63 - 1, nan=float("nan"))
         for text in ("../../x", "a/b", "a.b", "x" * 10_000, "\0")
@@ -265,7 +265,7 @@ def test_a_newer_catalog_is_refused(door: Door) -> None:
     database = sqlite3.connect(door.data / "engines/main/catalog.sqlite")
     database.execute("PRAGMA user_version=99")
     database.close()
-    with pytest.raises(UnsupportedVersion, match="version 99.*upgrade"):
+    with pytest.raises(UnsupportedVersion, match=r"version 99.*upgrade"):
         Server(load_config(data=door.data, grpc="127.0.0.1:0"))
 
 

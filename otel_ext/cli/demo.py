@@ -116,8 +116,8 @@ def command() -> None:
             click.echo(as_text(finding) + "\n")
         report = check_engine(engine)
         click.echo(
-            f"ledger: received {report['received']} = stored {report['stored']} + duplicate {report['duplicate']} + "
-            f"rejected {sum(report['rejected'].values())} + lost {sum(report['lost'].values())}"
+            f"ledger: received {report['received']} = stored {report['stored']} "
+            f"+ duplicate {report['duplicate']} + rejected {sum(report['rejected'].values())} + lost {sum(report['lost'].values())}"
             f"  ({'every byte verified' if report['ok'] else 'DAMAGED'})"
         )
         click.echo(f"files:  {engine.path / 'sessions'}")

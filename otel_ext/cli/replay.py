@@ -41,7 +41,7 @@ def _zstd() -> Any:
 def _open(path: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """`(lines, raw)`: the decompressed stream, and the file whose position shows progress."""
     try:
-        raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")
+        raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from error
     with contextlib.nullcontext(raw) if path == "-" else raw:
@@ -204,6 +204,7 @@ def command(
         click.echo(json.dumps(summary))
     else:
         click.echo(
-            f"{replay.lines:,} lines, {replay.spans:,} spans, {replay.rejected:,} rejected, {replay.bad:,} bad lines"
+            f"{replay.lines:,} lines, {replay.spans:,} spans, {replay.rejected:,} rejected, "
+            f"{replay.bad:,} bad lines"
         )
     sys.exit(1 if stopped else 0)

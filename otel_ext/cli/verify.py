@@ -104,8 +104,8 @@ def command(data: Path, json_lines: bool) -> None:
             continue
         rejected, lost = sum(report["rejected"].values()), sum(report["lost"].values())
         click.echo(
-            f"{'ok' if report['ok'] else 'DAMAGED'}: received {report['received']:,} = stored {report['stored']:,} "
-            f"+ duplicate {report['duplicate']:,} + rejected {rejected:,} + lost {lost:,}"
+            f"{'ok' if report['ok'] else 'DAMAGED'}: received {report['received']:,} "
+            f"= stored {report['stored']:,} + duplicate {report['duplicate']:,} + rejected {rejected:,} + lost {lost:,}"
             + (f" + waiting {report['waiting']:,}" if report["waiting"] else "")
             + f"; {report['files']:,} files, {report['bytes']:,} bytes read"
         )

@@ -78,7 +78,8 @@ def to_span(
         attributes: its `attributes`.
         resource: `resource_attributes` of its resource.
         scope: `scope_name` of its scope.
-        start, end: its times, ns, after any repair.
+        start: its start, ns, after any repair.
+        end: its end, ns, after any repair.
 
     Raises:
         InvalidRequest: an event cannot be decoded.

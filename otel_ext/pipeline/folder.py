@@ -90,7 +90,7 @@ class EngineFolder:
         if newest < segment:
             catalog.close()
             raise DataFolderError(
-                f"the journal in {self.journal} is older than the catalog (segment {newest}, the catalog has read "
-                f"{segment}); restore both from the same backup, or choose another --data folder"
+                f"the journal in {self.journal} is older than the catalog (segment {newest}, the catalog "
+                f"has read {segment}); restore both from the same backup, or choose another --data folder"
             )
         return catalog

@@ -4,7 +4,7 @@ Law of this file: a record holds all that its processing may depend on (law L7).
 a wall time and an engine time; the payload of a request is the OTLP request as it was received, less
 the spans that were rejected, preceded by how many were rejected and why:
 
-    request   u32 length of `reasons` | reasons: MessagePack map reason -> count, empty when none | OTLP request
+    request   u32 length of `reasons` | reasons: MessagePack map reason -> count, or nothing | OTLP request
     tick      nothing: engine time passes although nothing arrived
 
 A record's `items` is the number of spans received, the rejected included (law L4).

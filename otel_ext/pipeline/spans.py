@@ -6,7 +6,7 @@ becomes an object; everything else goes from bytes to bytes (`design`: never ite
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -47,6 +47,18 @@ class Batch(msgspec.Struct):
     duplicates: list[bytes]
 
 
+class _Group(NamedTuple):
+    """What the spans under one scope share."""
+
+    resource: bytes
+    resource_url: str
+    scope: bytes
+    scope_url: str
+    session_id: str
+    resource_attributes: Mapping[str, Value]
+    scope_name: str
+
+
 class SpanReader:
     """Reads requests; holds the re-delivery window and memos that depend on bytes alone."""
 
@@ -54,86 +66,89 @@ class SpanReader:
         self._window, self._members, self._effects = window, members, effects
         self._resources: dict[bytes, tuple[str, Mapping[str, Value]]] = {}
         self._scopes: dict[bytes, str] = {}
+        self._traces: dict[bytes, Trace | None] = {}
 
     def read(self, body: bytes, received: int) -> Batch:
         """Read one admitted request, received at `received` (wall time, ns)."""
         batch = Batch([], [], {}, [])
         check, digest, parse = self._window.check, otlp.content_digest, otlp.parse
-        hints, session_hints = conventions.hints, conventions.session_hints
-        traces: dict[bytes, Trace | None] = {}
+        self._traces.clear()
         for resource, resource_url, scope, scope_url, spans in otlp.split(body):
-            resource_session, resource_attributes = self._resource(resource)
-            scope_name = self._scope_name(scope)
+            session_id, attributes = self._resource(resource)
+            group = _Group(
+                resource, resource_url, scope, scope_url, session_id, attributes, self._scope_name(scope)
+            )
             for raw in spans:
                 span = parse(raw)
-                trace_id = span.trace_id
-                verdict = check(trace_id + span.span_id, digest(span, raw))
+                verdict = check(span.trace_id + span.span_id, digest(span, raw))
                 if verdict is Verdict.DUPLICATE:
-                    batch.duplicates.append(trace_id)
-                    continue
-                attributes: dict[str, Value] | None = None
-                own = resource_session
-                for hint in session_hints:
-                    if hint in raw:
-                        attributes = otlp.attributes(span)
-                        own = conventions.session_of(attributes) or resource_session
-                        break
-                if own and trace_id not in batch.named:
-                    batch.named[trace_id] = own
-                start, end = span.start_time_unix_nano, span.end_time_unix_nano
-                marks: tuple[tuple[str, Value], ...] = ()
-                repair = timestamps.repair(start, end, received)
-                if repair is not None:
-                    start, end, marks = repair.start, repair.end, tuple(repair.marks)
-                conflict = verdict is Verdict.CONFLICT
-                if conflict:
-                    marks += (CONFLICT,)
-                if trace_id in traces:
-                    trace = traces[trace_id]
+                    batch.duplicates.append(span.trace_id)
                 else:
-                    trace = traces[trace_id] = self._members.trace(trace_id)
-                if trace is not None and self._members.session(trace, own).ended:
-                    marks += (LATE,)
-                root = not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
-                item = Item(
-                    trace_id,
-                    resource,
-                    resource_url,
-                    scope,
-                    scope_url,
-                    otlp.span_json(span, raw, marks, start, end),
-                    start,
-                    end,
-                    own,
-                    root,
-                    conflict=conflict,
-                )
-                if root and span.status.code == STATUS_ERROR:
-                    item.root_error = span.status.message or "status ERROR"
-                batch.items.append(item)
-                if conflict or scope_name == SCOPE_NAME:
-                    continue
-                for hint in hints:
-                    if hint in raw:
-                        if attributes is None:
-                            attributes = otlp.attributes(span)
-                        full = otlp.to_span(
-                            span, attributes, resource_attributes, scope_name, start=start, end=end
-                        )
-                        step = step_of(full, own, self._effects)
-                        _count(item, step)
-                        break
-                else:
-                    step = Step(
-                        kind=Kind.OTHER,
-                        trace_id=trace_id,
-                        span_id=span.span_id,
-                        parent_id=span.parent_span_id,
-                        start=start,
-                        end=end,
-                    )
-                batch.steps.append((step, root or step.kind is Kind.AGENT))
+                    self._fresh(span, raw, group, batch, received, conflict=verdict is Verdict.CONFLICT)
         return batch
+
+    def _fresh(
+        self, span: otlp.RawSpan, raw: bytes, group: _Group, batch: Batch, received: int, *, conflict: bool
+    ) -> None:
+        """Note a span that was not seen before: where it belongs, when it was, what it is."""
+        trace_id = span.trace_id
+        attributes: dict[str, Value] | None = None
+        own = group.session_id
+        for hint in conventions.session_hints:
+            if hint in raw:
+                attributes = otlp.attributes(span)
+                own = conventions.session_of(attributes) or own
+                break
+        if own and trace_id not in batch.named:
+            batch.named[trace_id] = own
+        start, end = span.start_time_unix_nano, span.end_time_unix_nano
+        marks: tuple[tuple[str, Value], ...] = ()
+        repair = timestamps.repair(start, end, received)
+        if repair is not None:
+            start, end, marks = repair.start, repair.end, tuple(repair.marks)
+        if conflict:
+            marks += (CONFLICT,)
+        if self._late(trace_id, own):
+            marks += (LATE,)
+        root = not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
+        json = otlp.span_json(span, raw, marks, start, end)
+        item = Item(trace_id, *group[:4], json, start, end, own, root, conflict=conflict)
+        if root and span.status.code == STATUS_ERROR:
+            item.root_error = span.status.message or "status ERROR"
+        batch.items.append(item)
+        if conflict or group.scope_name == SCOPE_NAME:
+            return  # the same call told in other words, or a finding of ours that came back
+        for hint in conventions.hints:
+            if hint in raw:
+                if attributes is None:
+                    attributes = otlp.attributes(span)
+                step = step_of(
+                    otlp.to_span(
+                        span, attributes, group.resource_attributes, group.scope_name, start=start, end=end
+                    ),
+                    own,
+                    self._effects,
+                )
+                _count(item, step)
+                break
+        else:
+            step = Step(
+                kind=Kind.OTHER,
+                trace_id=trace_id,
+                span_id=span.span_id,
+                parent_id=span.parent_span_id,
+                start=start,
+                end=end,
+            )
+        batch.steps.append((step, root or step.kind is Kind.AGENT))
+
+    def _late(self, trace_id: bytes, own: str) -> bool:
+        """Whether the session of a known trace had ended before this record."""
+        if trace_id in self._traces:
+            trace = self._traces[trace_id]
+        else:
+            trace = self._traces[trace_id] = self._members.trace(trace_id)
+        return trace is not None and self._members.session(trace, own).ended
 
     def _resource(self, resource: bytes) -> tuple[str, Mapping[str, Value]]:
         known = self._resources.get(resource)

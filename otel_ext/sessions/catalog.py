@@ -225,10 +225,12 @@ class Catalog:
 
     def files(self, session_id: str | None = None) -> Iterator[FileRow]:
         """Files in writing order, of one session or of all."""
-        where, values = ("WHERE session_id=?", (_text(session_id),)) if session_id is not None else ("", ())
-        for (data,) in self._db.execute(
-            f"SELECT data FROM files {where} ORDER BY session_id, sequence", values
-        ):
+        query, order = "SELECT data FROM files", " ORDER BY session_id, sequence"
+        if session_id is None:
+            rows = self._db.execute(query + order)
+        else:
+            rows = self._db.execute(query + " WHERE session_id=?" + order, (_text(session_id),))
+        for (data,) in rows:
             yield msgspec.msgpack.decode(data, type=FileRow)
 
     def signals(self) -> Iterator[dict[str, Any]]:

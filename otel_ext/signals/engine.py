@@ -95,7 +95,7 @@ class Signals:
             self._end(lane, "terminated" if step.error else "persisted", found)
         return found
 
-    def end_trace(self, trace_id: bytes, status: Status, now: int) -> list[Finding]:  # noqa: ARG002
+    def end_trace(self, trace_id: bytes, status: Status, now: int) -> list[Finding]:
         """End every lane of a trace and forget the trace; `now` is taken like everywhere, not needed."""
         found: list[Finding] = []
         if trace_id in self._traces:

@@ -6,8 +6,6 @@ failure of a lane. Its waste leaves the first occurrence out, like everybody's: 
 is information.
 """
 
-# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
-
 from typing import Final
 
 from otel_ext.signals.episodes import add, claimed, find, identity, keep, tracks_of

@@ -4,8 +4,6 @@ Law of this file: empty arguments are arguments (all 22 exact repeats with equal
 are failing calls with none), and a failure that waiting mends is not a loop before its sixth attempt.
 """
 
-# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
-
 from typing import Final
 
 from otel_ext.signals.episodes import add, advance, close, find, keep

@@ -4,8 +4,6 @@ Law of this file: polling is legitimate until its answer has been the same for l
 anew, and an agent that waits longer and longer between polls gets twice the patience.
 """
 
-# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
-
 from typing import Final
 
 from otel_ext.signals.episodes import add, advance, claimed, close, find, keep

@@ -5,8 +5,6 @@ arguments alone, say nothing: every repeated successful call with equal argument
 TRAIL returned something new (pagination without a page argument).
 """
 
-# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
-
 from typing import Final
 
 from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, tracks_of

@@ -5,8 +5,6 @@ begin with the rule's id, so that it is dumped, bounded and evicted without the 
 steps and marks, never spans or payload, and it speaks only through `episodes`.
 """
 
-# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
-
 from collections.abc import Mapping
 from typing import ClassVar
 

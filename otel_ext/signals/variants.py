@@ -6,8 +6,6 @@ cost is not counted twice. Failures that waiting mends never count. On TRAIL thi
 `{"arguments": {}}`).
 """
 
-# ruff: noqa: ARG002 - every rule answers the same questions, whether it needs the arguments or not
-
 from typing import Final
 
 from otel_ext.signals.episodes import MOST_DISTINCT, add, advance, claimed, close, differ, find, keep

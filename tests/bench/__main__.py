@@ -113,8 +113,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="runs of each, the median is printed")
     parser.add_argument("--json", action="store_true", help="every run as JSON lines")
     options = parser.parse_args()
-    header = "span     server    acked spans/s   processed spans/s   CPU s/100k   peak MiB   p50 ms   p99 ms   acked/bare"
-    print(header)
+    print(
+        "span     server    acked spans/s   processed spans/s   CPU s/100k   peak MiB"
+        "   p50 ms   p99 ms   acked/bare"
+    )
     for size, total in ((590, options.spans), (20_000, options.spans // 10)):
         runs = {"bare": list[Result](), "otel-ext": list[Result]()}
         for _ in range(options.runs):
@@ -127,8 +129,8 @@ def main() -> None:
                     print(json.dumps({"size": size, "server": name, **result._asdict()}))
             m = Result(*(statistics.median(column) for column in zip(*results, strict=True)))
             print(
-                f"{size:>6} B {name:>9} {m.acknowledged:>14,.0f} {m.processed:>19,.0f} {m.cpu:>12.2f} {m.memory:>10,.0f}"
-                f" {m.p50:>8.1f} {m.p99:>8.1f} {m.acknowledged / limit:>12.2f}"
+                f"{size:>6} B {name:>9} {m.acknowledged:>14,.0f} {m.processed:>19,.0f} {m.cpu:>12.2f}"
+                f" {m.memory:>10,.0f} {m.p50:>8.1f} {m.p99:>8.1f} {m.acknowledged / limit:>12.2f}"
             )
 
 

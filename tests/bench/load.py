@@ -133,7 +133,7 @@ class Requests:
 
 
 def send(endpoint: str, clients: int, spans: int, size: int, total: int) -> tuple[float, list[float]]:
-    """Send `total` spans over `clients` connections; seconds from first send to last answer, all latencies."""
+    """Send `total` spans over `clients` connections; seconds to the last answer, all latencies."""
     share = max(1, total // spans // clients)
     latencies: list[list[float]] = [[] for _ in range(clients)]
     barrier = threading.Barrier(clients + 1)

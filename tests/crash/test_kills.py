@@ -100,7 +100,7 @@ def ids(batches: list[list[ReadableSpan]]) -> Counter[tuple[str, str]]:
     [(20, 1), pytest.param(100, 2, marks=pytest.mark.long), pytest.param(150, 3, marks=pytest.mark.long)],
 )
 def test_the_corpus_survives_random_kills(tmp_path: Path, kills: int, seed: int) -> None:
-    """The corpus through the stock exporter, killed often: each span once, the findings of an undisturbed replay."""
+    """The corpus by the stock exporter, killed often: each span once, findings as if undisturbed."""
     batches = corpus_batches()
     with server(tmp_path / "killed", CONFIG) as process:
         made = send_all(process, batches, kills, seed)

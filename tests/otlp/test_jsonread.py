@@ -113,7 +113,13 @@ def test_attributes_as_a_plain_map() -> None:
         line_of(attributes={"a": "x", "b": 1, "c": [1.5], "d": {"e": None, "f": 2}, "g": {"intValue": "3"}})
     )
     raw = read_span.SerializeToString()
-    assert dict(otlp.attributes(otlp.parse(raw))) == {"a": "x", "b": 1, "c": [1.5], "d": {"e": None, "f": 2}, "g": 3}
+    assert dict(otlp.attributes(otlp.parse(raw))) == {
+        "a": "x",
+        "b": 1,
+        "c": [1.5],
+        "d": {"e": None, "f": 2},
+        "g": 3,
+    }
 
 
 def test_a_byte_order_mark_and_snake_case() -> None:
