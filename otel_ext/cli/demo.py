@@ -16,7 +16,7 @@ from otel_ext.cli.folder import engines, findings, sessions
 from otel_ext.cli.refused import Refused
 from otel_ext.cli.sessions import as_table
 from otel_ext.cli.signals import as_text
-from otel_ext.cli.verify import check_engine
+from otel_ext.cli.verify import balance, check_engine
 from otel_ext.errors import DataFolderError
 
 _CONFIG = "processors: {sessions: {idle_timeout: 3s, hold: 500ms}}\nservice: {checkpoint_interval: 500ms}\n"
@@ -115,10 +115,7 @@ def command() -> None:
         for finding in findings(engine):
             click.echo(as_text(finding) + "\n")
         report = check_engine(engine)
-        click.echo(
-            f"ledger: received {report['received']} = stored {report['stored']} "
-            f"+ duplicate {report['duplicate']} + rejected {sum(report['rejected'].values())} + lost {sum(report['lost'].values())}"
-            f"  ({'every byte verified' if report['ok'] else 'DAMAGED'})"
-        )
+        verdict = "every byte verified" if report["ok"] else "DAMAGED"
+        click.echo(f"ledger: {balance(report)}  ({verdict})")
         click.echo(f"files:  {engine.path / 'sessions'}")
     click.echo(f"\nlook closer:  otel-ext show {data} demo-support")

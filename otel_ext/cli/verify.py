@@ -92,6 +92,15 @@ def check_engine(engine: EngineFolder) -> dict[str, Any]:
     }
 
 
+def balance(report: dict[str, Any]) -> str:
+    """The ledger as an equation."""
+    text = (
+        f"received {report['received']:,} = stored {report['stored']:,} + duplicate {report['duplicate']:,}"
+    )
+    text += f" + rejected {sum(report['rejected'].values()):,} + lost {sum(report['lost'].values()):,}"
+    return text + (f" + waiting {report['waiting']:,}" if report["waiting"] else "")
+
+
 @click.command(help="Read every byte and check the ledger; exit 1 on damage.")
 @DATA_ARGUMENT
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object an engine.")
@@ -102,12 +111,9 @@ def command(data: Path, json_lines: bool) -> None:
         if json_lines:
             click.echo(json.dumps(report))
             continue
-        rejected, lost = sum(report["rejected"].values()), sum(report["lost"].values())
         click.echo(
-            f"{'ok' if report['ok'] else 'DAMAGED'}: received {report['received']:,} "
-            f"= stored {report['stored']:,} + duplicate {report['duplicate']:,} + rejected {rejected:,} + lost {lost:,}"
-            + (f" + waiting {report['waiting']:,}" if report["waiting"] else "")
-            + f"; {report['files']:,} files, {report['bytes']:,} bytes read"
+            f"{'ok' if report['ok'] else 'DAMAGED'}: {balance(report)}; "
+            f"{report['files']:,} files, {report['bytes']:,} bytes read"
         )
         for reasons in (report["rejected"], report["lost"]):
             for reason, count in reasons.items():

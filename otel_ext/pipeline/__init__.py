@@ -1,10 +1,10 @@
 """The engine: intake -> journal -> process -> outputs -> checkpoint.
 
-`intake` makes a request durable and nothing else; `engine` owns the data folder and the one thread that
-reads the journal; `process` is the fold that gives records their meaning, with `hold` (spans without a
-session yet), `reorder` (steps in the order of their times), `members` (traces, sessions, generations),
-`lines` (spans into lines) and `meaning` (a span into a Step) as its parts. The same engine runs in the
-sidecar and in `otel-ext replay`.
+`engine` owns the data folder and its threads; `intake` makes a request durable and nothing else; `consumer`
+is the one reader of the journal; `process` is the fold that gives records their meaning, with `spans` (a
+request read), `meaning` (a span as a Step), `hold` (spans without a session yet), `reorder` (steps in the
+order of their times), `members` (traces, sessions, generations) and `lines` (spans into lines) as its
+parts. The same engine runs in the sidecar and in `otel-ext replay`.
 """
 
 from otel_ext.pipeline.engine import Engine

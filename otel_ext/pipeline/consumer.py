@@ -1,0 +1,207 @@
+"""The one reader of the journal: it processes, takes checkpoints, and starts over when something fails.
+
+Law of this file: the last checkpoint and the journal behind it are the whole state. A crash, a failed
+disk and a defect of ours end in the same place: load the checkpoint, read on. Outputs are flushed after
+each batch; the checkpoint comes when time or bytes ask for it; only then is the journal released.
+"""
+
+import logging
+import sqlite3
+import threading
+from typing import Any, Final
+
+from otel_ext import otlp
+from otel_ext.clock import Clock
+from otel_ext.errors import Retryable
+from otel_ext.files import Files
+from otel_ext.journal import Journal, Position, Record
+from otel_ext.pipeline.folder import EngineFolder
+from otel_ext.pipeline.members import SECOND
+from otel_ext.pipeline.process import Processor
+from otel_ext.pipeline.records import TICK
+from otel_ext.pipeline.settings import EngineSettings
+from otel_ext.sessions import Streams
+from otel_ext.stats import Stats
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 8 << 20
+"""Journal bytes read at a time."""
+_DISK: Final = (OSError, sqlite3.Error, MemoryError, Retryable)
+"""Failures of the machine, which say nothing about the record at hand."""
+_PAUSE: Final = 1.0
+"""Seconds between tries after something failed."""
+
+
+class _SetAside(Exception):
+    """A record could not be processed; start over without it."""
+
+
+class Consumer:
+    """Reads one journal into one folder; everything here runs on one thread.
+
+    Args:
+        live: silence is noticed by the clock; a replay records its own engine time.
+
+    Attributes:
+        processed: bytes of requests processed that were appended since the start.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        folder: EngineFolder,
+        settings: EngineSettings,
+        *,
+        files: Files,
+        clock: Clock,
+        stats: Stats,
+        live: bool,
+    ) -> None:
+        self._journal, self._folder, self._settings = journal, folder, settings
+        self._files, self._clock, self._stats, self._live = files, clock, stats, live
+        self._stop = threading.Event()
+        self._failed: set[Position] = set()
+        self._recovered_end = journal.readable_end
+        self.processed = 0
+        self._settled = False
+        self._load(distrust=False)
+
+    def run(self) -> None:
+        """Process until `stop` was called and everything in the journal is processed and saved."""
+        reload: type[BaseException] | None = None
+        while True:
+            try:
+                if reload is not None:
+                    self._streams.close()
+                    self._load(distrust=issubclass(reload, _DISK))
+                    reload = None
+                if not self.step():
+                    return
+            except Exception as error:  # this thread must live: without it nothing accepted is ever seen
+                reload = type(error)
+                if isinstance(error, _SetAside):
+                    continue
+                known = isinstance(error, _DISK)
+                log.warning("the pipeline pauses: %s", error, exc_info=not known)
+                self._stats.add("otel_ext.pipeline.pauses")
+                if self._stop.wait(_PAUSE):
+                    log.warning(
+                        "stopping without a last checkpoint; the next start reads on from the journal"
+                    )
+                    return
+
+    def step(self) -> bool:
+        """Process a batch, take a checkpoint when due, or wait; False when stopped and done."""
+        records = self._journal.read(self._cursor, _BATCH)
+        for record in records:
+            self._process(record)
+        if records:
+            self._streams.flush()
+        if not self._settled and self._cursor >= self._recovered_end:
+            self._streams.settle()
+            self._settled = True
+        stopping = self._stop.is_set() and not records
+        if stopping or self._checkpoint_due():
+            self._checkpoint()
+        if not records and not stopping:
+            self._wait()
+        return not stopping
+
+    def stop(self) -> None:
+        """Let `run` return once nothing is left to do; any thread may call it."""
+        self._stop.set()
+        self._journal.wake()
+
+    def close(self) -> None:
+        """Give descriptors back; writes nothing."""
+        self._streams.close()
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        """The ledger as of now; from another thread for display only."""
+        return self._processor.ledger.as_dict()
+
+    def _load(self, *, distrust: bool) -> None:
+        """Take the state of the last checkpoint; what follows it in the journal is read again."""
+        catalog = self._folder.catalog
+        self._streams = Streams(
+            self._files,
+            self._folder.sessions,
+            last=catalog.last_file,
+            row=catalog.file,
+            header=otlp.header_line,
+            engine_id=self._folder.engine_id,
+            max_bytes=self._settings.file_bytes,
+            stats=self._stats,
+            distrust=distrust,
+        )
+        self._processor = Processor(catalog, self._streams, self._settings)
+        self._cursor = self._saved = Position(*catalog.meta()["cursor"])
+        self._saved_at, self._unsaved = self._clock.monotonic(), 0
+        self._settled = False
+
+    def _process(self, record: Record) -> None:
+        try:
+            if record.start in self._failed:
+                self._processor.give_up(record, "unprocessable")
+            else:
+                self._processor.record(record)
+        except _DISK:
+            raise
+        except Exception as error:  # a defect of ours must not stop every other session
+            log.exception("a journal record could not be processed; its spans are counted as lost")
+            self._stats.add("otel_ext.pipeline.failed_records")
+            self._folder.set_aside(record)
+            self._failed.add(record.start)
+            raise _SetAside from error
+        self._cursor = record.end
+        self._unsaved += len(record.payload)
+        if record.start >= self._recovered_end:
+            self.processed += len(record.payload)
+
+    def _checkpoint_due(self) -> bool:
+        if self._cursor == self._saved:
+            return False
+        aged = self._clock.monotonic() - self._saved_at >= self._settings.checkpoint_interval * SECOND
+        return aged or self._unsaved >= self._settings.checkpoint_bytes
+
+    def _checkpoint(self) -> None:
+        if self._cursor == self._saved:
+            return
+        self._streams.sync()
+        point = self._processor.checkpoint()
+        point.files = self._streams.take_rows()
+        point.meta["cursor"] = list(self._cursor)
+        point.meta["engine_time"] = self._journal.engine_time
+        self._folder.catalog.commit(point)
+        self._saved, self._saved_at, self._unsaved = self._cursor, self._clock.monotonic(), 0
+        self._processor.members.trim()
+        self._streams.trim(self._settings.cached_sessions)
+        self._journal.release(self._saved)
+
+    def _wait(self) -> None:
+        """Wait for records, a deadline of engine time, or the next checkpoint."""
+        journal = self._journal
+        timeout = self._settings.checkpoint_interval if self._cursor != self._saved else 60.0
+        if journal.stopped:
+            self._reopen()
+            timeout = _PAUSE
+        deadline = self._processor.next_deadline() if self._live else None
+        if deadline is not None and not journal.stopped:
+            ahead = (deadline - max(journal.engine_time, self._clock.now())) / SECOND
+            if ahead <= 0:
+                journal.append(TICK, b"", engine=max(deadline, self._clock.now()))
+                return
+            timeout = min(timeout, max(ahead, 0.01))
+        if not self._stop.is_set():
+            journal.wait(self._cursor, timeout)
+
+    def _reopen(self) -> None:
+        """Try to open a journal that a failed write or sync had stopped (law L6)."""
+        try:
+            if self._files.free_bytes(self._folder.path) >= self._settings.min_free:
+                self._journal.reopen()
+                log.warning("the journal is open again, in a new segment")
+        except (OSError, Retryable) as error:
+            log.warning("the journal stays stopped: %s", error)
