@@ -18,6 +18,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from otel_ext.exporters.grpc import METHOD as METHOD  # noqa: PLC0414 - tests take it from here
+
 ROOT = Path(__file__).parents[1]
 CORPUS = Path(os.environ.get("OTEL_EXT_CORPUS", ROOT.parent / "shared" / "corpus"))
 PATIENCE = 60.0

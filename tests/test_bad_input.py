@@ -17,9 +17,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_ext.errors import ConfigError, DataFolderError, DataFolderInUse, UnsupportedVersion
 from otel_ext.service import Server, load_config
 from tests.builders import request, span
-from tests.support import objects, run, server
+from tests.support import METHOD, objects, run, server
 
-METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 CONFIG = "processors: {sessions: {hold: 100ms}}\nservice: {checkpoint_interval: 100ms}\n"
 
 

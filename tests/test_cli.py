@@ -14,8 +14,8 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.builders import looping_run, request, span
-from tests.support import objects, run, server
-from tests.test_bad_input import CONFIG, METHOD
+from tests.support import METHOD, objects, run, server
+from tests.test_bad_input import CONFIG
 
 SESSION_FIELDS = [
     "session_id",

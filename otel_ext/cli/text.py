@@ -28,7 +28,7 @@ def duration(start: int, end: int) -> str:
         return "-"
     seconds = (end - start) / 1e9
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{seconds * 1000:.{1 if seconds < 0.01 else 0}f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes = seconds / 60

@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection
 
 import grpc
 
-from tests.bench.load import METHOD
+from otel_ext.exporters.grpc import METHOD
 
 
 def serve_bare(ready: Connection, folder: str) -> None:

@@ -17,7 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+from otel_ext.exporters.grpc import METHOD
+
 TRACE, SPAN = b"TRACEID-%08d", b"S-%06d"
 """Markers of 16 and 8 bytes that stand for ids in a template."""
 SESSION = "session-%08d"

@@ -5,12 +5,15 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import grpc
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from tests.builders import looping_run, request, span_id, trace_id
 from tests.support import (
+    METHOD,
     ServerProcess,
     corpus_files,
     findings_set,
@@ -112,3 +115,65 @@ def test_the_corpus_survives_random_kills(tmp_path: Path, kills: int, seed: int)
     calm = findings_set(objects(run("signals", tmp_path / "calm", "--json")))
     assert calm
     assert findings_set(objects(run("signals", tmp_path / "killed", "--json"))) == calm
+
+
+def keep_sending(process: ServerProcess, first: int, requests: int, acknowledged: list[int]) -> None:
+    """Send looping runs one after the other, each until it is acknowledged; its trace number is noted."""
+    channel = grpc.insecure_channel(process.endpoint, options=[("grpc.initial_reconnect_backoff_ms", 50)])
+    call = channel.unary_unary(METHOD)
+    for number in range(first, first + requests):
+        body = request(*looping_run(number, f"session-{number % 7}", rounds=4))
+        while True:
+            try:
+                call(body, timeout=20, wait_for_ready=True)
+            except grpc.RpcError:
+                continue
+            acknowledged.append(number)
+            break
+    channel.close()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("kills", "seed"),
+    [
+        (6, 1),
+        pytest.param(30, 2, marks=pytest.mark.long, id="slice"),
+        pytest.param(300, 3, marks=pytest.mark.long),
+    ],
+)
+def test_concurrent_senders_survive_random_kills(tmp_path: Path, kills: int, seed: int) -> None:
+    """Several senders under group commit, killed at random: acknowledged is stored, stored is stored once."""
+    rng = random.Random(seed)
+    acknowledged: list[int] = []
+    share = 60 * max(1, kills // 3)
+    with server(tmp_path / "data", CONFIG) as process:
+        senders = [
+            threading.Thread(target=keep_sending, args=(process, 1 + n * share, share, acknowledged))
+            for n in range(4)
+        ]
+        for sender in senders:
+            sender.start()
+        made = 0
+        while made < kills and any(s.is_alive() for s in senders):
+            senders[0].join(rng.uniform(0.0, 0.3))  # the moment of the kill is what is random
+            process.kill()
+            made += 1
+            process.start()
+        for sender in senders:
+            sender.join()
+        process.wait_for_ends(4 * share * 5)
+        process.stop()
+    assert made > 0
+    assert sorted(acknowledged) == list(range(1, 4 * share + 1))
+    sent = Counter(
+        {
+            (trace_id(number).hex(), span_id(number * 1000 + n).hex()): 1
+            for number in acknowledged
+            for n in range(5)
+        }
+    )
+    check(tmp_path / "data", sent)
+    found = objects(run("signals", tmp_path / "data", "--json"))
+    assert len(found) == 4 * share
+    assert {(f["signal"], f["count"], f["status"]) for f in found} == {("loop.exact_repeat", 4, "persisted")}

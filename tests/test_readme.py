@@ -1,0 +1,57 @@
+"""What the README says is so."""
+
+import re
+
+import click
+import pytest
+
+from otel_ext.cli import cli
+from otel_ext.service import load_config
+from otel_ext.service.shape import FileShape
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_commands_are_those_that_ci_runs() -> None:
+    """Command two is CI's own line; command one is what CI does in an empty folder."""
+    ci = (ROOT / ".ci/run").read_text()
+    one, two = re.findall(r"```sh\n(python3 -m venv .*)\n```", README)
+    assert two in ci.splitlines()
+    assert (
+        one.replace("venv venv", 'venv "$demo/venv"')
+        .replace("venv/bin/pip", '"$demo/venv/bin/pip"')
+        .replace(" venv/bin/otel-ext", ' "$demo/venv/bin/otel-ext"')
+        in ci.splitlines()
+    )
+
+
+def test_the_configuration_shown_is_the_default() -> None:
+    """Loading the README's YAML gives the defaults, and it names every key there is."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert load_config(text) == load_config()
+
+    def keys(shape: type) -> set[str]:
+        found = set()
+        for name, kind in shape.__annotations__.items():
+            found.add(name)
+            if hasattr(kind, "__struct_fields__") and name != "signals":
+                found |= keys(kind)
+        return found
+
+    missing = {key for key in keys(FileShape) if not re.search(rf"^\s*{key}:", text, re.MULTILINE)}
+    assert not missing
+
+
+def test_the_tests_named_as_proof_exist() -> None:
+    """Every file and folder that the README names is there."""
+    for name in set(re.findall(r"`(tests/[\w/]+\.py)`", README)) | set(
+        re.findall(r"\]\(([\w/.-]+)\)", README)
+    ):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("name", cli.list_commands(click.Context(cli)))
+def test_every_command_is_described(name: str) -> None:
+    """The table of commands holds each one."""
+    assert f"`otel-ext {name}" in README
