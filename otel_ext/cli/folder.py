@@ -49,7 +49,7 @@ def findings(engine: EngineFolder, *, revisions: bool = False) -> Iterator[dict[
     joins = engine.catalog.joins()
     last: dict[str, Any] | None = None
     for finding in engine.catalog.signals():
-        finding["session_id"] = joins.get(finding["session_id"], finding["session_id"])
+        finding["session_id"] = joins.get(finding["session_id"], (finding["session_id"], 1))[0]
         if last is not None and (revisions or last["id"] != finding["id"]):
             yield last
         last = finding
@@ -57,55 +57,34 @@ def findings(engine: EngineFolder, *, revisions: bool = False) -> Iterator[dict[
         yield last
 
 
-def sessions(engine: EngineFolder, data: Path) -> Iterator[Stored]:
+def sessions(engine: EngineFolder, data: Path) -> list[Stored]:
     """Sessions of one engine by start; a trace joined to a session later is counted with it."""
-    catalog, joins = engine.catalog, engine.catalog.joins()
+    catalog = engine.catalog
+    with catalog.snapshot():
+        joins, everything, rows = catalog.joins(), catalog.sessions(), catalog.files()
+        named = [(f["session_id"], catalog.trace(bytes.fromhex(f["trace_id"]))) for f in findings(engine)]
     generations: dict[tuple[str, int], Session] = {}
-    latest: dict[str, int] = {}
     files: dict[str, list[str]] = {}
-    for row in catalog.files():
-        files.setdefault(joins.get(row.session_id, row.session_id), []).append(
-            str(file_path(engine, row).relative_to(data))
-        )
-    everything = list(catalog.sessions())
-    for session in everything:
-        if session.session_id not in joins:
-            generations[session.session_id, session.generation] = session
-            latest[session.session_id] = max(session.generation, latest.get(session.session_id, 0))
-    for session in everything:
-        home = joins.get(session.session_id)
-        if home is not None:
-            _merge(generations, (home, latest.setdefault(home, 1)), session)
+    for row in rows:
+        home = joins.get(row.session_id, (row.session_id, 1))[0]
+        files.setdefault(home, []).append(str(file_path(engine, row).relative_to(data)))
+    for session in sorted(everything, key=lambda s: s.session_id in joins):
+        key = joins.get(session.session_id, (session.session_id, session.generation))
+        if key in generations:
+            generations[key].absorb(session)
+        else:
+            session.session_id, session.generation = key
+            generations[key] = session
     count: Counter[tuple[str, int]] = Counter()
-    for finding in findings(engine):
-        trace = catalog.trace(bytes.fromhex(finding["trace_id"]))
+    for session_id, trace in named:
         if trace is not None:
-            home = trace.joined or trace.session_id
-            count[home, latest.get(home, 1) if trace.joined else trace.generation] += 1
-    for key, session in sorted(generations.items(), key=lambda item: (item[1].start, item[0])):
-        yield Stored(session, count[key], files.get(session.session_id, []))
-
-
-def _merge(generations: dict[tuple[str, int], Session], key: tuple[str, int], part: Session) -> None:
-    whole = generations.get(key)
-    if whole is None:
-        part.session_id = key[0]
-        generations[key] = part
-        return
-    whole.start = min(filter(None, (whole.start, part.start)), default=0)
-    whole.end = max(whole.end, part.end)
-    for name in (
-        "spans",
-        "duplicates",
-        "conflicts",
-        "tool_calls",
-        "errors",
-        "input_tokens",
-        "output_tokens",
-        "traces",
-        "rootless",
-    ):
-        setattr(whole, name, getattr(whole, name) + getattr(part, name))
+            own = trace.session_id == session_id
+            newest = max((g for s, g in generations if s == session_id), default=1)
+            count[
+                session_id, trace.generation if own else trace.joined_generation if trace.joined else newest
+            ] += 1
+    ordered = sorted(generations.items(), key=lambda item: (item[1].start, item[0]))
+    return [Stored(session, count[key], files.get(session.session_id, [])) for key, session in ordered]
 
 
 def file_path(engine: EngineFolder, row: FileRow) -> Path:
@@ -117,7 +96,7 @@ def lines_of(engine: EngineFolder, session_id: str | None) -> Iterator[bytes]:
     """Committed lines of a session's files (or of all), in writing order, header lines left out."""
     joins = engine.catalog.joins()
     for row in engine.catalog.files():
-        if session_id is not None and session_id not in (row.session_id, joins.get(row.session_id)):
+        if session_id is not None and session_id not in (row.session_id, joins.get(row.session_id, ("",))[0]):
             continue
         path = file_path(engine, row)
         try:

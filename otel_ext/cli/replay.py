@@ -1,8 +1,9 @@
 """`otel-ext replay FILE...`: OTLP JSON lines through the very same engine.
 
 Law of this file: a bad line is reported with file, line and byte offset, counted, and stops nothing
-unless `--strict`. Engine time is the spans' own: the latest end time seen, never later than now; at the
-end a closing tick lets everything that waits for silence happen.
+unless `--strict`. Engine time is the spans' own: the latest end time seen, never later than now. So input
+should be in the order of time: a session that comes back after others went on for its idle timeout has
+ended. At the end of the input every session has.
 """
 
 import contextlib
@@ -21,13 +22,12 @@ from otel_ext import otlp, timestamps
 from otel_ext.cli.refused import Refused
 from otel_ext.cli.text import clean
 from otel_ext.clock import SystemClock
-from otel_ext.errors import Busy, OtelExtError, Permanent
+from otel_ext.errors import Busy, Permanent
 from otel_ext.exporters import GrpcExporter
-from otel_ext.pipeline import Engine, EngineSettings
+from otel_ext.pipeline import Engine, EngineSettings, original
 
-_SILENCE = 3600
-"""Seconds beyond the idle timeout that the closing tick lets pass: more than any rule waits."""
-_SECOND = 1_000_000_000
+_LONGEST = 256 << 20
+"""Bytes of a line; a longer one is a bad line and is skipped, so that memory stays bounded."""
 
 
 def _zstd() -> Any:
@@ -66,11 +66,18 @@ class Replay:
         with _open(path) as (lines, raw):
             before = 0
             try:
-                for line in lines:
+                while line := lines.readline(_LONGEST):
                     number += 1
-                    if line.strip():
-                        self._line(line, f"{path}:{number} (byte {offset})")
+                    where = f"{path}:{number} (byte {offset})"
                     offset += len(line)
+                    if len(line) == _LONGEST and not line.endswith(b"\n"):
+                        self._bad(where, f"the line is longer than {_LONGEST} bytes")
+                        while rest := lines.readline(_LONGEST):
+                            offset += len(rest)
+                            if rest.endswith(b"\n"):
+                                break
+                    elif line.strip():
+                        self._line(line, where)
                     if raw is not sys.stdin.buffer:
                         position = raw.tell()
                         progress(position - before)
@@ -86,7 +93,10 @@ class Replay:
 
     def _line(self, line: bytes, where: str) -> None:
         try:
-            received, rejected = self._send(otlp.read_traces(line, instant=_instant))
+            body = otlp.read_traces(line, instant=_instant)
+            if b"otel_ext." in body:  # our own files: findings and marks are made anew
+                body = original(body)
+            received, rejected = self._send(body)
         except Permanent as error:
             self._bad(where, str(error))
             return
@@ -175,14 +185,12 @@ def command(
         except _Stopped:
             stopped = True
         finally:
-            with contextlib.suppress(OtelExtError):
-                # First what is held gets its session, then every session may end.
-                for silence in (engine.settings.hold, engine.settings.idle_timeout + _SILENCE):
-                    engine.tick(engine.journal.engine_time + int(silence) * _SECOND)
-            engine.close()
+            saved = engine.close()
+        if not saved:
+            raise Refused(f"not everything could be saved in {data}; replay or serve again to read it on")
     else:
         assert endpoint is not None
-        exporter = GrpcExporter(endpoint)
+        exporter = GrpcExporter(endpoint, waiting=lambda why: click.echo(f"waiting: {why}", err=True))
 
         def send(body: bytes) -> tuple[int, int]:
             return sum(len(spans) for *_, spans in otlp.split(body)), exporter.send(body).rejected
@@ -207,4 +215,4 @@ def command(
             f"{replay.lines:,} lines, {replay.spans:,} spans, {replay.rejected:,} rejected, "
             f"{replay.bad:,} bad lines"
         )
-    sys.exit(1 if stopped else 0)
+    sys.exit(1 if stopped or (replay.bad and not replay.lines) else 0)

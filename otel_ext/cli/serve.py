@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from otel_ext.cli.refused import Refused
 from otel_ext.errors import ConfigError
 from otel_ext.service import Server, load_config
 
@@ -48,4 +49,5 @@ def command(config: str | None, data: Path | None, grpc: str | None) -> None:
     server.start()
     click.echo(f"ready grpc={server.grpc_endpoint} data={server.config.data}")
     stop.wait()
-    server.stop()
+    if not server.stop():
+        raise Refused(f"not everything could be saved in {server.config.data}; the next start reads it on")

@@ -72,7 +72,7 @@ def command(data: Path, json_lines: bool) -> None:
     rows = [stored for engine in engines(data) for stored in sessions(engine, data)]
     if json_lines:
         for stored in rows:
-            click.echo(json.dumps(as_json(stored), ensure_ascii=False))
+            click.echo(json.dumps(as_json(stored)))
     elif rows:
         click.echo(as_table(rows))
     else:

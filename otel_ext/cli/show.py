@@ -21,6 +21,9 @@ _INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_
 _OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
 
 
+_TOP = ("", "")
+
+
 def spans_of(lines: Iterator[bytes]) -> list[dict[str, Any]]:
     """Received spans of some lines as JSON objects; our own derived spans left out."""
     return [
@@ -35,14 +38,15 @@ def spans_of(lines: Iterator[bytes]) -> list[dict[str, Any]]:
 
 def tree(spans: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """`(branch drawing, span)` in the order of a depth-first walk, siblings by start time."""
-    ordered = sorted(spans, key=lambda s: (int(s.get("startTimeUnixNano", 0)), s["spanId"]))
-    present = {span["spanId"] for span in spans}
-    children: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    ordered = sorted(spans, key=lambda s: (int(s.get("startTimeUnixNano", 0)), s["traceId"], s["spanId"]))
+    present = {(span["traceId"], span["spanId"]) for span in spans}
+    children: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for span in ordered:
-        parent = span.get("parentSpanId", "")
-        children[parent if parent in present and parent != span["spanId"] else ""].append(span)
+        parent = (span["traceId"], span.get("parentSpanId", ""))
+        inside = parent in present and parent[1] != span["spanId"]
+        children[parent if inside else _TOP].append(span)
     seen: set[int] = set()
-    stack = [("", "", span) for span in reversed(children[""])]
+    stack = [("", "", span) for span in reversed(children[_TOP])]
     rest = iter(ordered)  # only circles are left when the walk from the top has ended
     while True:
         while stack:
@@ -51,7 +55,7 @@ def tree(spans: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
                 continue
             seen.add(id(span))
             yield drawing, span
-            below = [s for s in children[span["spanId"]] if id(s) not in seen]
+            below = [s for s in children[span["traceId"], span["spanId"]] if id(s) not in seen]
             for index, child in reversed(list(enumerate(below))):
                 last = index == len(below) - 1
                 stack.append(
@@ -80,7 +84,7 @@ def _line(drawing: str, span: dict[str, Any], notes: list[str]) -> str:
     status = span.get("status", {})
     if status.get("code") == 2:
         parts.append(f"ERROR {clean(status.get('message', ''), 60)}".rstrip())
-    parts += [key.removeprefix("otel_ext.") for key in attributes if key.startswith("otel_ext.")]
+    parts += [clean(key.removeprefix("otel_ext.")) for key in attributes if key.startswith("otel_ext.")]
     parts += [f"◄ {note}" for note in notes]
     return "  ".join(filter(None, parts))
 
@@ -98,16 +102,24 @@ def command(data: Path, session: str, json_lines: bool) -> None:
             continue
         shown = True
         named = [f for f in findings(engine) if f["session_id"] == session]
-        notes: dict[str, list[str]] = defaultdict(list)
+        notes: dict[tuple[str, str], list[str]] = defaultdict(list)
         for finding in named:
             for ordinal, span_id in enumerate(finding["evidence"], 1):
-                notes[span_id].append(f"{finding['signal']} {ordinal}/{finding['count']}")
+                notes[finding["trace_id"], span_id].append(
+                    f"{finding['signal']} {ordinal}/{finding['count']}"
+                )
         walk = tree(spans_of(lines_of(engine, session)))
         if json_lines:
             for drawing, span in walk:
                 depth = len(drawing) // 3
                 click.echo(
-                    json.dumps({"depth": depth, "findings": notes.get(span["spanId"], []), "span": span})
+                    json.dumps(
+                        {
+                            "depth": depth,
+                            "findings": notes.get((span["traceId"], span["spanId"]), []),
+                            "span": span,
+                        }
+                    )
                 )
             continue
         for s, _, _ in about:
@@ -124,7 +136,7 @@ def command(data: Path, session: str, json_lines: bool) -> None:
             click.echo(f"{instant(s.start)} UTC  {duration(s.start, s.end)}  {'  '.join(filter(None, sums))}")
         click.echo()
         for drawing, span in walk:
-            click.echo(_line(drawing, span, notes.get(span["spanId"], [])))
+            click.echo(_line(drawing, span, notes.get((span["traceId"], span["spanId"]), [])))
         for finding in named:
             click.echo()
             click.echo(as_text(finding))

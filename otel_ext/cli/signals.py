@@ -26,6 +26,6 @@ def command(data: Path, json_lines: bool, revisions: bool) -> None:
     found = [f for engine in engines(data) for f in findings(engine, revisions=revisions)]
     found.sort(key=lambda f: (int(f["start"]), f["id"], f["revision"]))
     for finding in found:
-        click.echo(json.dumps(finding, ensure_ascii=False) if json_lines else as_text(finding))
+        click.echo(json.dumps(finding) if json_lines else as_text(finding))
     if not found and not json_lines:
         click.echo("no findings")

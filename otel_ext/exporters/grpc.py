@@ -6,6 +6,7 @@ asks, never retries a partial success, and gives up after a bounded time with a 
 
 import random
 import threading
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import grpc
@@ -43,19 +44,27 @@ class GrpcExporter:
         url: `http://host:port`, or `host:port`.
         timeout: seconds for one try.
         give_up: seconds after which a request that may be retried is given up.
+        waiting: told, once a request, why it is being retried.
 
     Raises:
         ConfigError: the URL is not of that form.
     """
 
-    def __init__(self, url: str, *, timeout: float = 10.0, give_up: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 10.0,
+        give_up: float = 60.0,
+        waiting: Callable[[str], None] | None = None,
+    ) -> None:
         scheme, separator, rest = url.rpartition("://")
         target = rest.rstrip("/")
         if (separator and scheme != "http") or not target.rpartition(":")[2].isdigit():
             raise ConfigError(f"{url!r} is not an OTLP/gRPC endpoint like http://127.0.0.1:4317")
         self._channel = grpc.insecure_channel(target, options=[("grpc.max_send_message_length", -1)])
         self._call = self._channel.unary_unary(METHOD)
-        self._timeout, self._give_up = timeout, give_up
+        self._timeout, self._give_up, self._waiting = timeout, give_up, waiting
 
     def send(self, body: bytes) -> Sent:
         """Send one request, retrying while that is allowed and useful.
@@ -81,6 +90,8 @@ class GrpcExporter:
                     raise Retryable(
                         f"not delivered in {waited:.0f} s: {code.name}: {error.details()}"
                     ) from error
+                if not waited and self._waiting is not None:
+                    self._waiting(f"{code.name}: {error.details()}")
                 pause = max(delay or 0.0, backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
                 threading.Event().wait(pause)
                 waited, backoff = waited + pause, min(backoff * 1.5, 5.0)

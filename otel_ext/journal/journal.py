@@ -129,6 +129,13 @@ class Journal:
         end = self.readable_end
         return min(end, Position(first.sequence, SEGMENT_HEADER)) if first else end
 
+    def continues(self, after: Position) -> bool:
+        """Whether nothing between a position and the oldest record still there is gone."""
+        first = next(self._table.alive(), None)
+        if first is None or first.header is None or after.segment >= first.sequence:
+            return True
+        return Position(first.header.previous, first.header.previous_end) <= after
+
     @property
     def size_bytes(self) -> int:
         """Bytes of all segment files on disk."""
@@ -196,16 +203,9 @@ class Journal:
         return records
 
     def wait(self, after: Position, timeout: float) -> bool:
-        """Block until a record after the position can be read, `wake` is called, or time is up.
+        """Block until there is a record to read (True), `wake` is called, or `timeout` seconds passed.
 
         In mode `interval` this also does the due sync, and may return early after one.
-
-        Args:
-            after: the reader's position.
-            timeout: seconds.
-
-        Returns:
-            Whether there is something to read.
         """
         self._writer.sync_if_due()
         if self._mode == "interval":

@@ -11,6 +11,7 @@ from otel_ext.pipeline.engine import Engine
 from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Accepted, Intake
 from otel_ext.pipeline.ledger import Ledger
+from otel_ext.pipeline.original import original
 from otel_ext.pipeline.settings import EngineSettings
 
-__all__ = ["OWNER", "Accepted", "Engine", "EngineFolder", "EngineSettings", "Intake", "Ledger"]
+__all__ = ["OWNER", "Accepted", "Engine", "EngineFolder", "EngineSettings", "Intake", "Ledger", "original"]

@@ -8,13 +8,14 @@ each batch; the checkpoint comes when time or bytes ask for it; only then is the
 import logging
 import sqlite3
 import threading
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from otel_ext import otlp
 from otel_ext.clock import Clock
-from otel_ext.errors import Retryable
+from otel_ext.errors import DamageError, DataFolderError, Retryable
 from otel_ext.files import Files
 from otel_ext.journal import Journal, Position, Record
+from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.folder import EngineFolder
 from otel_ext.pipeline.members import SECOND
 from otel_ext.pipeline.process import Processor
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _BATCH: Final = 8 << 20
 """Journal bytes read at a time."""
-_DISK: Final = (OSError, sqlite3.Error, MemoryError, Retryable)
+_DISK: Final = (OSError, sqlite3.Error, MemoryError, Retryable, DamageError)
 """Failures of the machine, which say nothing about the record at hand."""
 _PAUSE: Final = 1.0
 """Seconds between tries after something failed."""
@@ -44,7 +45,8 @@ class Consumer:
         live: silence is noticed by the clock; a replay records its own engine time.
 
     Attributes:
-        processed: bytes of requests processed that were appended since the start.
+        processed: bytes of payload processed that were appended since the start.
+        finished: `run` returned with everything processed and saved.
     """
 
     def __init__(
@@ -55,34 +57,40 @@ class Consumer:
         *,
         files: Files,
         clock: Clock,
+        time: EngineTime,
         stats: Stats,
         live: bool,
     ) -> None:
         self._journal, self._folder, self._settings = journal, folder, settings
-        self._files, self._clock, self._stats, self._live = files, clock, stats, live
+        self._files, self._clock, self._time = files, clock, time
+        self._stats, self._live = stats, live
         self._stop = threading.Event()
         self._failed: set[Position] = set()
-        self._recovered_end = journal.readable_end
-        self.processed = 0
-        self._settled = False
-        self._load(distrust=False)
+        self._started_at = journal.readable_end
+        self._distrust = self._settled = False
+        self._careful_until = Position(0, 0)
+        self.finished = False
+        self.processed = self._processed_saved = 0
+        self._load()
 
     def run(self) -> None:
         """Process until `stop` was called and everything in the journal is processed and saved."""
-        reload: type[BaseException] | None = None
+        reload = False
         while True:
             try:
-                if reload is not None:
+                if reload:
                     self._streams.close()
-                    self._load(distrust=issubclass(reload, _DISK))
-                    reload = None
+                    self._load()
+                    reload = False
                 if not self.step():
+                    self.finished = True
                     return
+            except _SetAside:
+                reload = True
             except Exception as error:  # this thread must live: without it nothing accepted is ever seen
-                reload = type(error)
-                if isinstance(error, _SetAside):
-                    continue
+                reload = True
                 known = isinstance(error, _DISK)
+                self._distrust = self._distrust or known
                 log.warning("the pipeline pauses: %s", error, exc_info=not known)
                 self._stats.add("otel_ext.pipeline.pauses")
                 if self._stop.wait(_PAUSE):
@@ -96,14 +104,16 @@ class Consumer:
         records = self._journal.read(self._cursor, _BATCH)
         for record in records:
             self._process(record)
+            if self._cursor <= self._careful_until:
+                self._try_checkpoint(record)
         if records:
             self._streams.flush()
-        if not self._settled and self._cursor >= self._recovered_end:
+        if not self._settled and self._cursor >= self._settle_at:
             self._streams.settle()
             self._settled = True
         stopping = self._stop.is_set() and not records
         if stopping or self._checkpoint_due():
-            self._checkpoint()
+            self._try_checkpoint(None)
         if not records and not stopping:
             self._wait()
         return not stopping
@@ -122,9 +132,16 @@ class Consumer:
         """The ledger as of now; from another thread for display only."""
         return self._processor.ledger.as_dict()
 
-    def _load(self, *, distrust: bool) -> None:
+    def _load(self) -> None:
         """Take the state of the last checkpoint; what follows it in the journal is read again."""
         catalog = self._folder.catalog
+        self._cursor = self._saved = Position(*catalog.meta()["cursor"])
+        if not self._journal.continues(self._cursor):
+            raise DataFolderError(
+                f"the catalog in {self._folder.path} is older than the journal, which has released what "
+                f"lies between them; restore both from the same backup, or choose another --data folder"
+            )
+        self._settle_at = self._journal.readable_end
         self._streams = Streams(
             self._files,
             self._folder.sessions,
@@ -134,11 +151,11 @@ class Consumer:
             engine_id=self._folder.engine_id,
             max_bytes=self._settings.file_bytes,
             stats=self._stats,
-            distrust=distrust,
+            distrust=self._distrust,
         )
         self._processor = Processor(catalog, self._streams, self._settings)
-        self._cursor = self._saved = Position(*catalog.meta()["cursor"])
         self._saved_at, self._unsaved = self._clock.monotonic(), 0
+        self.processed = self._processed_saved
         self._settled = False
 
     def _process(self, record: Record) -> None:
@@ -149,16 +166,34 @@ class Consumer:
                 self._processor.record(record)
         except _DISK:
             raise
-        except Exception as error:  # a defect of ours must not stop every other session
-            log.exception("a journal record could not be processed; its spans are counted as lost")
-            self._stats.add("otel_ext.pipeline.failed_records")
-            self._folder.set_aside(record)
-            self._failed.add(record.start)
-            raise _SetAside from error
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not stop every other session
+            self._set_aside(record, error)
         self._cursor = record.end
         self._unsaved += len(record.payload)
-        if record.start >= self._recovered_end:
+        if record.start >= self._started_at:
             self.processed += len(record.payload)
+
+    def _set_aside(self, record: Record, error: Exception) -> NoReturn:
+        log.error("a record could not be processed; its spans are counted as lost", exc_info=error)
+        self._stats.add("otel_ext.pipeline.failed_records")
+        self._folder.set_aside(record)
+        self._failed.add(record.start)
+        raise _SetAside from error
+
+    def _try_checkpoint(self, record: Record | None) -> None:
+        """Take a checkpoint; when it fails on what was processed, find the record that it fails on.
+
+        `record` is the only one since the last checkpoint, None when there were several.
+        """
+        try:
+            self._checkpoint()
+        except _DISK:
+            raise
+        except Exception as error:  # what a record left behind cannot be saved: a defect of ours
+            if record is not None:
+                self._set_aside(record, error)
+            self._careful_until = self._cursor
+            raise
 
     def _checkpoint_due(self) -> bool:
         if self._cursor == self._saved:
@@ -176,6 +211,7 @@ class Consumer:
         point.meta["engine_time"] = self._journal.engine_time
         self._folder.catalog.commit(point)
         self._saved, self._saved_at, self._unsaved = self._cursor, self._clock.monotonic(), 0
+        self._processed_saved, self._distrust = self.processed, False
         self._processor.members.trim()
         self._streams.trim(self._settings.cached_sessions)
         self._journal.release(self._saved)
@@ -189,9 +225,10 @@ class Consumer:
             timeout = _PAUSE
         deadline = self._processor.next_deadline() if self._live else None
         if deadline is not None and not journal.stopped:
-            ahead = (deadline - max(journal.engine_time, self._clock.now())) / SECOND
+            now = self._time.now()
+            ahead = (deadline - now) / SECOND
             if ahead <= 0:
-                journal.append(TICK, b"", engine=max(deadline, self._clock.now()))
+                journal.append(TICK, b"", engine=now)
                 return
             timeout = min(timeout, max(ahead, 0.01))
         if not self._stop.is_set():

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from otel_ext.clock import Clock, SystemClock
-from otel_ext.errors import Busy
+from otel_ext.errors import Retryable
 from otel_ext.files import Files, RealFiles
 from otel_ext.journal import Journal
 from otel_ext.pipeline.consumer import Consumer
+from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.folder import EngineFolder
 from otel_ext.pipeline.intake import Intake
-from otel_ext.pipeline.members import SECOND
-from otel_ext.pipeline.records import TICK
+from otel_ext.pipeline.records import FINISH, SETTLE, TICK
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
 
@@ -61,12 +61,14 @@ class Engine:
                 sync_interval=self.settings.sync_interval,
                 clock=self._clock,
             )
+            self._time = EngineTime(self._clock, self.journal.engine_time)
             self._consumer = Consumer(
                 self.journal,
                 self._folder,
                 self.settings,
                 files=self._files,
                 clock=self._clock,
+                time=self._time,
                 stats=self.stats,
                 live=live,
             )
@@ -77,6 +79,7 @@ class Engine:
             self.journal,
             self.settings,
             clock=self._clock,
+            time=self._time,
             stats=self.stats,
             processed=lambda: self._consumer.processed,
             free_bytes=lambda: self._files.free_bytes(self._folder.path),
@@ -87,22 +90,29 @@ class Engine:
         """Begin to process what the journal holds and what comes."""
         self._thread.start()
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """Refuse new requests, process everything accepted, take a last checkpoint, free the folder.
 
-        What waits for its session id or its turn is not left waiting for a process that may never come:
-        a live engine lets the hold's time pass. Sessions stay open; only silence ends them.
+        What waits for its session id or its turn is not left waiting for a process that may never come.
+        Sessions stay open in a live engine, only silence ends them; a replay's input is over, so they end.
+
+        Returns:
+            Whether everything in the journal is processed and saved; if not, the next start goes on there.
         """
         self.intake.close()
-        if self._live and self._thread.is_alive():
-            with contextlib.suppress(Busy):  # the journal is stopped: the next start goes on from it
-                self.tick(max(self.journal.engine_time, self._clock.now()) + int(self.settings.hold * SECOND))
+        if self._thread.is_alive():
+            with contextlib.suppress(Retryable):  # the journal is stopped: the next start goes on from it
+                kind = SETTLE if self._live else FINISH
+                self.journal.append(kind, b"", engine=self._time.now() if self._live else 0)
         self._consumer.stop()
         if self._thread.is_alive():
             self._thread.join()
         self._consumer.close()
-        self.journal.close()
-        self._folder.close()
+        try:
+            self.journal.close()
+        finally:
+            self._folder.close()
+        return self._consumer.finished
 
     def abandon(self) -> None:
         """Drop everything as a killed process would: nothing is written, the folder is free.

@@ -42,14 +42,13 @@ class EngineFolder:
         self.journal, self.sessions = f"{self.path}/journal", f"{self.path}/sessions"
         self._lock = FolderLock.acquire(self.path)
         try:
-            try:
-                files.make_directory(self.sessions)
-                files.make_directory(self.journal)
-            except OSError as error:
-                raise folder_error(self.path, error) from error
+            files.make_directory(self.sessions)
+            files.make_directory(self.journal)
             self.catalog = self._open_catalog()
-        except BaseException:
+        except BaseException as error:
             self._lock.release()
+            if isinstance(error, OSError):
+                raise folder_error(self.path, error) from error
             raise
 
     def set_aside(self, record: Record) -> None:
@@ -70,14 +69,19 @@ class EngineFolder:
 
     def _open_catalog(self) -> Catalog:
         path = Path(self.path) / "catalog.sqlite"
-        if not path.exists() and self._files.list(self.sessions):
-            raise DataFolderError(
-                f"{path} is missing while session files are in {self.sessions}; restore it, or move "
-                f"the folder away and replay its files into a new one with `otel-ext replay`"
-            )
+        old_files = bool(self._files.list(self.sessions))
+        missing = DataFolderError(
+            f"{path} is missing while session files are in {self.sessions}; restore it, or move "
+            f"the folder away and replay its files into a new one with `otel-ext replay`"
+        )
+        if old_files and not path.exists():
+            raise missing
         catalog = Catalog(path)
         meta = catalog.meta()
         if "engine_id" not in meta:
+            if old_files:
+                catalog.close()
+                raise missing
             meta = {"engine_id": secrets.token_hex(8), "cursor": [0, 0], "engine_time": 0}
             catalog.save_meta(meta)
             self._files.sync_directory(self.path)

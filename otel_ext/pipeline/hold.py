@@ -45,6 +45,7 @@ class Item(msgspec.Struct, array_like=True):
 class _Held(msgspec.Struct, array_like=True):
     since: int
     items: list[Item]
+    duplicates: int = 0
 
 
 class _Dump(msgspec.Struct, array_like=True):
@@ -75,14 +76,24 @@ class Hold:
         self._spans += 1
         self._bytes += len(item.json)
 
-    def take(self, trace_id: bytes) -> list[Item]:
-        """Take out a trace's spans; empty when it holds none."""
+    def duplicate(self, trace_id: bytes) -> None:
+        """Count a re-delivery of a span that is held."""
+        held = self._held.get(trace_id)
+        if held is not None:
+            held.duplicates += 1
+
+    def take(self, trace_id: bytes) -> tuple[list[Item], int]:
+        """Take out a trace's spans and the number of their re-deliveries; nothing when it holds none."""
         held = self._held.pop(trace_id, None)
         if held is None:
-            return []
+            return [], 0
         self._spans -= len(held.items)
         self._bytes -= sum(len(item.json) for item in held.items)
-        return held.items
+        return held.items, held.duplicates
+
+    def waiting(self) -> list[bytes]:
+        """Traces that are held, the oldest first."""
+        return list(self._held)
 
     def due(self, now: int) -> bytes | None:
         """The oldest trace, when its time is up or a bound is passed."""

@@ -13,6 +13,7 @@ from otel_ext import otlp
 from otel_ext.clock import Clock
 from otel_ext.errors import Busy, ShuttingDown, TooLarge
 from otel_ext.journal import Journal
+from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.records import REQUEST, pack_request
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
@@ -34,7 +35,8 @@ class Intake:
 
     Args:
         journal: where requests become durable.
-        processed: bytes of requests appended here that the pipeline has processed.
+        time: engine time of new records.
+        processed: bytes of payload appended here that the pipeline has processed.
         free_bytes: free bytes of the journal's disk.
     """
 
@@ -44,11 +46,13 @@ class Intake:
         settings: EngineSettings,
         *,
         clock: Clock,
+        time: EngineTime,
         stats: Stats,
         processed: Callable[[], int],
         free_bytes: Callable[[], int],
     ) -> None:
         self._journal, self._settings, self._clock, self._stats = journal, settings, clock, stats
+        self._time = time
         self._processed, self._free_bytes = processed, free_bytes
         self._lock = threading.Lock()
         self._in_flight = 0
@@ -76,16 +80,18 @@ class Intake:
             admitted = otlp.admit(body)
             if admitted.received:
                 payload = pack_request(admitted.body, admitted.rejected)
-                engine = engine_time(admitted.body) if engine_time else None
+                engine = engine_time(admitted.body) if engine_time else self._time.now()
                 self._journal.append(REQUEST, payload, items=admitted.received, engine=engine)
-        except BaseException:
+                with self._lock:
+                    self._appended += len(payload)
+        except BaseException as error:
+            if isinstance(error, Busy):
+                self._journal.wake()  # it stopped; its reader is who reopens it
             self._stats.add("otelcol_receiver_refused_requests")
             raise
         finally:
             with self._lock:
                 self._in_flight -= size
-        with self._lock:
-            self._appended += size
         rejected = sum(admitted.rejected.values())
         self._stats.add("otelcol_receiver_accepted_spans", admitted.received - rejected)
         self._stats.add("otelcol_receiver_refused_spans", rejected)

@@ -26,14 +26,14 @@ class Members:
         self._traces: OrderedDict[bytes, Trace] = OrderedDict()
         self._changed: dict[_Key, Session] = {}
         self._changed_traces: dict[bytes, Trace] = {}
-        # Open generations, the longest silent first; the value is their traces that detectors follow.
-        self._open: OrderedDict[_Key, dict[bytes, None]] = OrderedDict()
+        # Traces that detectors follow and that the catalog does not know as such yet.
+        self._followed: dict[_Key, set[bytes]] = {}
+        # Open generations, the longest silent first.
+        self._open: OrderedDict[_Key, None] = OrderedDict()
         for session in catalog.active():
             key = (session.session_id, session.generation)
             self._sessions[key] = session
-            self._latest[session.session_id] = session.generation
-            traces = (catalog.trace(t) for t in catalog.traces_of(*key))
-            self._open[key] = {t.trace_id: None for t in traces if t is not None and t.agentic}
+            self._open[key] = None
 
     def trace(self, trace_id: bytes) -> Trace | None:
         """Where a trace belongs, or None when it was never seen (or is held)."""
@@ -60,7 +60,8 @@ class Members:
 
     def join(self, trace: Trace, session_id: str) -> None:
         """Note that a trace stored under its own id belongs to a session whose id was learnt later."""
-        trace.joined = session_id
+        newest = self._newest(session_id)
+        trace.joined, trace.joined_generation = session_id, newest.generation if newest else 1
         self._changed_traces[trace.trace_id] = trace
 
     def session(self, trace: Trace, own: str = "") -> Session:
@@ -90,27 +91,50 @@ class Members:
         trace.rooted = True
         self._changed_traces[trace.trace_id] = trace
 
-    def follow(self, trace: Trace, resource: bytes) -> None:
-        """Note that detectors follow this trace; `resource` is for its derived spans."""
+    def follow(self, trace: Trace, resource: bytes, now: int) -> None:
+        """Note that detectors follow this trace; `resource` is for its derived spans.
+
+        Its own session is awake as long as it is followed, so that silence closes what was found.
+        """
+        key = (trace.session_id, trace.generation)
         if not trace.agentic:
             trace.agentic, trace.resource = True, resource
             self._changed_traces[trace.trace_id] = trace
-        self._open.setdefault((trace.session_id, trace.generation), {})[trace.trace_id] = None
+            self._followed.setdefault(key, set()).add(trace.trace_id)
+        home = self.session(trace)
+        if home.last_seen != now:
+            home.last_seen, home.idle_at = now, 0
+            self._touch(home)
 
     def idle(self, now: int) -> list[tuple[Session, list[bytes]]]:
         """End generations that were silent for the idle timeout; `(session, traces to close)` of each."""
-        ended = []
+        due: list[Session] = []
         while self._open:
             key = next(iter(self._open))
             session = self._sessions[key]
-            early = len(self._open) > self._settings.cached_sessions * 5
-            if session.last_seen + self._idle_ns > now and not early:
+            crowded = len(self._open) > self._settings.open_sessions and session.last_seen < now
+            # Those of one instant leave together: their order in memory is not part of the state.
+            together = bool(due) and due[-1].last_seen == session.last_seen
+            if session.last_seen + self._idle_ns > now and not crowded and not together:
                 break
-            traces = self._open.pop(key)
-            session.idle_at = now
-            self._changed[key] = session
-            ended.append((session, list(traces)))
-        return ended
+            del self._open[key]
+            due.append(session)
+        return [
+            self._end(s, now) for s in sorted(due, key=lambda s: (s.last_seen, s.session_id, s.generation))
+        ]
+
+    def end_all(self, now: int) -> list[tuple[Session, list[bytes]]]:
+        """End every open generation: the input is over."""
+        due = [self._sessions[key] for key in sorted(self._open)]
+        self._open.clear()
+        return [self._end(session, now) for session in due]
+
+    def _end(self, session: Session, now: int) -> tuple[Session, list[bytes]]:
+        key = (session.session_id, session.generation)
+        session.idle_at = now
+        self._changed[key] = session
+        followed = self._followed.get(key, set()) | set(self._catalog.followed(*key))
+        return session, sorted(followed)
 
     def next_idle(self) -> int | None:
         """Engine time at which the longest silent session ends, None when none is open."""
@@ -121,7 +145,7 @@ class Members:
     def take_changes(self) -> tuple[list[Session], list[Trace]]:
         """Rows for the checkpoint; afterwards the least recent unchanged rows leave memory."""
         sessions, traces = list(self._changed.values()), list(self._changed_traces.values())
-        self._changed, self._changed_traces = {}, {}
+        self._changed, self._changed_traces, self._followed = {}, {}, {}
         return sessions, traces
 
     def trim(self) -> list[str]:
@@ -146,14 +170,12 @@ class Members:
         session = self._catalog.session(session_id)
         if session is not None:
             self._latest[session_id] = session.generation
-            # An older generation of it may be in memory, this one is not: it would have been the latest.
-            self._sessions[session_id, session.generation] = session
+            # What is in memory may have grown since the checkpoint.
+            return self._sessions.setdefault((session_id, session.generation), session)
         return session
 
     def _touch(self, session: Session) -> None:
         key = (session.session_id, session.generation)
         self._changed[key] = session
-        if key in self._open:
-            self._open.move_to_end(key)
-        else:
-            self._open[key] = {}
+        self._open[key] = None
+        self._open.move_to_end(key)

@@ -16,11 +16,11 @@ from otel_ext.pipeline.hold import Hold, Item
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
 from otel_ext.pipeline.members import SECOND, Members
-from otel_ext.pipeline.records import REQUEST, unpack_request
+from otel_ext.pipeline.records import FINISH, REQUEST, SETTLE, unpack_request
 from otel_ext.pipeline.reorder import CLOSE, Happening, Reorder
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.spans import SpanReader
-from otel_ext.sessions import Catalog, Checkpoint, Streams, Trace
+from otel_ext.sessions import Catalog, Checkpoint, Session, Streams, Trace
 from otel_ext.signals import Finding, Signals, derived_span, scope_bytes
 
 
@@ -32,7 +32,7 @@ class Processor:
         self._catalog = catalog
         self._lines = LineWriter(streams, settings.line_bytes)
         self.members = Members(catalog, settings)
-        self._window = Window.load((block for _, block in catalog.dedup_blocks()), settings.dedup_window)
+        self._window = Window.load(catalog.dedup_blocks(), settings.dedup_window)
         self._hold = Hold(wait, settings.hold_spans, settings.hold_bytes)
         self._reorder = Reorder(wait, settings.reorder_steps)
         self.signals = Signals(settings.signals)
@@ -54,6 +54,10 @@ class Processor:
             self.ledger.received += record.items
             self.ledger.reject(rejected)
             self._request(body, record.wall, now)
+        elif record.kind in {SETTLE, FINISH}:
+            self._settle_all(now)
+            if record.kind == FINISH:
+                self._end(self.members.end_all(now), now)
         self.ledger.waiting = len(self._hold)
 
     def give_up(self, record: Record, reason: str) -> None:
@@ -131,8 +135,11 @@ class Processor:
     def _settle(self, trace_id: bytes, session_id: str, now: int) -> Trace:
         """Decide a trace's session and store what was held of it."""
         trace = self.members.bind(trace_id, session_id, now)
-        for item in self._hold.take(trace_id):
+        items, duplicates = self._hold.take(trace_id)
+        for item in items:
             self._store(item, trace, now)
+        if duplicates:
+            self.members.session(trace).duplicates += duplicates
         return trace
 
     def _store(self, item: Item, trace: Trace, now: int) -> None:
@@ -150,7 +157,7 @@ class Processor:
             self.members.rooted(trace)
         self.members.changed(session, active=True)
         if item.agentic:
-            self.members.follow(trace, item.resource)
+            self.members.follow(trace, item.resource, now)
         self.ledger.stored += 1
         self.ledger.conflicts += item.conflict
         self._lines.add(session.session_id, item)
@@ -158,7 +165,9 @@ class Processor:
     def _duplicate(self, trace_id: bytes) -> None:
         self.ledger.duplicate += 1
         trace = self.members.trace(trace_id)
-        if trace is not None:
+        if trace is None:
+            self._hold.duplicate(trace_id)
+        else:
             session = self.members.session(trace)
             session.duplicates += 1
             self.members.changed(session, active=False)
@@ -174,11 +183,23 @@ class Processor:
                 self._settle(trace_id, trace_id.hex(), now)
                 self._lines.flush()
             self._detect(self._reorder.take(trace_id, until), now)
-        for _, traces in self.members.idle(now):
+        self._end(self.members.idle(now), now)
+        self._emit(self.signals.tick(now))
+
+    def _settle_all(self, now: int) -> None:
+        """Let nothing wait any longer, whatever its time."""
+        for trace_id in self._hold.waiting():
+            self._settle(trace_id, trace_id.hex(), now)
+        self._lines.flush()
+        for trace_id in self._reorder.waiting():
+            self._detect(self._reorder.take(trace_id), now)
+
+    def _end(self, ended: Iterable[tuple[Session, list[bytes]]], now: int) -> None:
+        """Close what the detectors had open in the traces of sessions that ended."""
+        for _, traces in ended:
             for trace_id in traces:
                 self._detect(self._reorder.take(trace_id), now)
                 self._emit(self.signals.end_trace(trace_id, "persisted", now))
-        self._emit(self.signals.tick(now))
 
     def _detect(self, happenings: Iterable[Happening], now: int) -> None:
         for happening in happenings:
@@ -191,10 +212,14 @@ class Processor:
             trace = self.members.trace(finding.trace_id)
             if trace is None:
                 continue  # its spans are still held: impossible while hold and reorder wait equally long
-            finding.session_id = trace.joined or trace.session_id
+            # Two conversations may share a trace; a finding belongs to the one whose calls it is about.
+            home = trace.session_id
+            if finding.session_id and home != finding.trace_id.hex():
+                home = finding.session_id
+            finding.session_id = trace.joined or home
             raw = derived_span(finding)
             json = otlp.span_json(otlp.parse(raw), raw)
-            self._lines.derived(trace.session_id, trace.resource, self._scope, json)
+            self._lines.derived(home, trace.resource, self._scope, json)
             self.ledger.derived += 1
             row = msgspec.json.encode(finding.as_json())
-            self._findings.append((finding.id, finding.revision, trace.session_id, finding.trace_id, row))
+            self._findings.append((finding.id, finding.revision, home, finding.trace_id, row))

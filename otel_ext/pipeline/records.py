@@ -6,6 +6,8 @@ the spans that were rejected, preceded by how many were rejected and why:
 
     request   u32 length of `reasons` | reasons: MessagePack map reason -> count, or nothing | OTLP request
     tick      nothing: engine time passes although nothing arrived
+    settle    nothing: what waits for a session id or its turn waits no longer (a polite stop)
+    finish    nothing: the input is over, so every session has ended as well (the end of a replay)
 
 A record's `items` is the number of spans received, the rejected included (law L4).
 """
@@ -17,6 +19,8 @@ import msgspec
 
 REQUEST: Final = 1
 TICK: Final = 2
+SETTLE: Final = 3
+FINISH: Final = 4
 
 _LENGTH = struct.Struct("<I")
 _NONE = _LENGTH.pack(0)

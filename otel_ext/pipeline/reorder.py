@@ -9,6 +9,7 @@ A trace of which no span was understood when its turn comes is dropped: no detec
 
 import heapq
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from otel_ext.step import Kind, Step
 
 VERSION = 1
 OPEN, CLOSE = 0, 1
+
+_LATEST: Final = 2**63 - 1
+"""A span may end at 2^64 - 1; its negative could not be dumped."""
 
 
 class Happening(msgspec.Struct, array_like=True, order=True):
@@ -63,10 +67,11 @@ class Reorder:
         if waiting is None:
             waiting = self._wait_from(step.trace_id, now)
         begin = step.start or step.end or now
-        waiting.happenings.append(Happening(begin, OPEN, -step.end, step.span_id, now, step))
+        minus_end = -min(step.end, _LATEST)
+        waiting.happenings.append(Happening(begin, OPEN, minus_end, step.span_id, now, step))
         self._count += 1
         if bounds and step.end:
-            waiting.happenings.append(Happening(step.end, CLOSE, -step.end, step.span_id, now, step))
+            waiting.happenings.append(Happening(step.end, CLOSE, minus_end, step.span_id, now, step))
             self._count += 1
         if step.kind is not Kind.OTHER:
             waiting.agentic = True
@@ -100,6 +105,10 @@ class Reorder:
             again.happenings, again.agentic = rest, waiting.agentic
         if waiting.agentic:
             yield from ordered[:ready]
+
+    def waiting(self) -> list[bytes]:
+        """Traces of which something waits, in the order in which they are due."""
+        return sorted(self._traces, key=lambda trace_id: (self._traces[trace_id].oldest, trace_id))
 
     def next_deadline(self) -> int | None:
         """Engine time at which the longest waiting trace is due."""

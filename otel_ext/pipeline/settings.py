@@ -30,6 +30,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         hold_bytes: most bytes held for a session id.
         reorder_steps: most steps that wait to be put in order.
         dedup_window: spans remembered to recognise a re-delivery.
+        open_sessions: sessions that may be open at once; beyond it the longest silent ends early.
         cached_sessions, cached_traces: rows kept in memory; older ones are read from the catalog.
     """
 
@@ -49,6 +50,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     hold_bytes: int = 16 * MIB
     reorder_steps: int = 10_000
     dedup_window: int = 262_144
+    open_sessions: int = 100_000
     cached_sessions: int = 20_000
     cached_traces: int = 100_000
     signals: SignalSettings = SignalSettings()

@@ -43,7 +43,11 @@ class Server:
         self.engine.start()
         self._grpc.start()
 
-    def stop(self) -> None:
-        """Drain: finish calls in flight, process everything accepted, take a checkpoint."""
+    def stop(self) -> bool:
+        """Drain: finish calls in flight, process everything accepted, take a checkpoint.
+
+        Returns:
+            Whether all of it is saved; what is not, the next start reads from the journal.
+        """
         self._grpc.stop(self.config.shutdown_timeout)
-        self.engine.close()
+        return self.engine.close()

@@ -9,6 +9,11 @@ from enum import StrEnum
 
 import msgspec
 
+_SUMS = (
+    *("spans", "duplicates", "conflicts", "tool_calls", "errors"),
+    *("input_tokens", "output_tokens", "traces", "rootless"),
+)
+
 
 class State(StrEnum):
     """How a generation of a session stands."""
@@ -84,6 +89,16 @@ class Session(msgspec.Struct, kw_only=True):
                     f"the root span failed: {self.root_error}" if self.root_error else "every root span ended"
                 )
 
+    def absorb(self, part: "Session") -> None:
+        """Add another session's facts: a trace whose session was learnt after it was stored on its own."""
+        self.start = min(filter(None, (self.start, part.start)), default=0)
+        self.first_seen = min(filter(None, (self.first_seen, part.first_seen)), default=0)
+        self.end, self.last_seen = max(self.end, part.end), max(self.last_seen, part.last_seen)
+        self.idle_at = max(self.idle_at, part.idle_at) if self.idle_at and part.idle_at else 0
+        self.crash, self.root_error = self.crash or part.crash, self.root_error or part.root_error
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+
     def saw_span(self, start: int, end: int, now: int) -> None:
         """Count one stored span with its times (0 when unknown); supersedes an idle end."""
         self.spans += 1
@@ -110,7 +125,8 @@ class Trace(msgspec.Struct, kw_only=True):
 
     Attributes:
         session_id: the session it was stored under (its own id in hex, when no session id was known).
-        joined: a session id that appeared after that; readers join the two, bytes never move.
+        joined: a session id that appeared after that, and `joined_generation` the generation that was its
+            newest then; readers join the two, bytes never move.
         rooted: whether its root span has arrived.
         agentic: whether any span of it was understood by a convention.
         resource: wire bytes of the resource of its first understood span, for derived spans.
@@ -120,6 +136,7 @@ class Trace(msgspec.Struct, kw_only=True):
     session_id: str
     generation: int
     joined: str = ""
+    joined_generation: int = 1
     rooted: bool = False
     agentic: bool = False
     resource: bytes = b""

@@ -6,10 +6,11 @@ and appends only what is missing. Where they differ (a changed configuration) it
 equal newline and counts the bytes. Names are never reused: a file is created exclusively unless the
 scan at start found it beyond the checkpoint.
 
-A stream is one session's sequence of files; `row` is its current file, whose `length`, `crc` and
-counts include lines still buffered here, because the checkpoint is taken after `flush`.
+A stream is one session's sequence of files; `row` is its current file, buffered lines included, because
+the checkpoint is taken after `flush`.
 """
 
+import itertools
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -127,14 +128,24 @@ class Streams:
 
     def settle(self) -> None:
         """End recovery: cut what a crash left and the replay did not write again."""
-        written = {stream.row.name: stream.written for stream in self._streams.values()}
         for name, size in sorted(self._found.items()):
-            row = self._row(name)
-            length = written.get(name, row.length if row else size)
-            if size > length:
-                self._cut(self._file(name), length, size)
+            row = self._rows.get(name) or self._row(name)
+            if row is None:
+                self._quarantine(name)
+            elif size > row.length:
+                self._cut(self._file(name), row.length, size)
                 self._unsynced.add(name)
         self._found.clear()
+
+    def _quarantine(self, name: str) -> None:
+        """Move away a file that a crash left and the replay, with other settings, wrote elsewhere."""
+        folder = f"{self._folder.rpartition('/')[0]}/quarantine"
+        self._files.make_directory(folder)
+        free = (t for n in itertools.count() if not self._files.exists(t := f"{folder}/{name}.{n}"))
+        self._files.rename(f"{self._folder}/{name}", next(free))
+        self._files.sync_directory(folder)
+        self._files.sync_directory(self._folder)
+        self._stats.add("otel_ext.sessions.quarantined_files")
 
     def close(self) -> None:
         """Close every descriptor; flushes and syncs nothing."""

@@ -169,7 +169,7 @@ def test_what_is_not_touched_is_evicted_in_time() -> None:
         run.call()
     opened(signals, run.steps)
     deadline = signals.next_deadline()
-    assert deadline == run.steps[-1].start + 30 * MINUTE
+    assert deadline == run.steps[-1].start + signals.settings.ttl
     assert signals.tick(deadline - 1) == []
     assert [one.status for one in signals.tick(deadline)] == ["evicted"]
     assert signals.next_deadline() is None
