@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_ext.errors import ConfigError, DataFolderError, DataFolderInUse, UnsupportedVersion
 from otel_ext.service import Server, load_config
 from tests.builders import request, span
-from tests.support import METHOD, objects, run, server
+from tests.support import METHOD, objects, run, server, until
 
 CONFIG = "processors: {sessions: {hold: 100ms}}\nservice: {checkpoint_interval: 100ms}\n"
 
@@ -286,3 +286,16 @@ def test_a_missing_journal_is_refused(door: Door) -> None:
         path.unlink()
     with pytest.raises(DataFolderError, match="older than the catalog"):
         Server(load_config(data=door.data, grpc="127.0.0.1:0"))
+
+
+def test_a_far_end_time_and_a_lone_surrogate_stop_nothing(door: Door) -> None:
+    """Values that a format cannot hold cost at most their own marks: checkpoints go on, others are stored."""
+    far = span(1, 1, session__id="far")
+    far.end_time_unix_nano = 2**64 - 1
+    door.send(request(far))
+    door.send(request(span(2, 2, metadata='{"session_id": "\\ud800x"}')))
+    door.send(request(span(3, 3, session__id="fine")))
+    until(lambda: len(objects(run("sessions", door.data, "--json"))) >= 1, "a checkpoint")
+    report = door.report()
+    assert report["ok"]
+    assert report["stored"] == 3

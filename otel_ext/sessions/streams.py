@@ -26,8 +26,6 @@ OPEN_FILES: Final = 256
 
 
 class _Stream:
-    """One session's current file and the lines that wait for `flush`."""
-
     __slots__ = ("buffer", "row", "written")
 
     def __init__(self, row: FileRow) -> None:

@@ -1,28 +1,41 @@
 """The engine against itself: killed anywhere, it writes what an undisturbed one does (laws L2-L4, L7)."""
 
+import itertools
 import json
 import random
 import shutil
+import sqlite3
 import tempfile
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otel_ext.cli.folder import engines
+from otel_ext.cli.verify import check_engine
+from otel_ext.errors import DataFolderError
 from otel_ext.pipeline import Engine, EngineSettings
+from otel_ext.sessions import Catalog, Session
 from otel_ext.testing import ManualClock
 from tests.builders import START, looping_run, request, span, tool
 
 SECOND = 10**9
 SETTINGS = EngineSettings(
-    idle_timeout=20.0, hold=2.0, file_bytes=6000, line_bytes=1500, min_free=0, checkpoint_interval=1e9
+    idle_timeout=20.0, hold=2.0, file_bytes=6000, line_bytes=1500, min_free=0, checkpoint_interval=1.0
 )
 
 
-def requests(seed: int) -> list[bytes]:
-    """A run of requests with loops, re-deliveries, conflicts, unknown sessions and late spans."""
+UNSAVED = msgspec.structs.replace(SETTINGS, checkpoint_interval=1e9)
+"""No checkpoint before the end: everything is replayed after a kill."""
+
+
+def requests(seed: int) -> list[bytes | int]:
+    """Requests with loops, re-deliveries, conflicts, unknown sessions, and pauses (ns) that end sessions."""
     rng = random.Random(seed)
     spans = [
         s
@@ -41,23 +54,33 @@ def requests(seed: int) -> list[bytes]:
     again = rng.choice(out)
     changed = span(1, 1001, note="other content")
     changed.name = "changed"
-    return [*out, again, request(changed), request(span(1, 1099, parent=1000, session__id="session-1"))]
+    script: list[bytes | int] = [*out, again, request(changed)]
+    for _ in range(
+        rng.randint(0, 3)
+    ):  # sessions end in the middle: late spans, generations, traces of others
+        script.insert(rng.randint(1, len(script)), 30 * SECOND)
+    late = span(1, 1099, parent=1000, session__id="session-2")
+    return [*script, request(late), request(*looping_run(77, "session-1"))]
 
 
 class Run:
     """An engine driven by hand over a script of requests and pauses."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, engine_settings: EngineSettings = SETTINGS) -> None:
+        self.folder, self.settings = folder, engine_settings
         self.clock = ManualClock(START)
         self.engine = self.open()
 
     def open(self) -> Engine:
         """An engine on the folder."""
-        return Engine(self.folder, SETTINGS, clock=self.clock)
+        return Engine(self.folder, self.settings, clock=self.clock)
 
-    def accept(self, body: bytes) -> None:
-        """Send one request and let half a second pass."""
+    def accept(self, body: bytes | int) -> None:
+        """Send one request and let half a second pass; or let more time pass, in silence."""
+        if isinstance(body, int):
+            self.clock.advance(body)
+            self.engine.tick(self.clock.now())
+            return
         self.engine.intake.accept(body)
         self.clock.advance(SECOND // 2)
 
@@ -82,6 +105,10 @@ class Run:
         found = sorted((self.folder / "engines/main/sessions").iterdir())
         return {path.name: path.read_bytes().partition(b"\n")[2] for path in found}
 
+    def sessions(self) -> list[Session]:
+        """Every generation of every session, as the catalog has it."""
+        return Catalog(self.folder / "engines/main/catalog.sqlite", read_only=True).sessions()
+
     def ledger(self) -> dict[str, Any]:
         """The last checkpoint's ledger."""
         return self.engine.ledger
@@ -100,10 +127,10 @@ def spans_in(files: dict[str, bytes]) -> Counter[str]:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    steps=st.lists(st.sampled_from(["process", "kill", "go"]), min_size=40, max_size=40),
+    steps=st.lists(st.sampled_from(["process", "kill", "go"]), min_size=50, max_size=50),
 )
 def test_a_killed_engine_writes_what_an_undisturbed_one_writes(seed: int, steps: list[str]) -> None:
     """Whenever it was killed, files, findings and ledger end the same, byte for byte."""
@@ -112,7 +139,7 @@ def test_a_killed_engine_writes_what_an_undisturbed_one_writes(seed: int, steps:
         calm, killed = Run(Path(name) / "calm"), Run(Path(name) / "killed")
         for body in script:
             calm.accept(body)
-        for body, step in zip(script, steps, strict=False):
+        for body, step in zip(script, itertools.cycle(steps), strict=False):
             killed.accept(body)
             if step == "process":
                 killed.process()
@@ -122,6 +149,7 @@ def test_a_killed_engine_writes_what_an_undisturbed_one_writes(seed: int, steps:
         killed.finish()
         assert killed.files() == calm.files()
         assert killed.ledger() == calm.ledger()
+        assert killed.sessions() == calm.sessions()
         assert calm.ledger()["received"] == calm.ledger()["stored"] + calm.ledger()["duplicate"]
         assert calm.ledger()["derived"] > 0
         assert calm.ledger()["conflicts"] == 1
@@ -133,7 +161,7 @@ def test_a_killed_engine_writes_what_an_undisturbed_one_writes(seed: int, steps:
 
 def test_a_torn_line_is_completed_not_repeated(tmp_path: Path) -> None:
     """A file that a crash cut in the middle of a line is grown, byte for byte, to what it should be."""
-    calm, torn = Run(tmp_path / "calm"), Run(tmp_path / "torn")
+    calm, torn = Run(tmp_path / "calm"), Run(tmp_path / "torn", UNSAVED)
     for body in requests(1):
         calm.accept(body)
         torn.accept(body)
@@ -154,7 +182,7 @@ def test_a_torn_line_is_completed_not_repeated(tmp_path: Path) -> None:
 
 def test_foreign_bytes_are_cut_after_the_last_equal_line_and_counted(tmp_path: Path) -> None:
     """What a crash left that the replay does not write is cut, never what equals it."""
-    run = Run(tmp_path / "data")
+    run = Run(tmp_path / "data", UNSAVED)
     for body in requests(2):
         run.accept(body)
     run.process()
@@ -180,3 +208,87 @@ def test_the_same_journal_gives_the_same_bytes(tmp_path: Path) -> None:
     second.engine.close()
     assert second.files() == first.files()
     assert second.ledger() == first.ledger()
+
+
+@pytest.mark.parametrize(("before", "after"), [(100_000, 4_000), (4_000, 100_000)])
+def test_another_rotation_size_after_a_crash_loses_and_repeats_nothing(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    """Files that a crash left and the replay cuts elsewhere are cut or set aside, never counted twice."""
+    run = Run(tmp_path, msgspec.structs.replace(UNSAVED, file_bytes=before, checkpoint_interval=1.0))
+    for number in range(1, 14):
+        run.accept(request(span(1, number, session__id="s", note="x" * 500)))
+        if number == 3:
+            run.process()  # with a checkpoint
+            run.engine.abandon()
+            run.settings = msgspec.structs.replace(run.settings, checkpoint_interval=1e9)
+            run.engine = run.open()
+    run.process()
+    run.engine.abandon()
+    run.settings = msgspec.structs.replace(run.settings, file_bytes=after)
+    run.engine = run.open()
+    run.finish()
+    assert set(spans_in(run.files()).values()) == {1}
+    assert run.ledger()["stored"] == len(spans_in(run.files())) == 13
+    (folder,) = engines(tmp_path)
+    assert check_engine(folder)["ok"]
+
+
+def test_a_catalog_older_than_the_journal_is_refused(tmp_path: Path) -> None:
+    """A restored catalog whose next records are gone from the journal would cut files: it is refused."""
+    run = Run(tmp_path, msgspec.structs.replace(SETTINGS, segment_bytes=3000, checkpoint_interval=0.0))
+    catalog = tmp_path / "engines/main/catalog.sqlite"
+    for number in range(1, 30):
+        run.accept(request(span(1, number, session__id="s", note="x" * 300)))
+        run.process()
+        if number == 3:
+            source, backup = sqlite3.connect(catalog), sqlite3.connect(tmp_path / "backup")
+            source.backup(backup)
+            source.close()
+            backup.close()
+    run.engine.abandon()
+    for path in catalog.parent.glob("catalog.sqlite*"):
+        path.unlink()
+    shutil.copy(tmp_path / "backup", catalog)
+    files = run.files()
+    with pytest.raises(DataFolderError, match="older than the journal"):
+        run.open()
+    assert run.files() == files
+
+
+def test_verify_beside_a_writer_sees_one_checkpoint(tmp_path: Path) -> None:
+    """Rows, ledger and lengths of one instant agree, however much is written meanwhile."""
+    engine = Engine(tmp_path, msgspec.structs.replace(SETTINGS, checkpoint_interval=0.0))
+    engine.start()
+    done = threading.Event()
+
+    def write() -> None:
+        for number in itertools.count(1):
+            if done.is_set():
+                return
+            engine.intake.accept(request(*(span(number, n, session__id=f"s{number % 9}") for n in (1, 2))))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    reports = [check_engine(engines(tmp_path)[0]) for _ in range(12)]
+    done.set()
+    writer.join()
+    engine.close()
+    assert [report["damage"] for report in reports] == [[]] * 12
+    assert reports[-1]["stored"] > reports[0]["stored"]
+
+
+def test_engine_time_goes_on_when_a_replay_had_recorded_later_times(tmp_path: Path) -> None:
+    """A journal whose last engine time is ahead of the clock does not make anything wait for the clock."""
+    clock = ManualClock(START)
+    ahead = Engine(tmp_path, SETTINGS, clock=clock)
+    ahead.tick(START + 10_000 * SECOND)
+    ahead.abandon()
+    engine = Engine(tmp_path, SETTINGS, clock=clock)
+    engine.intake.accept(request(span(1, 1)))
+    engine.step()
+    clock.advance(3 * SECOND)
+    engine.intake.accept(request(span(2, 2)))
+    engine.step()
+    assert (engine.ledger["stored"], engine.ledger["waiting"]) == (1, 1)
+    engine.abandon()
