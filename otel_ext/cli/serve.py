@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -41,6 +42,9 @@ def read_config(reference: str | None) -> tuple[str, str]:
 def command(config: str | None, data: Path | None, grpc: str | None) -> None:
     """`otel-ext serve`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # The pipeline's thread would hold the interpreter for 5 ms at a time while requests wait to be answered;
+    # measured, a tenth of that acknowledges half as much again and processes as much as before.
+    sys.setswitchinterval(0.0005)
     text, source = read_config(config)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

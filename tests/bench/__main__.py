@@ -63,7 +63,7 @@ def _received(folder: Path) -> int:
         catalog.close()
 
 
-def ours(size: int, total: int) -> Result:
+def ours(size: int, total: int, mix: str) -> Result:
     """`otel-ext serve` with its defaults."""
     with tempfile.TemporaryDirectory(prefix="otel-ext-bench-") as name:
         folder = Path(name)
@@ -71,12 +71,12 @@ def ours(size: int, total: int) -> Result:
         server = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert server.stdout is not None
         endpoint = server.stdout.readline().split()[1].removeprefix("grpc=")
-        send(endpoint, CLIENTS, BATCH[size], size, BATCH[size] * CLIENTS)  # warm-up, discarded
+        send(endpoint, CLIENTS, BATCH[size], size, BATCH[size] * CLIENTS, mix)  # warm-up, discarded
         base = BATCH[size] * CLIENTS
         while _received(folder) < base:
             threading.Event().wait(0.05)
         cpu, started = _cpu(server.pid), time.perf_counter()
-        elapsed, latencies = send_elsewhere(endpoint, size, total)
+        elapsed, latencies = send_elsewhere(endpoint, size, total, mix)
         sent = len(latencies) * BATCH[size]
         while _received(folder) < base + sent:
             threading.Event().wait(0.05)
@@ -87,7 +87,7 @@ def ours(size: int, total: int) -> Result:
         return Result(sent / elapsed, sent / processed, used / sent * 100_000, peak, *_percentiles(latencies))
 
 
-def bare(size: int, total: int) -> Result:
+def bare(size: int, total: int, mix: str) -> Result:
     """A grpcio server that appends and fdatasyncs."""
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
@@ -98,7 +98,7 @@ def bare(size: int, total: int) -> Result:
         endpoint, pid = receiving.recv(), server.pid or 0
         send(endpoint, CLIENTS, BATCH[size], size, BATCH[size] * CLIENTS)
         cpu = _cpu(pid)
-        elapsed, latencies = send_elsewhere(endpoint, size, total)
+        elapsed, latencies = send_elsewhere(endpoint, size, total, mix)
         sent = len(latencies) * BATCH[size]
         used, peak = _cpu(pid) - cpu, _peak(pid)
         server.kill()
@@ -114,23 +114,28 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="every run as JSON lines")
     options = parser.parse_args()
     print(
-        "span     server    acked spans/s   processed spans/s   CPU s/100k   peak MiB"
+        "    span      mix    server   acked spans/s   processed spans/s   CPU s/100k   peak MiB"
         "   p50 ms   p99 ms   acked/bare"
     )
-    for size, total in ((590, options.spans), (20_000, options.spans // 10)):
+    plans = (
+        (590, "agent", options.spans),
+        (590, "service", options.spans),
+        (20_000, "agent", options.spans // 10),
+    )
+    for size, mix, total in plans:
         runs = {"bare": list[Result](), "otel-ext": list[Result]()}
         for _ in range(options.runs):
-            runs["bare"].append(bare(size, total))
-            runs["otel-ext"].append(ours(size, total))
+            runs["bare"].append(bare(size, total, mix))
+            runs["otel-ext"].append(ours(size, total, mix))
         limit = statistics.median(r.acknowledged for r in runs["bare"])
         for name, results in runs.items():
             if options.json:
                 for result in results:
-                    print(json.dumps({"size": size, "server": name, **result._asdict()}))
+                    print(json.dumps({"size": size, "mix": mix, "server": name, **result._asdict()}))
             m = Result(*(statistics.median(column) for column in zip(*results, strict=True)))
             print(
-                f"{size:>6} B {name:>9} {m.acknowledged:>14,.0f} {m.processed:>19,.0f} {m.cpu:>12.2f}"
-                f" {m.memory:>10,.0f} {m.p50:>8.1f} {m.p99:>8.1f} {m.acknowledged / limit:>12.2f}"
+                f"{size:>6} B {mix:>8} {name:>9} {m.acknowledged:>13,.0f} {m.processed:>19,.0f}"
+                f" {m.cpu:>11.2f} {m.memory:>10,.0f} {m.p50:>8.1f} {m.p99:>8.1f} {m.acknowledged / limit:>12.2f}"
             )
 
 

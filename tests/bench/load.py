@@ -37,8 +37,11 @@ def attribute(key: str, value: str | int) -> KeyValue:
     return item
 
 
-def template(spans: int, size: int, traces: int = 8) -> bytes:
-    """A request of `spans` agent spans of about `size` bytes each, in `traces` traces of one session each."""
+def template(spans: int, size: int, mix: str = "agent", traces: int = 8) -> bytes:
+    """A request of `spans` spans of about `size` bytes, in `traces` traces of one session each.
+
+    Mix "agent" is a model call and a tool call by turns, under an agent; "service" is HTTP calls.
+    """
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     resource.resource.attributes.append(attribute("service.name", "bench"))
@@ -55,6 +58,18 @@ def template(spans: int, size: int, traces: int = 8) -> bytes:
             end_time_unix_nano=now + index + 900,
         )
         session = attribute("gen_ai.conversation.id", SESSION % trace)
+        if mix == "service":
+            span.name = "GET /orders"
+            span.attributes.extend(
+                [
+                    attribute("session.id", SESSION % trace),
+                    attribute("http.request.method", "GET"),
+                    attribute("http.response.status_code", 200),
+                    attribute("url.path", f"/orders/{place}"),
+                ]
+            )
+            _pad(span, size)
+            continue
         if place == each - 1:
             span.name = "invoke_agent bench"
             span.attributes.extend([attribute("gen_ai.operation.name", "invoke_agent"), session])
@@ -108,8 +123,8 @@ def _pad(span: Span, size: int, payload: str = "app.payload") -> None:
 class Requests:
     """Fresh requests out of one template; used by one thread."""
 
-    def __init__(self, spans: int, size: int, first: int) -> None:
-        self._bytes = bytearray(template(spans, size))
+    def __init__(self, spans: int, size: int, first: int, mix: str = "agent") -> None:
+        self._bytes = bytearray(template(spans, size, mix))
         self.spans = spans
         self._number = first
         self._traces = [(i, at) for i in range(8) for at in self._places(TRACE % i)]
@@ -133,7 +148,9 @@ class Requests:
         return bytes(self._bytes)
 
 
-def send(endpoint: str, clients: int, spans: int, size: int, total: int) -> tuple[float, list[float]]:
+def send(
+    endpoint: str, clients: int, spans: int, size: int, total: int, mix: str = "agent"
+) -> tuple[float, list[float]]:
     """Send `total` spans over `clients` connections; seconds to the last answer, all latencies."""
     share = max(1, total // spans // clients)
     latencies: list[list[float]] = [[] for _ in range(clients)]
@@ -144,7 +161,7 @@ def send(endpoint: str, clients: int, spans: int, size: int, total: int) -> tupl
         channel = grpc.insecure_channel(endpoint, options=options)
         call: Callable[..., bytes] = channel.unary_unary(METHOD)
         grpc.channel_ready_future(channel).result(timeout=10)
-        requests = Requests(spans, size, number * 1_000_000)
+        requests = Requests(spans, size, number * 1_000_000, mix)
         barrier.wait()
         for _ in range(share):
             body = requests.next()
@@ -163,11 +180,11 @@ def send(endpoint: str, clients: int, spans: int, size: int, total: int) -> tupl
     return time.perf_counter() - started, [x for part in latencies for x in part]
 
 
-def send_elsewhere(endpoint: str, size: int, total: int) -> tuple[float, list[float]]:
+def send_elsewhere(endpoint: str, size: int, total: int, mix: str) -> tuple[float, list[float]]:
     """`send` in a process of its own, so that the client's work is not the measuring one's."""
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(sending, endpoint, size, total))
+    process = context.Process(target=_send, args=(sending, endpoint, size, total, mix))
     process.start()
     sending.close()
     answer: tuple[float, list[float]] = receiving.recv()
@@ -175,5 +192,5 @@ def send_elsewhere(endpoint: str, size: int, total: int) -> tuple[float, list[fl
     return answer
 
 
-def _send(answer: Connection, endpoint: str, size: int, total: int) -> None:
-    answer.send(send(endpoint, CLIENTS, BATCH[size], size, total))
+def _send(answer: Connection, endpoint: str, size: int, total: int, mix: str) -> None:
+    answer.send(send(endpoint, CLIENTS, BATCH[size], size, total, mix))
