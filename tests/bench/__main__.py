@@ -135,7 +135,8 @@ def main() -> None:
             m = Result(*(statistics.median(column) for column in zip(*results, strict=True)))
             print(
                 f"{size:>6} B {mix:>8} {name:>9} {m.acknowledged:>13,.0f} {m.processed:>19,.0f}"
-                f" {m.cpu:>11.2f} {m.memory:>10,.0f} {m.p50:>8.1f} {m.p99:>8.1f} {m.acknowledged / limit:>12.2f}"
+                f" {m.cpu:>11.2f} {m.memory:>10,.0f} {m.p50:>8.1f} {m.p99:>8.1f}"
+                f" {m.acknowledged / limit:>12.2f}"
             )
 
 
