@@ -111,6 +111,8 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
         error_hash: error fingerprint (`dedup.fingerprint`), None when the call did not fail.
         error_text: at most 200 characters of the failure, for explanations.
         transient: the failure is of a kind that waiting mends (429, 5xx, timeout, reset, lock).
+        vague: the failure says no more than that something failed; two such may differ.
+        absent: digest of the path that the call named and the failure says is not there; else None.
         waiting: the result says that something is still running.
         issued: tool call ids this model response asked for.
         user_turn: digest of the newest genuine user message; None when there is none or unknown.
@@ -135,6 +137,8 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     error_hash: bytes | None = None
     error_text: str = ""
     transient: bool = False
+    vague: bool = False
+    absent: bytes | None = None
     waiting: bool = False
     effect: Effect = Effect.UNKNOWN
     response_id: str = ""

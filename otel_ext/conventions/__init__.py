@@ -6,5 +6,6 @@ something was withheld, is `NOT_CAPTURED`; a span that no dialect names is `Kind
 
 from otel_ext.conventions.identity import session_hints, session_keys, session_of
 from otel_ext.conventions.reading import hints, observe
+from otel_ext.conventions.values import storable
 
-__all__ = ["hints", "observe", "session_hints", "session_keys", "session_of"]
+__all__ = ["hints", "observe", "session_hints", "session_keys", "session_of", "storable"]

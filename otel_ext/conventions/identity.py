@@ -7,7 +7,7 @@ Law of this file: only keys that mean a *conversation* count. `mcp.session.id` i
 from collections.abc import Mapping
 from typing import Final
 
-from otel_ext.conventions.values import decode, text_of
+from otel_ext.conventions.values import decode, storable, text_of
 from otel_ext.span import Value
 
 session_keys: Final[tuple[str, ...]] = (
@@ -39,12 +39,13 @@ _MAX_METADATA = 16_384
 def session_of(attributes: Mapping[str, Value]) -> str | None:
     """The span's conversation id by precedence, or None: the caller then inherits or takes the trace id.
 
-    A value must be a string that is not blank and not a redaction sentinel; an int becomes decimal text. The
+    A value must be a string that is not blank and not a redaction sentinel; an int becomes decimal text, and
+    what no encoder takes (lone surrogates, which JSON can spell) is escaped, so that it can be stored. The
     last resort is OpenInference LangChain's `metadata`, a JSON object in which the framework's thread is.
     """
     for key in session_keys:
         if key in attributes and (text := text_of(attributes[key])).strip():
-            return text
+            return storable(text)
     metadata = attributes.get("metadata")
     if isinstance(metadata, str):
         if len(metadata) > _MAX_METADATA or not any(k in metadata for k in _METADATA_KEYS):
@@ -53,5 +54,5 @@ def session_of(attributes: Mapping[str, Value]) -> str | None:
     if isinstance(metadata, Mapping):
         for key in _METADATA_KEYS:
             if (text := text_of(metadata.get(key))).strip():
-                return text
+                return storable(text)
     return None

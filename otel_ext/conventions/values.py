@@ -191,3 +191,8 @@ def first_count(span: Span, *keys: str) -> int | None:
         if (value := attributes.get(key)) is not None and (count := count_of(value)) is not None:
             return count
     return None
+
+
+def storable(text: str) -> str:
+    """The text with lone surrogates, which JSON can spell and no encoder takes, as backslash escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from otel_ext.dedup.volatile import without_volatile
 
 MAX_TEXT: Final = 2_000
-"""Characters of the normalised error that count: the tail of a long one is mostly a dump."""
+"""Characters of the normalised error that count, half at each end: the middle of a long one is a dump."""
 _MAX_INPUT = 8_000
 _MAX_WORDS = 256
 _MAX_WORD = 4_096
@@ -25,13 +25,14 @@ _QUOTES = ("'", '"', "`")
 _PLACE = "'<arg>'"
 
 
-def error_fingerprint(tool: str, text: str, arguments: object) -> bytes:
-    """16 bytes of SHA-256 over the tool's name and the error without the call's own words.
+def error_fingerprint(text: str, arguments: object) -> bytes:
+    """16 bytes of SHA-256 over the error without the call's own words; the tool is no part of it.
 
     Quoted text is removed if it is, or occurs in (from three characters on), one of the arguments' keys or
     values; then volatile parts go and blanks are folded. `arguments` may be anything, `NOT_CAPTURED` too.
     """
-    text = text[:_MAX_INPUT]
+    if len(text) > _MAX_INPUT:  # a report's summary and a traceback's message come last
+        text = text[: _MAX_INPUT // 2] + text[-_MAX_INPUT // 2 :]
     words = set(_words(arguments, 0, [_MAX_WORDS]))
     # Whole values first: a value with a quote in it would end the pattern below too early.
     for word in sorted((w for w in words if len(w) >= 3), key=lambda w: (-len(w), w)):
@@ -45,8 +46,10 @@ def error_fingerprint(tool: str, text: str, arguments: object) -> bytes:
         known = quoted in words or (len(quoted) >= 3 and quoted in everything)
         return _PLACE if known else match[0]
 
-    text = " ".join(without_volatile(_QUOTED.sub(replaced, text)).split())[:MAX_TEXT]
-    return hashlib.sha256(f"{tool}\n{text}".encode("utf-8", "surrogatepass")).digest()[:16]
+    text = " ".join(without_volatile(_QUOTED.sub(replaced, text)).split())
+    if len(text) > MAX_TEXT:
+        text = text[: MAX_TEXT // 2] + text[-MAX_TEXT // 2 :]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def _words(value: Any, depth: int, left: list[int]) -> Iterator[str]:

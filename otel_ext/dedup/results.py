@@ -34,9 +34,14 @@ def result_hash(result: object) -> bytes:
 def relaxed_result_hash(result: object) -> bytes:
     """The same over the text without its volatile parts and without Claude Code's metadata suffix."""
     text, size = _text(result)
+    return _digest(without_volatile(without_record(text)), size)
+
+
+def without_record(text: str) -> str:
+    """The text without the record of the call that Claude Code appends for the user interface."""
     if (at := text.rfind("\n[metadata] {")) >= 0 and (match := _METADATA.search(text, max(0, at - 2))):
-        text = text[: match.start()]
-    return _digest(without_volatile(text), size)
+        return text[: match.start()]
+    return text
 
 
 def _text(result: object) -> tuple[str, int]:

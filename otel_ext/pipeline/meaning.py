@@ -6,17 +6,19 @@ Law of this file: payload goes in, digests come out; nothing here keeps a value.
 import hashlib
 from collections.abc import Mapping
 
-from otel_ext.conventions import observe
+from otel_ext.conventions import observe, storable
 from otel_ext.dedup import (
     arguments_hash,
+    canonical,
     error_fingerprint,
     relaxed_hash,
     relaxed_result_hash,
     result_hash,
+    without_record,
 )
-from otel_ext.signals import effect_of, is_transient, is_waiting
+from otel_ext.signals import absent_path, effect_of, is_transient, is_vague, is_waiting
 from otel_ext.span import Span
-from otel_ext.step import NOT_CAPTURED, Effect, Kind, Step
+from otel_ext.step import NOT_CAPTURED, Effect, Kind, Observation, Step
 
 ERROR_TEXT = 200
 """Characters of a failure that a Step keeps, for explanations."""
@@ -33,14 +35,14 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         parent_id=span.parent_id,
         start=span.start,
         end=span.end,
-        session_id=session_id,
-        service=service if isinstance(service, str) else "",
-        name=seen.name,
-        call_id=seen.call_id,
+        session_id=storable(session_id),
+        service=storable(service) if isinstance(service, str) else "",
+        name=storable(seen.name),
+        call_id=storable(seen.call_id),
         error=seen.error,
-        error_text=" ".join(seen.error_text[: 4 * ERROR_TEXT].split())[:ERROR_TEXT],
-        response_id=seen.response_id,
-        issued=seen.issued,
+        error_text=storable(" ".join(seen.error_text[: 4 * ERROR_TEXT].split())[:ERROR_TEXT])[:ERROR_TEXT],
+        response_id=storable(seen.response_id),
+        issued=tuple(map(storable, seen.issued)),
         input_tokens=seen.input_tokens,
         output_tokens=seen.output_tokens,
         cached_tokens=seen.cached_tokens,
@@ -48,8 +50,8 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         user_turn=hashlib.sha256(seen.user_turn.encode("utf-8", "replace")).digest()[:16]
         if seen.user_turn
         else None,
-        agent_name=seen.agent_name,
-        agent_id=seen.agent_id,
+        agent_name=storable(seen.agent_name),
+        agent_id=storable(seen.agent_id),
     )
     if seen.kind is not Kind.TOOL:
         return step
@@ -62,9 +64,25 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         step.result_size = len(seen.result) if isinstance(seen.result, str | bytes) else 0
     step.effect = effect_of(seen, effects)
     if seen.error:
-        if seen.error_text.strip():  # failures that say nothing are not known to be alike (law L10)
-            step.error_hash = error_fingerprint(seen.name, seen.error_text, seen.arguments)
+        text = _failure(seen)
+        if text.strip():  # failures without any text are not known to be alike (law L10)
+            step.error_hash = error_fingerprint(text, seen.arguments)
+        step.vague = is_vague(text)
         step.transient = is_transient(seen)
+        if path := absent_path(seen):
+            step.absent = hashlib.sha256(path.encode("utf-8", "replace")).digest()[:16]
     elif step.effect is not Effect.EXEMPT:
         step.waiting = is_waiting(seen)
     return step
+
+
+def _failure(seen: Observation) -> str:
+    """What failed calls are compared by: the message, and the result where it says more (rule 1)."""
+    message, result = seen.error_text, seen.result
+    if result is NOT_CAPTURED or result is None:
+        return message
+    text = without_record(result if isinstance(result, str) else canonical(result))
+    message = without_record(message)
+    if text in message:
+        return message
+    return text if message in text else f"{message}\n{text}"

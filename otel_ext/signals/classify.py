@@ -1,4 +1,4 @@
-"""What a call does, whether its failure passes, whether it still waits: read from the raw observation.
+"""What a call does and whether it still waits: read from the raw observation.
 
 Law of this file: a declared class beats a guess, a guess is made only from plain words, and what cannot be
 told is UNKNOWN or False (L10). Every look at payload is bounded.
@@ -28,15 +28,6 @@ _EDITOR = {
     "undo_edit": Effect.WRITE,
 }
 
-_TRANSIENT = re.compile(
-    r"too many requests|rate.?limit|throttl|quota exceeded.{0,40}retry|overloaded|timed? ?out|timeout"
-    r"|deadline exceeded|connection (?:was )?(?:reset|aborted|closed)|econnreset|etimedout|eai_again"
-    r"|temporar(?:y|ily) |service unavailable|bad gateway|internal server error|try again later"
-    r"|database is locked|could not (?:obtain|acquire) .{0,20}lock|lock (?:wait )?timeout|deadlock"
-    r"|resource (?:temporarily unavailable|busy)|\bebusy\b|write conflict"
-    r"|(?:\bhttp|status|code)\D{0,12}(?:408|409|425|429|5\d\d)\b|^\W*(?:408|425|429|50[0234]|529)\b",
-    re.IGNORECASE,
-)
 _WAITING_FIELD = re.compile(
     r"""["']?\b(?:status|state|phase)["']?\s*[:=]\s*["']?([a-z_-]+)["']?(?=\s*(?:[,}\n]|$))""", re.IGNORECASE
 )
@@ -66,16 +57,6 @@ def effect_of(observation: Observation, overrides: Mapping[str, Effect] | None =
     return _by_name(name)
 
 
-def is_transient(observation: Observation) -> bool:
-    """Whether a failure is of a kind that waiting mends (precision rule 5)."""
-    if not observation.error:
-        return False
-    text = observation.error_text
-    if not text and isinstance(observation.result, str):
-        text = observation.result
-    return _TRANSIENT.search(text[:LONGEST_STATUS]) is not None
-
-
 def is_waiting(observation: Observation) -> bool:
     """Whether a successful result says that something is still going on (precision rule 6)."""
     result = observation.result
@@ -98,16 +79,19 @@ def _by_name(name: str) -> Effect:
     if name in words.EXEMPT:
         return Effect.EXEMPT
     pieces = name.split("_")
-    if pieces[0] in words.WRITE:
+    noun = pieces[0] in words.AMBIGUOUS
+    if pieces[0] in words.WRITE and not noun:
         return Effect.WRITE
     if name in words.POLL_NAMES or not words.POLL.isdisjoint(pieces):
         return Effect.POLL
-    for piece in pieces:
+    for piece in pieces[noun:]:
         if piece in words.READ:
             return Effect.READ
         if piece in words.WRITE:
             return Effect.WRITE
-    return Effect.UNKNOWN
+    if not words.READ_NOUNS.isdisjoint(pieces):
+        return Effect.READ
+    return Effect.WRITE if noun else Effect.UNKNOWN
 
 
 @lru_cache(maxsize=4096)

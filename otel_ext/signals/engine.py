@@ -22,7 +22,7 @@ from otel_ext.signals.settings import Settings
 from otel_ext.signals.storable import storable
 from otel_ext.step import Kind, Step
 
-VERSION = 1
+VERSION = 2
 """Of the dumped state; grows with every change of a struct that is dumped or of what its fields mean."""
 
 REPEATED = "otel_ext.detector.repeated"

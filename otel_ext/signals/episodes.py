@@ -168,6 +168,7 @@ def _thin(track: Track) -> None:
     # First, second and last stay; every other one between them goes, its cost added up before.
     until = len(track.marks) - 1
     add_up(track, track.ledger, until)
+    add_up(track, track.whole, until, every=True)
     for mark in track.marks[:until]:
         mark.counted = True
     del track.marks[2:-1:2]

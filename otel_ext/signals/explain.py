@@ -30,12 +30,12 @@ def over(duration: int) -> str:
     return f" in {text}" if text else ""
 
 
-def quoted(text: str) -> str:
-    """A failure's text on one line, short; "" stays ""."""
+def quoted(text: str, which: str = "") -> str:
+    """A failure's text on one line, short, `which` before it; "" stays ""."""
     line = " ".join(text.split())
     if len(line) > LONGEST_ERROR:
         line = line[: LONGEST_ERROR - 3] + "..."
-    return f' ("{line}")' if line else ""
+    return f' ({which}"{line}")' if line else ""
 
 
 def costing(sentence: str, waste: Waste) -> str:

@@ -13,6 +13,7 @@ from otel_ext.signals.explain import quoted
 from otel_ext.signals.lanes import Episode, Track
 from otel_ext.signals.rule import Call, Context, Rule, key_of
 from otel_ext.signals.settings import Settings
+from otel_ext.signals.waste import Ledger
 
 FAILED: Final = "OTX-W007/failed"
 """Table: one tool's failures of one kind."""
@@ -24,6 +25,7 @@ class FailedCall(Rule):
     id = "OTX-W007"
     signal = "waste.failed_call"
     per_turn = False
+    counts = False
 
     def call(self, context: Context, call: Call) -> None:
         """Remember a failure; note when the tool works again."""
@@ -34,8 +36,8 @@ class FailedCall(Rule):
             return
         if step.transient:
             return
-        # A failure without a fingerprint equals no other one, so it stands alone.
-        key = key_of(call.tool, step.error_hash or step.span_id)
+        # A failure without a fingerprint equals no other one but that of the same call.
+        key = key_of(call.tool, step.error_hash or step.arguments_hash or step.span_id)
         track = find(context, FAILED, key) or keep(self, context, FAILED, key, Track(tool=call.tool))
         track.recovered = False
         add(context, FAILED, key, track, call, each=True)
@@ -45,6 +47,10 @@ class FailedCall(Rule):
         free = [mark for mark in track.marks if not claimed(context, mark.span_id)]
         if not free:
             return
+        if len(free) < len(track.marks):
+            # What the others own has been priced there, and the first that is left was met once.
+            track.ledger, track.whole = Ledger(), Ledger()
+            free[0].counted = True
         track.count -= len(track.marks) - len(free)
         track.marks = free
         track.start, track.end = free[0].start, max(mark.end for mark in free)

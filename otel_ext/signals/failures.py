@@ -6,7 +6,7 @@ are failing calls with none), and a failure that waiting mends is not a loop bef
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep
+from otel_ext.signals.episodes import add, advance, close, find, keep, tracks_of
 from otel_ext.signals.explain import over, quoted
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Rule
@@ -23,10 +23,15 @@ FEWEST_TRANSIENT: Final = 3
 
 
 class ErrorRepeat(Rule):
-    """The same (tool, arguments, failure); success of the same call clears it, another failure too."""
+    """The same (tool, arguments, failure); success of the same call clears it, another failure too.
+
+    A user who speaks does not mend it, so turns do not end it. A write by another call does not either, as
+    long as the failure stays what it was: only after one that says nothing is the next try a fresh one.
+    """
 
     id = "OTX-L003"
     signal = "loop.error_repeat"
+    per_turn = False
 
     def call(self, context: Context, call: Call) -> None:
         """Count a failure, or clear the call's own key on success."""
@@ -46,7 +51,7 @@ class ErrorRepeat(Rule):
             self._clear(context, table, call.key)
             track = None
         if track is None:
-            track = keep(self, context, table, call.key, Track(tool=call.tool, value=step.error_hash))
+            track = keep(self, context, table, call.key, self._track(call, step.error_hash))
         if not add(context, table, call.key, track, call):
             return
         settings = context.settings
@@ -60,6 +65,15 @@ class ErrorRepeat(Rule):
             severity = "notice"
         # Waiting may still mend it, so this is never confirmed.
         advance(self, context, table, call.key, track, severity=severity, confidence="probable")
+
+    def wrote(self, context: Context, call: Call) -> None:
+        """Forget failures that said nothing: whether the write changed them cannot be told."""
+        for table, key, track in tracks_of(self, context.lane):
+            if track.vague and key != call.key:
+                close(self, context, table, key, "recovered")
+
+    def _track(self, call: Call, failure: bytes) -> Track:
+        return Track(tool=call.tool, value=failure, vague=call.step.vague)
 
     def _clear(self, context: Context, table: str, key: bytes) -> None:
         if find(context, table, key) is not None:

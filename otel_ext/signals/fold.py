@@ -25,6 +25,9 @@ RULES: Final[tuple[Rule, ...]] = (ErrorRepeat(), ErrorVariants(), ExactRepeat(),
 ERRORS: Final = "otel_ext.detector.errors"
 """Counter of rules that raised."""
 
+WRITERS: Final = 8
+"""Newest writes of a lane that are remembered."""
+
 LATE: Final = "otel_ext.detector.late"
 """Counter of steps that started before one that their lane had seen already."""
 
@@ -78,18 +81,20 @@ def _call(rules: Sequence[Rule], context: Context, step: Step) -> None:
         _write(rules, context, call)
     exempt = step.effect is Effect.EXEMPT
     for rule in rules:
-        if not (exempt and rule.per_turn):
+        if not (exempt and rule.counts):
             _guarded(context, rule.call, context, call)
 
 
 def _write(rules: Sequence[Rule], context: Context, call: Call) -> None:
     # Doing the very same write again, with the same result, is not news: it must not hide the loop that
-    # it is part of.
-    writer = call.key + (call.step.result_hash or b"")
-    if call.key and writer == context.lane.writer:
-        return
-    context.lane.epoch += 1
-    context.lane.writer = writer
+    # it is part of, be it a loop of several writes.
+    lane = context.lane
+    if call.key:
+        writer = call.key + (call.step.result_hash or b"")
+        if writer in lane.writers:
+            return
+        lane.writers = [*lane.writers[-WRITERS + 1 :], writer]
+    lane.epoch += 1
     for rule in rules:
         _guarded(context, rule.wrote, context, call)
 

@@ -39,6 +39,9 @@ class Track(msgspec.Struct, omit_defaults=True):
         epoch: the lane's write epoch when counting began.
         marks: counted calls, thinned to `Settings.evidence`.
         distinct, tools: different argument digests and tools among the counted calls, a few of each.
+        ledger, whole: what thinned marks cost: those that the finding owns, and all of them.
+        vague: the failure says nothing (`Step.vague`).
+        absent: digests of different paths that the failures said are not there, a few.
         recovered: the rule knows already that this ended well.
         gap: ns between the two newest calls; `grew` how often it grew.
     """
@@ -58,11 +61,14 @@ class Track(msgspec.Struct, omit_defaults=True):
     distinct: list[bytes] = []
     tools: list[str] = []
     ledger: Ledger = msgspec.field(default_factory=Ledger)
+    whole: Ledger = msgspec.field(default_factory=Ledger)
     episode: Episode | None = None
     arguments_hash: bytes | None = None
     result_hash: bytes | None = None
     error_hash: bytes | None = None
     error_text: str = ""
+    vague: bool = False
+    absent: list[bytes] = []
     recovered: bool = False
 
 
@@ -74,7 +80,7 @@ class Lane(msgspec.Struct):
         touched: engine time of the last step.
         emitted: it has spoken, so it can no longer fold.
         pending: steps kept for folding; None once the lane is what it will be.
-        epoch: successful writes so far; `writer` is the key of the newest.
+        epoch: successful writes so far; `writers` the newest, by call and result.
         tables: rule's table -> key -> track, least recently used first.
         rings: short memories of a rule, by the rule's choice.
         owners: span id -> id of the finding that owns it, oldest first.
@@ -91,7 +97,7 @@ class Lane(msgspec.Struct):
     last_start: int = 0
     pending: list[Step] | None = None
     epoch: int = 0
-    writer: bytes = b""
+    writers: list[bytes] = []
     rounds: Rounds = msgspec.field(default_factory=Rounds)
     tables: dict[str, dict[bytes, Track]] = {}
     rings: dict[str, list[bytes]] = {}

@@ -73,12 +73,14 @@ class Rule:
         signal: the signal's name in the taxonomy.
         version: grows when the same steps may give different findings.
         per_turn: a genuine user turn ends what is open (precision rule 9).
+        counts: it counts repetition, which says nothing about exempt tools (precision rule 10).
     """
 
     id: ClassVar[str]
     signal: ClassVar[str]
     version: ClassVar[int] = 1
     per_turn: ClassVar[bool] = True
+    counts: ClassVar[bool] = True
 
     def call(self, context: Context, call: Call) -> None:
         """A tool call happened."""

@@ -23,10 +23,17 @@ def waste_of(track: Track) -> Waste:
     return ledger.total()
 
 
-def add_up(track: Track, ledger: Ledger, until: int) -> None:
+def whole_of(track: Track) -> Waste:
+    """The same with the calls that other findings own: what a sentence says of all that it counts."""
+    ledger = msgspec.structs.replace(track.whole)
+    add_up(track, ledger, len(track.marks), every=True)
+    return ledger.total()
+
+
+def add_up(track: Track, ledger: Ledger, until: int, *, every: bool = False) -> None:
     """Add the first `until` marks of a track to a ledger, those that were not added before."""
     for mark in track.marks[:until]:
-        if not mark.counted and mark.owned:
+        if not mark.counted and (mark.owned or every):
             ledger.add(mark)
 
 
@@ -62,7 +69,7 @@ def speak(rule: Rule, context: Context, track: Track, status: Status) -> None:
             evidence=evidence,
             waste=waste,
             missing=missing,
-            explanation=costing(rule.explain(context, track), waste),
+            explanation=costing(rule.explain(context, track), whole_of(track)),
             rule=rule.id,
             rule_version=rule.version,
             thresholds=dict(rule.thresholds(context.settings, track)),

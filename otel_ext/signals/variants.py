@@ -13,7 +13,8 @@ from otel_ext.signals.explain import over, quoted
 from otel_ext.signals.failures import SAME
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Rule, key_of
-from otel_ext.signals.settings import Settings
+from otel_ext.signals.settings import Levels, Settings, Severity
+from otel_ext.step import Step
 
 TOOL: Final = "OTX-L004/tool"
 """Table: one tool, one failure, several arguments."""
@@ -27,6 +28,7 @@ class ErrorVariants(Rule):
 
     id = "OTX-L004"
     signal = "loop.error_variants"
+    per_turn = False
 
     def call(self, context: Context, call: Call) -> None:
         """Count a failure; a success of a tool halves what was counted against it."""
@@ -34,7 +36,7 @@ class ErrorVariants(Rule):
         if not step.error:
             self._succeeded(context, call)
             return
-        if step.transient or step.error_hash is None or not call.key:
+        if step.transient or step.vague or step.error_hash is None or not call.key:
             return
         self._tool(context, call, key_of(call.tool, step.error_hash))
         self._across(context, call, step.error_hash)
@@ -47,10 +49,18 @@ class ErrorVariants(Rule):
             differ(track, call.step.arguments_hash or b"")
             return
         track.score += 1
+        severity = self._severity(context.settings.error_variants, track, call.step)
         if len(track.distinct) < 2 or (track.episode is None and self._told(context, call)):
             return
-        severity = context.settings.error_variants.severity(track.score)
         advance(self, context, TOOL, key, track, severity=severity, confidence="probable")
+
+    def _severity(self, levels: Levels, track: Track, step: Step) -> Severity | None:
+        if step.absent and step.absent not in track.absent and len(track.absent) < MOST_DISTINCT:
+            track.absent.append(step.absent)
+        severity = levels.severity(track.score)
+        # One missing path after another: the agent explores.
+        explores = len(track.absent) >= min(track.count, MOST_DISTINCT)
+        return "notice" if severity is not None and explores else severity
 
     def _told(self, context: Context, call: Call) -> bool:
         # An alarm about this very call is on; the variants before it would add noise, not news.
@@ -74,8 +84,8 @@ class ErrorVariants(Rule):
         if not add(context, ACROSS, failure, track, call):
             return
         track.score = ring.count(failure)
+        severity = self._severity(context.settings.error_across, track, call.step)
         if len(track.tools) >= 2:
-            severity = context.settings.error_across.severity(track.score)
             advance(self, context, ACROSS, failure, track, severity=severity, confidence="probable")
 
     def _succeeded(self, context: Context, call: Call) -> None:
@@ -98,14 +108,13 @@ class ErrorVariants(Rule):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
+        alike = f"{over(track.end - track.start)} with the same error{quoted(track.error_text, 'the last ')}"
         if track.tools:
             return (
-                f"{track.count} calls of {len(track.tools)} different tools failed"
-                f"{over(track.end - track.start)} with the same error{quoted(track.error_text)}; the cause "
-                "lies outside the tools, so look at what they share"
+                f"{track.count} calls of {len(track.tools)} different tools failed{alike}; the cause lies "
+                "outside the tools, so look at what they share"
             )
         return (
-            f"{track.tool} failed {track.count} times{over(track.end - track.start)} with the same error"
-            f"{quoted(track.error_text)} for {len(track.distinct)} different sets of arguments; changing "
-            "the arguments does not help, so show the agent what the tool takes or remove it"
+            f"{track.tool} failed {track.count} times{alike} for {len(track.distinct)} different sets of "
+            "arguments; changing the arguments does not help, so show the agent what the tool takes or remove it"
         )

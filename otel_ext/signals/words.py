@@ -26,6 +26,15 @@ WRITE: Final = words(
 )
 """Changes something that others, or the agent itself, may read later."""
 
+AMBIGUOUS: Final = words(
+    "book buy cancel close commit copy deploy drop install merge move order patch pay post publish purchase "
+    "push refund reply reserve reset restart revert schedule start stop store submit transfer upload"
+)
+"""Words of `WRITE` that in first place may as well name a thing ("order_status", "book_search")."""
+
+READ_NOUNS: Final = words("detail details history info information locator metadata overview profile summary")
+"""Things that are asked for; they decide only where no verb does."""
+
 POLL: Final = words("logs poll progress status tail wait watch")
 """Asks after something that changes by itself (precision rule 6)."""
 
@@ -52,3 +61,11 @@ WAITING_STATES: Final = words(
     "starting submitted waiting"
 )
 """Values of a status field that say: not finished, ask again."""
+
+SAYS_NOTHING: Final = words(
+    "a an and any at by call code command error errors exception execution exit exitcode exited fail "
+    "failed failing failure fatal for from has in internal is iserror it non nonzero not occurred of ok "
+    "process reported result return returncode returned run running script some something status "
+    "successfully that the this to tool unexpected unknown unsuccessful was went with wrong zero"
+)
+"""Words of a failure that only says that something failed."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ext.signals import effect_of, is_transient, is_waiting
+from otel_ext.signals import absent_path, effect_of, is_transient, is_vague, is_waiting
 from otel_ext.step import Effect, Kind, Observation
 
 
@@ -20,20 +20,25 @@ def tool(name: str, arguments: Any = None, **fields: Any) -> Observation:
     [
         (
             Effect.READ,
-            "Read get_reservation_details web_search WebFetch mcp__github__list_issues fs.read_file Glob",
+            "Read get_reservation_details web_search WebFetch mcp__github__list_issues fs.read_file Glob "
+            "order_lookup book_search store_locator post_details user_profile",
         ),
         (
             Effect.WRITE,
             "Write Edit MultiEdit create_file update_reservation_flights send_email book_reservation "
-            "update_status cancel_order payInvoice mcp__db__insert_row",
+            "update_status cancel_order payInvoice mcp__db__insert_row post_message order_pizza book "
+            "set_status user_profile_update store_order",
         ),
-        (Effect.POLL, "job_status get_logs wait_for_job poll_build tail_output BashOutput"),
+        (
+            Effect.POLL,
+            "job_status get_logs wait_for_job poll_build tail_output BashOutput order_status deploy_logs",
+        ),
         (Effect.EXEMPT, "think final_answer TodoWrite wait update_plan done"),
         (Effect.UNKNOWN, "page_down Task frobnicate click python_interpreter"),
     ],
 )
 def test_names_tell_the_effect(effect: Effect, names: str) -> None:
-    """Word pieces decide; a leading write verb wins over a poll word; the rest is unknown."""
+    """Word pieces decide; a leading write verb wins over a poll word, unless it may be a noun."""
     assert {name: effect_of(tool(name)) for name in names.split()} == dict.fromkeys(names.split(), effect)
 
 
@@ -103,13 +108,74 @@ def test_an_editor_tells_by_its_command() -> None:
         ("404 Client Error: Not Found", False),
         ("TypeError at line 500", False),
         ("File does not exist", False),
-        ("500 rows deleted is not a number", True),
+        ("500 rows deleted is not a number", False),
+        ("500", True),
+        ("timeout", True),
+        ("Error: Command timed out after 30 s", True),
+        ("TimeoutError: waited too long", True),
+        ("('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))", True),
+        ('{"error": {"message": "Rate limit reached for gpt-4"}}', True),
+        ("Error code: 429 - {'error': 'x'}", True),
+        ("HTTP/1.1 502 Bad Gateway", True),
+        ("requests.exceptions.ReadTimeout: x", True),
+        ("Temporary failure in name resolution", True),
+        ("dial tcp: connect: connection refused", True),
+        ("TypeError: get() got an unexpected keyword argument 'timeout'", False),
+        ("KeyError: 'timeout'", False),
+        ("ValueError: rate_limit must be positive", False),
+        ("ValueError: connection timed out must be a number", False),
+        ("SyntaxError: invalid syntax in temporary file /tmp/x.py", False),
+        ("tsc exited with code 502", False),
+        ("main.c:3: error: no matching call of overloaded function", False),
+        ("request timeout must be positive", False),
+        ('grep: "connection reset by peer" matched nothing', False),
     ],
 )
 def test_failures_that_waiting_mends(text: str, transient: bool) -> None:
-    """Rate limits, server errors, time-outs, resets and locks pass; a bare leading 5xx is believed."""
+    """Rate limits, server errors, time-outs, resets and locks pass; words and quotes do not."""
     assert is_transient(tool("x", error=True, error_text=text)) is transient
     assert is_transient(tool("x", error=False, error_text=text)) is False
+
+
+def test_the_calls_own_words_are_not_its_failure() -> None:
+    """A failing search for an error's words is not that error."""
+    text = "no match for Read timed out in log"
+    assert not is_transient(tool("grep", {"pattern": "Read timed out"}, error=True, error_text=text))
+    assert is_transient(
+        tool("grep", {"pattern": "x", "timeout": 3}, error=True, error_text="timeout after 3")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "vague"),
+    [
+        ("", True),
+        ("Exit code 1", True),
+        ("error", True),
+        ("Command failed with exit status 2", True),
+        ("Exit code 1\nFAILED 9 tests", False),
+        ("page_down() got an unexpected keyword argument", False),
+        ("没有权限", False),
+    ],
+)
+def test_failures_that_say_nothing(text: str, vague: bool) -> None:
+    """An exit code is no cause; every other word is one."""
+    assert is_vague(text) is vague
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "absent"),
+    [
+        ("Error: '/a/b.py' not found", {"path": "/a/b.py"}, True),
+        ("cat: notes.txt: No such file or directory", {"files": ["notes.txt"]}, True),
+        ("Error: '/a/b.py' not found", {"path": "/c/d.py"}, False),
+        ("Error: user mia not found", {"user": "mia"}, False),
+        ("'/a/b.py' is a directory", {"path": "/a/b.py"}, False),
+    ],
+)
+def test_paths_that_are_not_there(text: str, arguments: Any, absent: bool) -> None:
+    """The failure must name a path that the call named."""
+    assert bool(absent_path(tool("x", arguments, error=True, error_text=text))) is absent
 
 
 @pytest.mark.parametrize(
@@ -145,4 +211,6 @@ def test_classes_are_total(name: str, arguments: Any, result: Any, text: str) ->
     seen = tool(name, arguments, result=result, error=bool(text), error_text=text)
     assert effect_of(seen) in Effect
     assert is_transient(seen) in (True, False)
+    assert isinstance(absent_path(seen), str)
+    assert is_vague(text) in (True, False)
     assert is_waiting(seen) in (True, False)
