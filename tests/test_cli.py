@@ -1,6 +1,9 @@
 """The command line as users and scripts meet it: real processes, the contract's fields, helpful errors."""
 
 import json
+import os
+import re
+import signal
 import socket
 import struct
 import subprocess
@@ -266,6 +269,34 @@ def test_a_wrong_call_is_one_clear_line(
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_signal_drains_and_exits_0(tmp_path: Path, number: int) -> None:
+    """What was acknowledged is in the files after SIGTERM and SIGINT, spans of unknown sessions too."""
+    with server(tmp_path / "data") as process:
+        channel = grpc.insecure_channel(process.endpoint)
+        channel.unary_unary(METHOD)(request(span(1, 1), span(2, 2, session__id="s")), timeout=30)
+        channel.close()
+        process.stop(number)
+    (report,) = objects(run("verify", tmp_path / "data", "--json"))
+    assert (report["ok"], report["stored"], report["waiting"]) == (True, 2, 0)
+
+
+def test_serve_needs_no_configuration(tmp_path: Path) -> None:
+    """Without --data and --config the folder is the state home's, and the ready line says so."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otel_ext", "serve", "--grpc", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        text=True,
+    )
+    assert process.stdout is not None
+    with process:
+        ready = process.stdout.readline()
+        process.terminate()
+    assert re.fullmatch(rf"ready grpc=127\.0\.0\.1:\d+ data={re.escape(str(tmp_path))}/otel-ext\n", ready)
+    assert process.returncode == 0
 
 
 def test_serve_without_a_free_port_says_so(tmp_path: Path) -> None:

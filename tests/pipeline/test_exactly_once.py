@@ -23,6 +23,7 @@ from otel_ext.pipeline import Engine, EngineSettings
 from otel_ext.sessions import Catalog, Session
 from otel_ext.testing import ManualClock
 from tests.builders import START, looping_run, request, span, tool
+from tests.support import until
 
 SECOND = 10**9
 SETTINGS = EngineSettings(
@@ -270,12 +271,17 @@ def test_verify_beside_a_writer_sees_one_checkpoint(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    reports = [check_engine(engines(tmp_path)[0]) for _ in range(12)]
+    reports: list[dict[str, Any]] = []
+
+    def grown() -> bool:
+        reports.append(check_engine(engines(tmp_path)[0]))
+        return len(reports) >= 12 and reports[-1]["stored"] > reports[0]["stored"]
+
+    until(grown, "a dozen reports while the folder grows")
     done.set()
     writer.join()
     engine.close()
-    assert [report["damage"] for report in reports] == [[]] * 12
-    assert reports[-1]["stored"] > reports[0]["stored"]
+    assert [report["damage"] for report in reports] == [[]] * len(reports)
 
 
 def test_engine_time_goes_on_when_a_replay_had_recorded_later_times(tmp_path: Path) -> None:
