@@ -6,7 +6,7 @@ one, never instead of it.
 """
 
 from otel_ext.dedup.arguments import CANONICALIZATION, LABELS, arguments_hash, canonical, relaxed_hash
-from otel_ext.dedup.fingerprint import error_fingerprint
+from otel_ext.dedup.fingerprint import error_core, error_fingerprint
 from otel_ext.dedup.results import relaxed_result_hash, result_hash, without_record
 from otel_ext.dedup.window import DEFAULT_CAPACITY, Verdict, Window, block_range
 
@@ -19,6 +19,7 @@ __all__ = [
     "arguments_hash",
     "block_range",
     "canonical",
+    "error_core",
     "error_fingerprint",
     "relaxed_hash",
     "relaxed_result_hash",

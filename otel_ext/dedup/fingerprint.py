@@ -26,7 +26,12 @@ _PLACE = "'<arg>'"
 
 
 def error_fingerprint(text: str, arguments: object) -> bytes:
-    """16 bytes of SHA-256 over the error without the call's own words; the tool is no part of it.
+    """16 bytes of SHA-256 over `error_core`; the tool is no part of it."""
+    return hashlib.sha256(error_core(text, arguments).encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def error_core(text: str, arguments: object) -> str:
+    """The error without the call's own words, which leave "<arg>" behind.
 
     Quoted text is removed if it is, or occurs in (from three characters on), one of the arguments' keys or
     values; then volatile parts go and blanks are folded. `arguments` may be anything, `NOT_CAPTURED` too.
@@ -49,7 +54,7 @@ def error_fingerprint(text: str, arguments: object) -> bytes:
     text = " ".join(without_volatile(_QUOTED.sub(replaced, text)).split())
     if len(text) > MAX_TEXT:
         text = text[: MAX_TEXT // 2] + text[-MAX_TEXT // 2 :]
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
+    return text
 
 
 def _words(value: Any, depth: int, left: list[int]) -> Iterator[str]:

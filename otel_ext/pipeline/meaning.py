@@ -10,6 +10,7 @@ from otel_ext.conventions import observe, storable
 from otel_ext.dedup import (
     arguments_hash,
     canonical,
+    error_core,
     error_fingerprint,
     relaxed_hash,
     relaxed_result_hash,
@@ -67,7 +68,7 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         text = _failure(seen)
         if text.strip():  # failures without any text are not known to be alike (law L10)
             step.error_hash = error_fingerprint(text, seen.arguments)
-        step.vague = is_vague(text)
+        step.vague = is_vague(error_core(text, seen.arguments))
         step.transient = is_transient(seen)
         if path := absent_path(seen):
             step.absent = hashlib.sha256(path.encode("utf-8", "replace")).digest()[:16]

@@ -55,6 +55,7 @@ _TRANSIENT = re.compile(
     r"|^\W*(?:error\W+)?(?:timeout|rate_limit|throttled|overloaded)\W*$",
     re.IGNORECASE,
 )
+_MARKUP = re.compile(r"</?\w+>")  # tags, and what `dedup` leaves in place of the call's own words
 _WORD = re.compile(r"[^\W\d_]+")
 _ABSENT = re.compile(
     r"no such file|not found|does not exist|doesn't exist|not exist|enoent|cannot find|could not find"
@@ -82,7 +83,7 @@ def is_transient(observation: Observation) -> bool:
 
 def is_vague(text: str) -> bool:
     """Whether a failure's whole text says no more than that something failed: two such may differ."""
-    return all(word.lower() in words.SAYS_NOTHING for word in _WORD.findall(text[:LONGEST]))
+    return all(word.lower() in words.SAYS_NOTHING for word in _WORD.findall(_MARKUP.sub(" ", text[:LONGEST])))
 
 
 def absent_path(observation: Observation) -> str:

@@ -116,5 +116,6 @@ class ErrorVariants(Rule):
             )
         return (
             f"{track.tool} failed {track.count} times{alike} for {len(track.distinct)} different sets of "
-            "arguments; changing the arguments does not help, so show the agent what the tool takes or remove it"
+            "arguments; changing the arguments does not help, so show the agent what the tool takes or "
+            "remove it"
         )

@@ -63,6 +63,7 @@ WAITING_STATES: Final = words(
 """Values of a status field that say: not finished, ask again."""
 
 SAYS_NOTHING: Final = words(
+    "toolerror runtimeerror toolexception toolexecutionerror other "
     "a an and any at by call code command error errors exception execution exit exitcode exited fail "
     "failed failing failure fatal for from has in internal is iserror it non nonzero not occurred of ok "
     "process reported result return returncode returned run running script some something status "

@@ -97,6 +97,10 @@ def test_failures_that_say_nothing_accuse_only_the_identical_call() -> None:
         session.call("grep", {"file": name}, "", "Exit code 1")
     assert session.alarms() == []
     session = Session()
+    for name in "abcdef":
+        session.call("grep", {"file": f"{name}.txt"}, None, f"Error: '{name}.txt' failed")
+    assert session.alarms() == []
+    session = Session()
     for _ in range(6):
         session.call("grep", {"file": "a"}, "", "Exit code 1")
     assert session.alarms() == [("loop.error_repeat", 6)]

@@ -151,6 +151,8 @@ def test_the_calls_own_words_are_not_its_failure() -> None:
     [
         ("", True),
         ("Exit code 1", True),
+        ("_OTHER", True),
+        ("<tool_use_error>Error: '<arg>' failed</tool_use_error>", True),
         ("error", True),
         ("Command failed with exit status 2", True),
         ("Exit code 1\nFAILED 9 tests", False),
