@@ -195,6 +195,40 @@ def test_bad_lines_are_reported_with_their_place_and_stop_nothing(tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
+def test_a_damaged_file_gives_all_before_the_damage(tmp_path: Path) -> None:
+    """A cut .zst is read up to the cut, then told; one of which nothing can be read exits with 1."""
+    zstd = pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
+    text = "".join(json_line(request(span(1, n, note=os.urandom(2000).hex()))) + "\n" for n in range(1, 200))
+    file = tmp_path / "cut.zst"
+    file.write_bytes(zstd.compress(text.encode())[:-2000])
+    summary = json.loads(run("replay", file, "--data", tmp_path / "data", "--json"))
+    assert summary["bad_lines"] == 1
+    assert 100 < summary["spans"] < 199
+    (tmp_path / "junk.zst").write_bytes(b"junk")
+    run("replay", tmp_path / "junk.zst", "--data", tmp_path / "data", code=1)
+
+
+def test_stored_sessions_are_derived_again_as_if_received(folder: Path, tmp_path: Path) -> None:
+    """Replaying our own files leaves our spans and marks out: the same sessions and findings come out."""
+    odd = span(9, 1, session__id="odd")
+    odd.start_time_unix_nano, odd.end_time_unix_nano = 1_790_000_000_000, 1_790_000_000_500
+    first, second = tmp_path / "first", tmp_path / "second"
+    (tmp_path / "run.jsonl").write_text((folder / "run.jsonl").read_text() + json_line(request(odd)) + "\n")
+    run("replay", tmp_path / "run.jsonl", "--data", first)
+    assert "otel_ext.timestamp.unit.start" in run("cat", first)
+    run("replay", *sorted(first.glob("engines/main/sessions/*.jsonl")), "--data", second)
+    (report,) = objects(run("verify", second, "--json"))
+    assert (report["ok"], report["received"], report["stored"]) == (True, 11, 11)
+    strip = ("id", "files")
+    for command in ("sessions", "signals"):
+        before, after = (
+            [{k: v for k, v in row.items() if k not in strip} for row in objects(run(command, d, "--json"))]
+            for d in (first, second)
+        )
+        assert after == before
+    assert sorted(run("cat", first).splitlines()) == sorted(run("cat", second).splitlines())
+
+
 def test_replay_reads_stdin_and_sends_to_an_endpoint(folder: Path, tmp_path: Path) -> None:
     """`replay - --endpoint` sends through the same door as any exporter."""
     with server(tmp_path / "data", CONFIG) as process:

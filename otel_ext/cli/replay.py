@@ -6,46 +6,22 @@ should be in the order of time: a session that comes back after others went on f
 ended. At the end of the input every session has.
 """
 
-import contextlib
-import io
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
 
 import click
 
 from otel_ext import otlp, timestamps
+from otel_ext.cli import lines
 from otel_ext.cli.refused import Refused
 from otel_ext.cli.text import clean
 from otel_ext.clock import SystemClock
 from otel_ext.errors import Busy, Permanent
 from otel_ext.exporters import GrpcExporter
 from otel_ext.pipeline import Engine, EngineSettings, original
-
-_LONGEST = 256 << 20
-"""Bytes of a line; a longer one is a bad line and is skipped, so that memory stays bounded."""
-
-
-def _zstd() -> Any:
-    for name in ("compression.zstd", "backports.zstd"):
-        with contextlib.suppress(ImportError):
-            return import_module(name)
-    raise Refused("reading .zst files needs Python 3.14 or: pip install 'otel-ext[zstd]'")
-
-
-@contextlib.contextmanager
-def _open(path: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """`(lines, raw)`: the decompressed stream, and the file whose position shows progress."""
-    try:
-        raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise Refused(f"{path}: {error.strerror}") from error
-    with contextlib.nullcontext(raw) if path == "-" else raw:
-        yield (io.BufferedReader(_zstd().ZstdFile(raw)) if path.endswith(".zst") else raw), raw
 
 
 class Replay:
@@ -62,34 +38,11 @@ class Replay:
 
     def file(self, path: str, progress: Callable[[int], None]) -> None:
         """Replay one file; `progress` gets the bytes of it that were read."""
-        offset = number = 0
-        with _open(path) as (lines, raw):
-            before = 0
-            try:
-                while line := lines.readline(_LONGEST):
-                    number += 1
-                    where = f"{path}:{number} (byte {offset})"
-                    offset += len(line)
-                    if len(line) == _LONGEST and not line.endswith(b"\n"):
-                        self._bad(where, f"the line is longer than {_LONGEST} bytes")
-                        while rest := lines.readline(_LONGEST):
-                            offset += len(rest)
-                            if rest.endswith(b"\n"):
-                                break
-                    elif line.strip():
-                        self._line(line, where)
-                    if raw is not sys.stdin.buffer:
-                        position = raw.tell()
-                        progress(position - before)
-                        before = position
-            except (OSError, EOFError, ValueError) as error:
-                if isinstance(error, ValueError) and "zstd" not in type(error).__module__:
-                    raise
-                self._bad(f"{path}:{number + 1} (byte {offset})", f"the file cannot be read further: {error}")
-            except Exception as error:
-                if "zstd" not in type(error).__module__:
-                    raise
-                self._bad(f"{path}:{number + 1} (byte {offset})", f"the file cannot be read further: {error}")
+        for line in lines.read(path, progress):
+            if line.fault:
+                self._bad(line.where, line.fault)
+            else:
+                self._line(line.text, line.where)
 
     def _line(self, line: bytes, where: str) -> None:
         try:
