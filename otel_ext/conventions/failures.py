@@ -15,7 +15,7 @@ member, a Python traceback, Claude Code's `<tool_use_error>` and its closing `[e
 from collections.abc import Mapping
 from typing import Any
 
-from otel_ext.conventions.values import decode, first_text, text_of
+from otel_ext.conventions.values import decode, text_of
 from otel_ext.span import STATUS_ERROR, STATUS_OK, Span
 from otel_ext.step import NOT_CAPTURED
 
@@ -31,12 +31,13 @@ def failure(span: Span, result: Any) -> tuple[bool, str]:
     that fails usually says why there), else `error.type`.
     """
     attributes = span.attributes
-    error_type = first_text(span, "error.type")
+    error_type = text_of(attributes["error.type"]) if "error.type" in attributes else ""
+    status = span.status_code
     marked = (
-        span.status_code == STATUS_ERROR
-        or bool(error_type)
-        or attributes.get("gen_ai.tool.status") == "error"
-        or (span.status_code != STATUS_OK and result is NOT_CAPTURED and _exception(span) != "")
+        status == STATUS_ERROR
+        or error_type
+        or ("gen_ai.tool.status" in attributes and attributes["gen_ai.tool.status"] == "error")
+        or (span.events and status != STATUS_OK and result is NOT_CAPTURED and _exception(span))
     )
     shaped = "" if result is NOT_CAPTURED else error_form(result)
     if not marked and not shaped:

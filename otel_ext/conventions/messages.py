@@ -82,7 +82,7 @@ def turns(messages: Any) -> tuple[int | None, str]:
             outlines = _OUTLINES.decode(messages)
         except _UNREADABLE:
             return None, ""
-        return _count(_text(_body(m)) for m in outlines if _is_user(m.role))
+        return _count([_text(_body(m)) for m in outlines if m.role == "user" or _is_user(m.role)])
     if isinstance(messages, Sequence) and not isinstance(messages, bytes):
         return _count(
             _text(m["parts"] if "parts" in m else m.get("content"))
@@ -153,13 +153,13 @@ def _text(body: Any) -> str:
     """What a person wrote in this message: its text parts without a framework's; "" when there is none."""
     if isinstance(body, str):
         return "" if _is_nudge(body) else body
-    if not isinstance(body, Sequence) or isinstance(body, bytes):
+    if type(body) is not list and (not isinstance(body, Sequence) or isinstance(body, bytes)):
         return ""
     texts = []
     for part in body:
         if isinstance(part, str):
             text: Any = part
-        elif isinstance(part, Mapping):
+        elif type(part) is dict or isinstance(part, Mapping):
             kind = part.get("type")
             if isinstance(kind, str) and kind in _TOOL_PARTS:
                 continue

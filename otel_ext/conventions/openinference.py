@@ -42,7 +42,9 @@ _OUTPUT = "llm.output_messages."
 
 def kind_of(span: Span) -> Kind | None:
     """What the span is by `openinference.span.kind`, in any letter case; None when unknown or absent."""
-    value = span.attributes.get(SPAN_KIND)
+    if SPAN_KIND not in span.attributes:
+        return None
+    value = span.attributes[SPAN_KIND]
     return _KINDS.get(value.upper()) if isinstance(value, str) else None
 
 
@@ -62,7 +64,7 @@ def read(span: Span, kind: Kind) -> Observation:
         return _tool(span)
     if kind is Kind.LLM:
         return _llm(span)
-    agent = first_text(span, "agent.name") if kind is Kind.AGENT else ""
+    agent = first_text(span.attributes, "agent.name") if kind is Kind.AGENT else ""
     return Observation(kind=kind, dialect=DIALECT, name=agent, agent_name=agent)
 
 
@@ -76,10 +78,10 @@ def _tool(span: Span) -> Observation:
     return Observation(
         kind=Kind.TOOL,
         dialect=DIALECT,
-        name=first_text(span, "tool.name"),
+        name=first_text(attributes, "tool.name"),
         arguments=arguments,
         result=call_result(attributes.get("output.value")),
-        call_id=first_text(span, "tool.id", "tool_call.id"),
+        call_id=first_text(attributes, "tool.id", "tool_call.id"),
     )
 
 
@@ -103,11 +105,11 @@ def _llm(span: Span) -> Observation:
     return Observation(
         kind=Kind.LLM,
         dialect=DIALECT,
-        name=first_text(span, "llm.model_name", "llm.request.model_name", "llm.response.model_name"),
+        name=first_text(attributes, "llm.model_name", "llm.request.model_name", "llm.response.model_name"),
         issued=tuple(issued),
-        input_tokens=first_count(span, "llm.token_count.prompt"),
-        output_tokens=first_count(span, "llm.token_count.completion"),
-        cached_tokens=first_count(span, "llm.token_count.prompt_details.cache_read"),
+        input_tokens=first_count(attributes, "llm.token_count.prompt"),
+        output_tokens=first_count(attributes, "llm.token_count.completion"),
+        cached_tokens=first_count(attributes, "llm.token_count.prompt_details.cache_read"),
         user_turns=count,
         user_turn=newest,
     )

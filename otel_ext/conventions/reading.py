@@ -11,6 +11,8 @@ from otel_ext.conventions.failures import failure
 from otel_ext.span import Span
 from otel_ext.step import NOT_CAPTURED, Kind, Observation
 
+_OTHER, _LLM = Kind.OTHER, Kind.LLM  # looked up once: a member of an enum costs more than a branch
+
 OWN_SCOPE: Final = "otel_ext"
 
 hints: Final[tuple[bytes, ...]] = (
@@ -30,26 +32,28 @@ def observe(span: Span) -> Observation:
     """
     attributes = span.attributes
     if span.scope == OWN_SCOPE:
-        return Observation(kind=Kind.OTHER, dialect=OWN_SCOPE, name=span.name)
+        return Observation(kind=_OTHER, dialect=OWN_SCOPE, name=span.name)
     # Logfire announces a span by a zero-length twin; Google ADK sums up calls that it has already told.
     if (
         attributes.get("logfire.span_type") == "pending_span"
         or attributes.get("gen_ai.tool.name") == otel_genai.MERGED_TOOLS
     ):
-        return Observation(kind=Kind.OTHER, name=span.name)
+        return Observation(kind=_OTHER, name=span.name)
     if (kind := openinference.kind_of(span)) is not None:
         found = openinference.read(span, kind)
-        if kind is not Kind.OTHER and otel_genai.present(span):
+        if otel_genai.present(span) and kind is not _OTHER:
             _complete(found, otel_genai.read(span, kind))
     elif (kind := otel_genai.kind_of(span)) is not None:
         found = otel_genai.read(span, kind)
-        if kind is not Kind.OTHER and openinference.present(span):
+        if openinference.present(span) and kind is not _OTHER:
             _complete(found, openinference.read(span, kind))
     else:
-        return Observation(kind=Kind.OTHER, name=span.name)
-    if not found.name and kind is not Kind.LLM:
+        return Observation(kind=_OTHER, name=span.name)
+    if not found.name and kind is not _LLM:
         found.name = span.name
-    found.error, found.error_text = failure(span, found.result)
+    failed, text = failure(span, found.result)
+    if failed:
+        found.error, found.error_text = True, text
     return found
 
 

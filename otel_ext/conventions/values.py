@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from otel_ext.span import Span
+from otel_ext.span import Value
 from otel_ext.step import NOT_CAPTURED
 
 MAX_LEVELS = 3
@@ -29,6 +29,10 @@ _SENTINELS = frozenset(
     )
 )  # fmt: skip
 _LONGEST_SENTINEL = max(map(len, _SENTINELS))
+# What a sentinel, or blanks before one, can begin with: nearly every value is told apart by its first letter.
+_OPENINGS = frozenset(
+    {s[0] for s in _SENTINELS} | {"N"} | {c for c in map(chr, range(0x3001)) if c.isspace()}
+)
 
 # `ast` warns (it does not raise) about these, and a warning on the host's stderr is not ours to give.
 _WARNS = re.compile(r"\\[^\n\\'\"abfnrtv0-7xNuU]|\d(?:and|else|for|if|in|is|not|or)", re.ASCII)
@@ -52,12 +56,18 @@ def _float(text: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float)
+# `JSONDecoder.decode` without its search for blanks at both ends: what is scanned here has none.
+_SCAN = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float).scan_once  # type: ignore[attr-defined] # typeshed leaves it out
 
 
 def is_sentinel(value: object) -> bool:
     """Whether the value only says that something was not recorded (redacted, not serializable)."""
-    return isinstance(value, str) and len(value) <= _LONGEST_SENTINEL and value.strip().lower() in _SENTINELS
+    return (
+        isinstance(value, str)
+        and value[:1] in _OPENINGS
+        and len(value) <= _LONGEST_SENTINEL
+        and value.strip().lower() in _SENTINELS
+    )
 
 
 def captured(value: Any) -> Any:
@@ -78,9 +88,12 @@ def decode(value: Any) -> Any:
         if not text or text[0] not in '{["':
             break
         try:
-            value = _DECODER.decode(text)
-        except (ValueError, RecursionError):
+            decoded, end = _SCAN(text, 0)
+        except (ValueError, RecursionError, StopIteration):
             return _literal(value, text)
+        if end != len(text):
+            return _literal(value, text)
+        value = decoded
     return value
 
 
@@ -110,6 +123,8 @@ def unwrap(value: Any) -> Any:
     """
     if not isinstance(value, Mapping):
         return value
+    if "args" not in value and "input_str" not in value:
+        return value
     args, kwargs = value.get("args"), value.get("kwargs")
     if isinstance(args, list) and isinstance(kwargs, Mapping):
         if all(k in {"args", "kwargs", "sanitize_inputs_outputs"} for k in value):
@@ -126,7 +141,8 @@ def call_arguments(value: Any) -> Any:
     """`captured`, `decode` and `unwrap` in one: what the model passed to the tool."""
     if captured(value) is NOT_CAPTURED:
         return NOT_CAPTURED
-    return captured(unwrap(decode(value)))
+    value = decode(value)
+    return captured(unwrap(value) if isinstance(value, Mapping) else value)
 
 
 def call_result(value: Any) -> Any:
@@ -157,21 +173,25 @@ def looks_like_schema(value: Any) -> bool:
 def text_of(value: Any) -> str:
     """An identifying attribute as text: a string, an int in decimal; "" for a sentinel and the rest."""
     if isinstance(value, str):
-        return "" if is_sentinel(value) else value
+        return "" if value[:1] in _OPENINGS and is_sentinel(value) else value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
-def first_text(span: Span, *keys: str) -> str:
+def first_text(attributes: Mapping[str, Value], *keys: str) -> str:
     """The first of the attributes that has a text; "" when none has."""
-    attributes = span.attributes
     for key in keys:
         if (value := attributes.get(key)) is not None and (text := text_of(value)):
             return text
     return ""
 
 
+_MOST_COUNTED = 10**15
+
+
 def count_of(value: Any) -> int | None:
     """A token count: an int, a whole double or either as text; None for negative, NaN and the rest."""
+    if type(value) is int and 0 <= value < _MOST_COUNTED:
+        return value
     if isinstance(value, str):
         if len(value) > 24:
             return None
@@ -179,14 +199,13 @@ def count_of(value: Any) -> int | None:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST_COUNTED:
         return None
     return int(value)
 
 
-def first_count(span: Span, *keys: str) -> int | None:
+def first_count(attributes: Mapping[str, Value], *keys: str) -> int | None:
     """The first of the attributes that holds a token count."""
-    attributes = span.attributes
     for key in keys:
         if (value := attributes.get(key)) is not None and (count := count_of(value)) is not None:
             return count
@@ -196,3 +215,8 @@ def first_count(span: Span, *keys: str) -> int | None:
 def storable(text: str) -> str:
     """The text with lone surrogates, which JSON can spell and no encoder takes, as backslash escapes."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def may_start(attributes: Mapping[str, Value], prefix: str) -> bool:
+    """Whether some key may start so; one search in all keys is cheaper than one look at each."""
+    return prefix in "\n".join(attributes)

@@ -7,7 +7,7 @@ one, never instead of it.
 
 from otel_ext.dedup.arguments import CANONICALIZATION, LABELS, arguments_hash, canonical, relaxed_hash
 from otel_ext.dedup.fingerprint import error_core, error_fingerprint
-from otel_ext.dedup.results import relaxed_result_hash, result_hash, without_record
+from otel_ext.dedup.results import relaxed_result_hash, result_hash, result_hashes, without_record
 from otel_ext.dedup.window import DEFAULT_CAPACITY, Verdict, Window, block_range
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "relaxed_hash",
     "relaxed_result_hash",
     "result_hash",
+    "result_hashes",
     "without_record",
 ]

@@ -26,6 +26,8 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
+from otel_ext.dedup.plain import plain_json
+
 CANONICALIZATION: Final = "jcs-exactint/1"
 """The name and version of the canonical form, for whoever compares hashes (vectors.json has examples)."""
 
@@ -45,7 +47,10 @@ def arguments_hash(tool: str, arguments: object, *, key: bytes | None = None) ->
     With `key` it is HMAC-SHA-256: equality survives, guessing low-entropy arguments from the hash does not.
     Arguments that were not captured have no hash; the caller must not ask for one.
     """
-    preimage = f"{tool}\n{canonical(arguments)}".encode("utf-8", "surrogatepass")
+    text = plain_json(arguments)
+    if text is None:
+        text = canonical(arguments).encode("utf-8", "surrogatepass")
+    preimage = tool.encode("utf-8", "surrogatepass") + b"\n" + text
     if key is not None:
         return hmac.digest(key, preimage, "sha256")[:16]
     return hashlib.sha256(preimage).digest()[:16]

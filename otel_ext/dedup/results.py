@@ -31,6 +31,13 @@ def result_hash(result: object) -> bytes:
     return _digest(text, size)
 
 
+def result_hashes(result: object) -> tuple[bytes, bytes]:
+    """`result_hash` and `relaxed_result_hash` in one, for mostly they are the same."""
+    text, size = _text(result)
+    strict, relaxed = _digest(text, size), without_volatile(without_record(text))
+    return strict, strict if relaxed == text else _digest(relaxed, size)
+
+
 def relaxed_result_hash(result: object) -> bytes:
     """The same over the text without its volatile parts and without Claude Code's metadata suffix."""
     text, size = _text(result)

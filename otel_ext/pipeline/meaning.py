@@ -13,13 +13,14 @@ from otel_ext.dedup import (
     error_core,
     error_fingerprint,
     relaxed_hash,
-    relaxed_result_hash,
-    result_hash,
+    result_hashes,
     without_record,
 )
 from otel_ext.signals import absent_path, effect_of, is_transient, is_vague, is_waiting
 from otel_ext.span import Span
 from otel_ext.step import NOT_CAPTURED, Effect, Kind, Observation, Step
+
+_TOOL, _EXEMPT = Kind.TOOL, Effect.EXEMPT  # looked up once: a member of an enum costs more than a branch
 
 ERROR_TEXT = 200
 """Characters of a failure that a Step keeps, for explanations."""
@@ -28,9 +29,10 @@ ERROR_TEXT = 200
 def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
     """The Step that `span` is; kind OTHER when no convention understands it."""
     seen = observe(span)
+    kind = seen.kind
     service = span.resource.get("service.name")
     step = Step(
-        kind=seen.kind,
+        kind=kind,
         trace_id=span.trace_id,
         span_id=span.span_id,
         parent_id=span.parent_id,
@@ -39,29 +41,15 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         session_id=storable(session_id),
         service=storable(service) if isinstance(service, str) else "",
         name=storable(seen.name),
-        call_id=storable(seen.call_id),
-        error=seen.error,
-        error_text=storable(" ".join(seen.error_text[: 4 * ERROR_TEXT].split())[:ERROR_TEXT])[:ERROR_TEXT],
-        response_id=storable(seen.response_id),
-        issued=tuple(map(storable, seen.issued)),
-        input_tokens=seen.input_tokens,
-        output_tokens=seen.output_tokens,
-        cached_tokens=seen.cached_tokens,
-        user_turns=seen.user_turns,
-        user_turn=hashlib.sha256(seen.user_turn.encode("utf-8", "replace")).digest()[:16]
-        if seen.user_turn
-        else None,
-        agent_name=storable(seen.agent_name),
-        agent_id=storable(seen.agent_id),
     )
-    if seen.kind is not Kind.TOOL:
+    _details(step, seen)
+    if kind is not _TOOL:
         return step
     if seen.arguments is not NOT_CAPTURED:
         step.arguments_hash = arguments_hash(seen.name, seen.arguments)
         step.relaxed_hash = relaxed_hash(seen.name, seen.arguments)
     if seen.result is not NOT_CAPTURED:
-        step.result_hash = result_hash(seen.result)
-        step.result_relaxed = relaxed_result_hash(seen.result)
+        step.result_hash, step.result_relaxed = result_hashes(seen.result)
         step.result_size = len(seen.result) if isinstance(seen.result, str | bytes) else 0
     step.effect = effect_of(seen, effects)
     if seen.error:
@@ -72,9 +60,33 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         step.transient = is_transient(seen)
         if path := absent_path(seen):
             step.absent = hashlib.sha256(path.encode("utf-8", "replace")).digest()[:16]
-    elif step.effect is not Effect.EXEMPT:
+    elif step.effect is not _EXEMPT:
         step.waiting = is_waiting(seen)
     return step
+
+
+def _details(step: Step, seen: Observation) -> None:
+    """What only some spans tell. Most fields stay empty, and one that is not written costs nothing."""
+    if seen.call_id:
+        step.call_id = storable(seen.call_id)
+    if seen.response_id:
+        step.response_id = storable(seen.response_id)
+    if seen.issued:
+        step.issued = tuple(map(storable, seen.issued))
+    step.input_tokens = seen.input_tokens
+    step.output_tokens = seen.output_tokens
+    step.cached_tokens = seen.cached_tokens
+    step.user_turns = seen.user_turns
+    if seen.user_turn:
+        step.user_turn = hashlib.sha256(seen.user_turn.encode("utf-8", "replace")).digest()[:16]
+    if seen.agent_name:
+        step.agent_name = storable(seen.agent_name)
+    if seen.agent_id:
+        step.agent_id = storable(seen.agent_id)
+    if seen.error:
+        step.error = True
+        text = " ".join(seen.error_text[: 4 * ERROR_TEXT].split())[:ERROR_TEXT]
+        step.error_text = storable(text)[:ERROR_TEXT]
 
 
 def _failure(seen: Observation) -> str:

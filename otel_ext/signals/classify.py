@@ -18,6 +18,10 @@ LONGEST_STATUS: Final = 4096
 LONGEST_PHRASE: Final = 400
 """Characters of a result that may as a whole mean "still running"; longer ones are content."""
 
+LONGEST_NAME: Final = 256
+"""Characters of a tool's name in which words are looked for."""
+
+_TOOL = Kind.TOOL
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _COMMANDS = ("command", "cmd", "script", "commands")
 _EDITOR = {
@@ -37,22 +41,32 @@ _WAITING_PHRASE = re.compile(
     r"|process running with session|please wait|running in (?:the )?background",
     re.IGNORECASE,
 )
+# Words without which the patterns above do not match, in lower case.
+_FIELDS = ("status", "state", "phase")
+_PHRASES = (
+    "still ",
+    "not ",
+    "in progress",
+    "process running with session",
+    "please wait",
+    "running in ",
+)
 
 
 def effect_of(observation: Observation, overrides: Mapping[str, Effect] | None = None) -> Effect:
     """What a tool call does to the world: overrides by tool name, then its name, then its command."""
-    if observation.kind is not Kind.TOOL:
+    if observation.kind is not _TOOL:
         return Effect.UNKNOWN
     if overrides and observation.name in overrides:
         return overrides[observation.name]
-    name = _snake(_own_name(observation.name))
+    name = _own_name(observation.name[:LONGEST_NAME])
     arguments = observation.arguments
     if name in words.SHELLS:
         command = _command(arguments)
         return Effect.UNKNOWN if command is None else shell.classify(command)
     if name == "write_stdin" and isinstance(arguments, Mapping):
         return Effect.WRITE if arguments.get("chars") or arguments.get("input") else Effect.POLL
-    if isinstance(arguments, Mapping) and "edit" in name and str(arguments.get("command")) in _EDITOR:
+    if "edit" in name and isinstance(arguments, Mapping) and str(arguments.get("command")) in _EDITOR:
         return _EDITOR[str(arguments["command"])]
     return _by_name(name)
 
@@ -60,18 +74,32 @@ def effect_of(observation: Observation, overrides: Mapping[str, Effect] | None =
 def is_waiting(observation: Observation) -> bool:
     """Whether a successful result says that something is still going on (precision rule 6)."""
     result = observation.result
-    if observation.error or result is NOT_CAPTURED or observation.kind is not Kind.TOOL:
+    if observation.error or result is NOT_CAPTURED or observation.kind is not _TOOL:
         return False
-    if isinstance(result, Mapping):
+    if not isinstance(result, str) and isinstance(result, Mapping):
         states = (result.get(key) for key in ("status", "state", "phase"))
         return any(isinstance(state, str) and state.lower() in words.WAITING_STATES for state in states)
     if not isinstance(result, str):
         return False
-    if len(result) <= LONGEST_PHRASE and _WAITING_PHRASE.search(result):
-        return True
     if len(result) > LONGEST_STATUS:
         return False
+    if len(result) <= LONGEST_PHRASE and _may_hold(_PHRASES, result) and _WAITING_PHRASE.search(result):
+        return True
+    if not _may_hold(_FIELDS, result):
+        return False
     return any(state.lower() in words.WAITING_STATES for state in _WAITING_FIELD.findall(result))
+
+
+def _may_hold(words: Sequence[str], text: str) -> bool:
+    # Looking for a word costs a twentieth of a search for a pattern in any letter case. Beyond ASCII there
+    # are letters whose lower case is not what `re` takes them for, so there the pattern itself has to tell.
+    if not text.isascii():
+        return True
+    text = text.lower()
+    for word in words:  # noqa: SIM110 - a generator costs more than the search
+        if word in text:
+            return True
+    return False
 
 
 @lru_cache(maxsize=4096)
@@ -95,13 +123,10 @@ def _by_name(name: str) -> Effect:
 
 
 @lru_cache(maxsize=4096)
-def _snake(name: str) -> str:
-    return "_".join(piece.lower() for piece in _PIECES.findall(name))
-
-
 def _own_name(name: str) -> str:
-    # "mcp__server__tool", "server.tool", "functions/tool": the tool's own name comes last.
-    return re.split(r"__|[./:]", name[:256])[-1] or name[:256]
+    """The tool's own name in snake case; it comes last: "mcp__server__tool", "server.tool"."""
+    own = re.split(r"__|[./:]", name)[-1] or name
+    return "_".join(piece.lower() for piece in _PIECES.findall(own))
 
 
 def _command(arguments: Any) -> str | None:
