@@ -57,8 +57,8 @@ class Intake:
         self._lock = threading.Lock()
         self._in_flight = 0
         self._appended = 0
-        self._looked = -_LOOK_AGAIN
-        self._free = 0
+        self._free = free_bytes()
+        self._looked = clock.monotonic()
         self._closed = False
 
     def accept(self, body: bytes, *, engine_time: Callable[[bytes], int] | None = None) -> Accepted:
@@ -124,6 +124,7 @@ class Intake:
     def _room(self) -> int:
         now = self._clock.monotonic()
         if now - self._looked >= _LOOK_AGAIN:
-            self._looked = now
+            # In this order: whoever finds the look fresh must find what was seen.
             self._free = self._free_bytes()
+            self._looked = now
         return self._free
