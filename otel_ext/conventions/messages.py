@@ -35,6 +35,8 @@ _NUDGES = (
     "[FACTS LIST]",
     "[PLAN]",
 )
+# Their first letters and blanks: most turns are told apart by their first letter.
+_NUDGE_OPENINGS = {nudge[0] for nudge in _NUDGES} | {c for c in map(chr, range(0x3001)) if c.isspace()}
 _TASK = "New task:"
 """smolagents `TaskStep.to_messages`: the one message of its memory that holds what the user asked."""
 
@@ -176,4 +178,4 @@ def _text(body: Any) -> str:
 
 
 def _is_nudge(text: str) -> bool:
-    return text.lstrip().startswith(_NUDGES)
+    return text[:1] in _NUDGE_OPENINGS and text.lstrip().startswith(_NUDGES)

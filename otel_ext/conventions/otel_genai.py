@@ -176,8 +176,9 @@ def _issued(span: Span) -> tuple[str, ...]:
             for key, value in attributes.items()
             if key.startswith("gen_ai.completion.") and ".tool_calls." in key and key.endswith(".id")
         ]
-    if not found and span.events:
+    if not found:
         for event in span.events:
             if event.name == "gen_ai.client.inference.operation.details":
                 return issued_calls(event.attributes.get("gen_ai.output.messages"))
+        return ()
     return tuple(i for i in found if isinstance(i, str) and i)

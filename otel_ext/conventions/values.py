@@ -123,8 +123,6 @@ def unwrap(value: Any) -> Any:
     """
     if not isinstance(value, Mapping):
         return value
-    if "args" not in value and "input_str" not in value:
-        return value
     args, kwargs = value.get("args"), value.get("kwargs")
     if isinstance(args, list) and isinstance(kwargs, Mapping):
         if all(k in {"args", "kwargs", "sanitize_inputs_outputs"} for k in value):
@@ -142,7 +140,9 @@ def call_arguments(value: Any) -> Any:
     if captured(value) is NOT_CAPTURED:
         return NOT_CAPTURED
     value = decode(value)
-    return captured(unwrap(value) if isinstance(value, Mapping) else value)
+    if type(value) is dict and "args" not in value and "input_str" not in value:
+        return value  # no envelope, which is how most producers write
+    return captured(unwrap(value))
 
 
 def call_result(value: Any) -> Any:

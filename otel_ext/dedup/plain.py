@@ -1,9 +1,9 @@
 """The canonical text of plain JSON, written in C.
 
 Law of this file: exactly what `arguments.canonical` writes, or None. Plain is what nearly every call holds:
-objects with ASCII keys, lists, text, ints of 64 bits, true, false and null. Doubles are not, nor is anything
-nested deeper than `_LEVELS`. (Among ASCII keys the order of UTF-16 is that of bytes; msgspec escapes the same
-characters in the same way as `json` does, and refuses lone surrogates and larger ints.)
+objects with ASCII keys, lists, text, ints, true, false and null. Doubles are not, nor is anything nested
+deeper than `_LEVELS`. (Among ASCII keys the order of UTF-16 is that of bytes; msgspec escapes the same
+characters in the same way as `json` does, and refuses lone surrogates and ints that Python does not write.)
 """
 
 from typing import Any, Final

@@ -28,6 +28,8 @@ VERSION = 2
 REPEATED = "otel_ext.detector.repeated"
 """Counter of steps whose span had been seen before; they change nothing."""
 
+_AGENT, _OTHER = Kind.AGENT, Kind.OTHER  # looked up once: a member of an enum costs a call
+
 LaneKey: TypeAlias = tuple[bytes, bytes]
 
 
@@ -51,10 +53,11 @@ class Signals:
             for rule in (fold.RULES if rules is None else rules)
             if rule.signal not in self.settings.disabled
         ]
+        self._hooks = fold.hooks_of(self.rules)
         self.counters: dict[str, int] = {}
         self._traces: dict[bytes, Trace] = {}  # both in the order of use, least recent first
         self._lanes: dict[LaneKey, Lane] = {}
-        self._changed: dict[str, Lane | Trace | None] = {}
+        self._changed: dict[bytes | LaneKey, Lane | Trace | None] = {}  # named when dumped, not when touched
         self._order = 0
 
     def open(self, step: Step, now: int) -> list[Finding]:
@@ -66,12 +69,12 @@ class Signals:
             self.counters[REPEATED] = self.counters.get(REPEATED, 0) + 1
             return found
         mine = self._lanes.get((step.trace_id, step.span_id))
-        if step.kind is Kind.AGENT:
+        if step.kind is _AGENT:
             trace.agents[step.span_id] = (step.agent_name or step.name)[:LONGEST_NAME]
             if mine is not None:
                 self._decide(mine)
             return found
-        steps = [step] if step.kind is not Kind.OTHER else []
+        steps = [step] if step.kind is not _OTHER else []
         target = trace.lane_of(step)
         if mine is not None and target != step.span_id:
             if mine.emitted or mine.pending is None:
@@ -122,7 +125,8 @@ class Signals:
     def dump(self) -> dict[str, bytes]:
         """What changed since the last dump, by a stable key; empty bytes mean that it is gone."""
         items = {
-            name: b"" if state is None else _encode(state) for name, state in sorted(self._changed.items())
+            name: b"" if state is None else _encode(state)
+            for name, state in sorted((_name(key), state) for key, state in self._changed.items())
         }
         self._changed.clear()
         return items
@@ -148,18 +152,19 @@ class Signals:
     def _trace(self, trace_id: bytes, now: int, found: list[Finding]) -> Trace:
         trace = self._traces.pop(trace_id, None) or Trace(trace_id)
         self._traces[trace_id] = trace
-        self._touch(trace, now)
+        self._touch(trace, trace_id, now)
         if len(self._traces) > self.settings.traces:
             self._count_eviction()
             self._drop(next(iter(self._traces.values())), "evicted", found)
         return trace
 
     def _lane(self, trace: Trace, span_id: bytes, now: int, found: list[Finding]) -> Lane:
-        lane = self._lanes.pop((trace.trace_id, span_id), None)
+        key = trace.trace_id, span_id
+        lane = self._lanes.pop(key, None)
         if lane is None:
             lane = Lane(trace.trace_id, span_id, pending=None if trace.knows(span_id) else [])
-        self._lanes[trace.trace_id, span_id] = lane
-        self._touch(lane, now)
+        self._lanes[key] = lane
+        self._touch(lane, key, now)
         if len(self._lanes) > self.settings.lanes:
             self._evict(next(iter(self._lanes.values())), found)
         return lane
@@ -168,7 +173,8 @@ class Signals:
         self, trace: Trace, span_id: bytes, steps: list[Step], now: int, found: list[Finding]
     ) -> None:
         lane = self._lane(trace, span_id, now, found)
-        steps = sorted(steps, key=attrgetter("start"))
+        if len(steps) > 1:
+            steps = sorted(steps, key=attrgetter("start"))
         kept = lane.pending
         if kept is not None:
             if kept and steps[0].start < lane.last_start:
@@ -176,10 +182,11 @@ class Signals:
                 steps = sorted([*kept, *steps], key=attrgetter("start"))
                 kept = []
                 lane = lane.blank()
-                self._lanes[trace.trace_id, span_id] = lane
-                self._touch(lane, now)
-            kept = [*kept, *steps]
-        fold.run(self.rules, self._context(trace, lane, found), steps)
+                key = trace.trace_id, span_id
+                self._lanes[key] = lane
+                self._touch(lane, key, now)
+            kept += steps
+        fold.run(self._hooks, self._context(trace, lane, found), steps)
         lane.pending = None if lane.emitted or (kept and len(kept) > self.settings.pending) else kept
 
     def _context(self, trace: Trace, lane: Lane, found: list[Finding]) -> Context:
@@ -187,17 +194,17 @@ class Signals:
 
     def _decide(self, lane: Lane) -> None:
         lane.pending = None
-        self._changed[_name(lane)] = lane
+        self._changed[lane.trace_id, lane.span_id] = lane
 
-    def _touch(self, state: Lane | Trace, now: int) -> None:
+    def _touch(self, state: Lane | Trace, key: bytes | LaneKey, now: int) -> None:
         self._order += 1
         state.order = self._order
         state.touched = max(state.touched, now)
-        self._changed[_name(state)] = state
+        self._changed[key] = state
 
     def _end(self, lane: Lane, status: Status, found: list[Finding]) -> None:
         trace = self._traces.get(lane.trace_id) or Trace(lane.trace_id)
-        fold.end(self.rules, self._context(trace, lane, found), status)
+        fold.end(self._hooks, self._context(trace, lane, found), status)
         self._forget(lane)
 
     def _evict(self, lane: Lane, found: list[Finding]) -> None:
@@ -208,20 +215,20 @@ class Signals:
         for lane in [lane for lane in self._lanes.values() if lane.trace_id == trace.trace_id]:
             self._end(lane, status, found)
         del self._traces[trace.trace_id]
-        self._changed[_name(trace)] = None
+        self._changed[trace.trace_id] = None
 
     def _forget(self, lane: Lane) -> None:
         del self._lanes[lane.trace_id, lane.span_id]
-        self._changed[_name(lane)] = None
+        self._changed[lane.trace_id, lane.span_id] = None
 
     def _count_eviction(self) -> None:
         self.counters[EVICTIONS] = self.counters.get(EVICTIONS, 0) + 1
 
 
-def _name(state: Lane | Trace) -> str:
-    if isinstance(state, Lane):
-        return f"lane:{state.trace_id.hex()}:{state.span_id.hex()}"
-    return f"trace:{state.trace_id.hex()}"
+def _name(key: bytes | LaneKey) -> str:
+    if isinstance(key, tuple):
+        return f"lane:{key[0].hex()}:{key[1].hex()}"
+    return f"trace:{key.hex()}"
 
 
 def _encode(state: Lane | Trace) -> bytes:

@@ -27,9 +27,9 @@ EVICTIONS: Final = "otel_ext.detector.evictions"
 def find(context: Context, table: str, key: bytes) -> Track | None:
     """A track, which becomes the most recently used of its table."""
     tracks = context.lane.tables.get(table)
-    track = tracks.pop(key, None) if tracks else None
-    if tracks is not None and track is not None:
-        tracks[key] = track
+    if not tracks or (track := tracks.pop(key, None)) is None:
+        return None
+    tracks[key] = track
     return track
 
 
@@ -53,8 +53,8 @@ def tracks_of(rule: Rule, lane: Lane) -> Iterator[tuple[str, bytes, Track]]:
 
 def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, each: bool = False) -> bool:
     """Count a call into a track; False when its round counts already (unless `each` call counts)."""
-    step = call.step
-    if track.count and call.round.number <= track.round and not each:
+    step, number = call.step, call.round.number
+    if track.count and number <= track.round and not each:
         if track.episode is not None:
             claim(context, step.span_id, track.episode.id)
         return False
@@ -65,9 +65,10 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
         track.grew += bool(track.gap and gap * 10 > track.gap * 11)
         track.gap = gap
     track.count += 1
-    track.round = call.round.number
+    track.round = number
     track.last = step.start
-    track.start = min(track.start or mark.start, mark.start)
+    if not track.start or mark.start < track.start:
+        track.start = mark.start
     track.end = max(track.end, mark.end)
     track.arguments_hash, track.result_hash = step.arguments_hash, step.result_hash
     track.error_hash, track.error_text = step.error_hash, step.error_text
@@ -149,9 +150,9 @@ def settle(lane: Lane, ended: Round | None) -> None:
     """Correct the shares of a round's calls, now that all of them are known."""
     if ended is None:
         return
+    tables = lane.tables
     for table, key in ended.touched:
-        track = lane.tables.get(table, {}).get(key)
-        if track is not None:
+        if table in tables and (track := tables[table].get(key)) is not None:
             reprice(track, ended)
     ended.touched.clear()
 

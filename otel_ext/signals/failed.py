@@ -8,7 +8,7 @@ is information.
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, claimed, find, identity, keep, tracks_of
+from otel_ext.signals.episodes import add, claimed, find, identity, keep
 from otel_ext.signals.explain import quoted
 from otel_ext.signals.lanes import Episode, Track
 from otel_ext.signals.rule import Call, Context, Rule, key_of
@@ -31,8 +31,9 @@ class FailedCall(Rule):
         """Remember a failure; note when the tool works again."""
         step = call.step
         if not step.error:
-            for _, _, track in tracks_of(self, context.lane):
-                track.recovered = track.recovered or track.tool == call.tool
+            if FAILED in context.lane.tables:
+                for track in context.lane.tables[FAILED].values():
+                    track.recovered = track.recovered or track.tool == call.tool
             return
         if step.transient:
             return

@@ -6,7 +6,7 @@ rules that do not count repetition.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from otel_ext.signals import episodes
 from otel_ext.signals.failed import FailedCall
@@ -32,21 +32,55 @@ LATE: Final = "otel_ext.detector.late"
 """Counter of steps that started before one that their lane had seen already."""
 
 
-def run(rules: Sequence[Rule], context: Context, steps: Iterable[Step]) -> None:
+_LLM, _WRITE, _EXEMPT = Kind.LLM, Effect.WRITE, Effect.EXEMPT  # looked up once: a member costs a call
+
+
+class Hooks(NamedTuple):
+    """Rules by what they listen to, so that a hook which a rule leaves out costs nothing.
+
+    Attributes:
+        rules: all of them, by precedence.
+        call, model, wrote: the hooks that were overridden, by precedence.
+        exempt: those of `call` that do not count repetition.
+    """
+
+    rules: Sequence[Rule]
+    call: Sequence[Callable[[Context, Call], None]]
+    exempt: Sequence[Callable[[Context, Call], None]]
+    model: Sequence[Callable[[Context, Step], None]]
+    wrote: Sequence[Callable[[Context, Call], None]]
+
+
+def hooks_of(rules: Sequence[Rule]) -> Hooks:
+    """What the fold calls for these rules."""
+    return Hooks(
+        rules,
+        call=[rule.call for rule in rules if _overrides(rule, "call")],
+        exempt=[rule.call for rule in rules if not rule.counts and _overrides(rule, "call")],
+        model=[rule.model for rule in rules if _overrides(rule, "model")],
+        wrote=[rule.wrote for rule in rules if _overrides(rule, "wrote")],
+    )
+
+
+def _overrides(rule: Rule, hook: str) -> bool:
+    return getattr(getattr(rule, hook), "__func__", None) is not getattr(Rule, hook)
+
+
+def run(hooks: Hooks, context: Context, steps: Iterable[Step]) -> None:
     """Fold steps into a lane, in the order given."""
     for step in steps:
         _remember(context, step)
-        if step.kind is Kind.LLM:
-            _model(rules, context, step)
+        if step.kind is _LLM:
+            _model(hooks, context, step)
         else:
-            _call(rules, context, step)
+            _call(hooks, context, step)
 
 
-def end(rules: Sequence[Rule], context: Context, status: Status) -> None:
+def end(hooks: Hooks, context: Context, status: Status) -> None:
     """Close everything that a lane has open; those that claim spans first speak first."""
     recent = context.lane.rounds.recent
     _settle(context, recent[-1] if recent else None)
-    for rule in rules:
+    for rule in hooks.rules:
         _close_all(rule, context, status)
 
 
@@ -54,38 +88,41 @@ def _remember(context: Context, step: Step) -> None:
     lane = context.lane
     lane.session_id = step.session_id or lane.session_id
     lane.service = step.service or lane.service
-    lane.agent = step.agent_name[:LONGEST_NAME] or lane.agent
+    if step.agent_name:
+        lane.agent = step.agent_name[:LONGEST_NAME]
     if step.start < lane.last_start:
         context.count(LATE)
-    lane.last_start = max(lane.last_start, step.start)
+    else:
+        lane.last_start = step.start
 
 
-def _model(rules: Sequence[Rule], context: Context, step: Step) -> None:
+def _model(hooks: Hooks, context: Context, step: Step) -> None:
     rounds = context.lane.rounds
     if rounds.new_turn(step):
         # The turn's answer went back to a person: what was open lasted until the end of its turn.
         _settle(context, rounds.recent[-1] if rounds.recent else None)
-        for rule in rules:
+        for rule in hooks.rules:
             if rule.per_turn:
                 _close_all(rule, context, "persisted")
     _settle(context, rounds.model(step))
-    for rule in rules:
-        _guarded(context, rule.model, context, step)
+    for hook in hooks.model:
+        _guarded(context, hook, context, step)
 
 
-def _call(rules: Sequence[Rule], context: Context, step: Step) -> None:
+def _call(hooks: Hooks, context: Context, step: Step) -> None:
     at, ended = context.lane.rounds.call(step)
     _settle(context, ended)
     call = call_of(step, at)
-    if step.effect is Effect.WRITE and not step.error:
-        _write(rules, context, call)
-    exempt = step.effect is Effect.EXEMPT
-    for rule in rules:
-        if not (exempt and rule.counts):
-            _guarded(context, rule.call, context, call)
+    if step.effect is _WRITE and not step.error:
+        _write(hooks, context, call)
+    for hook in hooks.exempt if step.effect is _EXEMPT else hooks.call:
+        try:  # `_guarded`, written out where every call comes by
+            hook(context, call)
+        except Exception:  # noqa: BLE001 - a detector never raises into the pipeline
+            context.count(ERRORS)
 
 
-def _write(rules: Sequence[Rule], context: Context, call: Call) -> None:
+def _write(hooks: Hooks, context: Context, call: Call) -> None:
     # Doing the very same write again, with the same result, is not news: it must not hide the loop that
     # it is part of, be it a loop of several writes.
     lane = context.lane
@@ -95,8 +132,8 @@ def _write(rules: Sequence[Rule], context: Context, call: Call) -> None:
             return
         lane.writers = [*lane.writers[-WRITERS + 1 :], writer]
     lane.epoch += 1
-    for rule in rules:
-        _guarded(context, rule.wrote, context, call)
+    for hook in hooks.wrote:
+        _guarded(context, hook, context, call)
 
 
 def _settle(context: Context, ended: Round | None) -> None:

@@ -18,7 +18,7 @@ DEEPEST: Final = 64
 """Ancestors walked; also what ends a walk over ids that form a circle."""
 
 
-class Episode(msgspec.Struct):
+class Episode(msgspec.Struct, gc=False):
     """The told part of a track: its finding's id, last revision and what triggers the next one."""
 
     id: str
@@ -28,7 +28,7 @@ class Episode(msgspec.Struct):
     next_count: int
 
 
-class Track(msgspec.Struct, omit_defaults=True):
+class Track(msgspec.Struct, omit_defaults=True, gc=False):
     """One key of one rule in one lane: what was counted, and the episode if one is open.
 
     Attributes:

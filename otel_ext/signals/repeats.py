@@ -25,6 +25,9 @@ VOLATILE: Final = "OTX-L001/volatile"
 """Table: the result is equal but for times, ids and durations (rule 1)."""
 
 
+_POLL = Effect.POLL
+
+
 class ExactRepeat(Rule):
     """The same (tool, arguments, result) in several rounds of a lane, no write by another call between.
 
@@ -69,7 +72,9 @@ class ExactRepeat(Rule):
             return
         levels = context.settings.exact_repeat
         severity = levels.severity(track.count)
-        if severity is not None and table == VOLATILE:
+        if severity is None:
+            return
+        if table == VOLATILE:
             severity = "notice"
         free = sum(not claimed(context, mark.span_id) for mark in track.marks)
         if table == STRICT or track.episode is not None or levels.severity(free) is not None:
@@ -103,4 +108,4 @@ class ExactRepeat(Rule):
 
 def is_poll(call: Call) -> bool:
     """Whether repeating this call is its purpose, by its class or by what it returned."""
-    return call.step.effect is Effect.POLL or call.step.waiting
+    return call.step.effect is _POLL or call.step.waiting

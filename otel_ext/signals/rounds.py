@@ -22,7 +22,7 @@ MOST_TOKENS: Final = 1 << 40
 """A larger count is nobody's usage; it is taken as not reported."""
 
 
-class Round(msgspec.Struct):
+class Round(msgspec.Struct, gc=False):
     """One round of a lane.
 
     Attributes:
@@ -102,8 +102,9 @@ class Rounds(msgspec.Struct):
 
     def _open(self) -> Round | None:
         ended = self.recent[-1] if self.recent else None
-        self.recent.append(Round(number=ended.number + 1 if ended else 1))
-        del self.recent[:-KEPT]
+        self.recent.append(Round(ended.number + 1 if ended else 1))
+        if len(self.recent) > KEPT:
+            del self.recent[:-KEPT]
         return ended
 
     def _issuer(self, call_id: str) -> Round | None:

@@ -20,7 +20,7 @@ LONGEST_NAME = 200
 """Characters of a name that are kept."""
 
 
-class Context(msgspec.Struct):
+class Context(msgspec.Struct, gc=False):
     """What a hook may look at and write to: its lane, and where findings go."""
 
     settings: Settings
@@ -34,7 +34,7 @@ class Context(msgspec.Struct):
         self.counters[name] = self.counters.get(name, 0) + 1
 
 
-class Call(msgspec.Struct):
+class Call(msgspec.Struct, gc=False):
     """A tool call on its way through the rules, most serious rule first.
 
     Attributes:
@@ -53,11 +53,10 @@ class Call(msgspec.Struct):
 def call_of(step: Step, at: Round) -> Call:
     """A tool step as the rules see it."""
     tool = step.name[:LONGEST_NAME]
-    call = Call(step=step, round=at, tool=tool)
-    if step.arguments_hash is not None:
-        call.key = key_of(tool, step.arguments_hash)
-        call.relaxed = key_of(tool, step.relaxed_hash or step.arguments_hash)
-    return call
+    if step.arguments_hash is None:
+        return Call(step, at, tool)
+    key = key_of(tool, step.arguments_hash)
+    return Call(step, at, tool, key, key_of(tool, step.relaxed_hash) if step.relaxed_hash else key)
 
 
 def key_of(tool: str, digest: bytes) -> bytes:

@@ -34,12 +34,13 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def severity(self, count: int, factor: int = 1) -> Severity | None:
         """The severity of `count`, each threshold taken `factor` times; None below all of them."""
-        found: Severity | None = None
-        for name in SEVERITIES:
-            least: int = getattr(self, name)
-            if least and count >= least * factor:
-                found = name
-        return found
+        if self.critical and count >= self.critical * factor:
+            return "critical"
+        if self.error and count >= self.error * factor:
+            return "error"
+        if self.warning and count >= self.warning * factor:
+            return "warning"
+        return "notice" if self.notice and count >= self.notice * factor else None
 
     def as_dict(self) -> dict[str, int]:
         """The thresholds that are in use, as a finding states them."""

@@ -89,7 +89,8 @@ class ErrorVariants(Rule):
             advance(self, context, ACROSS, failure, track, severity=severity, confidence="probable")
 
     def _succeeded(self, context: Context, call: Call) -> None:
-        for key, track in list(context.lane.tables.get(TOOL, {}).items()):
+        tracks = context.lane.tables.get(TOOL)
+        for key, track in list(tracks.items()) if tracks else ():
             if track.tool == call.tool:
                 track.score //= 2
                 if not track.score or (track.episode is not None and track.score < 2):

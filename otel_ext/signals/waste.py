@@ -16,7 +16,7 @@ BYTES_PER_TOKEN: Final = 4
 """The usual rough figure for English text and code; used only where no usage was reported."""
 
 
-class Mark(msgspec.Struct, array_like=True):
+class Mark(msgspec.Struct, array_like=True, gc=False):
     """One counted call, with its share of the model turn that issued it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Mark(msgspec.Struct, array_like=True):
     counted: bool = False
 
 
-class Ledger(msgspec.Struct, array_like=True):
+class Ledger(msgspec.Struct, array_like=True, gc=False):
     """The running sum of an episode's marks, added in order of time."""
 
     input: int = 0
@@ -78,19 +78,21 @@ class Ledger(msgspec.Struct, array_like=True):
 
 def mark_of(step: Step, at: Round) -> Mark:
     """A call's mark. Its share of the model turn is corrected by `price` when the round has ended."""
-    mark = Mark(span_id=step.span_id, start=step.start, end=max(step.start, step.end), round=at.number)
+    start, end = step.start, step.end
     # Without usage all we know is that the result was read back by the model.
-    mark.input = step.result_size // BYTES_PER_TOKEN
+    estimate = step.result_size // BYTES_PER_TOKEN
+    mark = Mark(step.span_id, start, max(start, end), at.number, estimate)
     price(mark, at)
     return mark
 
 
 def price(mark: Mark, at: Round) -> None:
     """Give a mark its share of its round's model turn; a turn that reports 0 tokens reports nothing."""
-    if at.input <= 0 and at.output <= 0:
+    given, made, cached = at.input, at.output, at.cached
+    if given <= 0 and made <= 0:
         return
     share = max(1, at.calls, len(at.issued))
     mark.measured = True
-    mark.input = max(0, at.input) // share
-    mark.output = max(0, at.output) // share
-    mark.cached = max(0, at.cached) // share
+    mark.input = given // share if given > 0 else 0
+    mark.output = made // share if made > 0 else 0
+    mark.cached = cached // share if cached > 0 else 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ext.signals import absent_path, effect_of, is_transient, is_vague, is_waiting
+from otel_ext.signals import absent_path, classify, effect_of, is_transient, is_vague, is_waiting, words
 from otel_ext.step import Effect, Kind, Observation
 
 
@@ -216,3 +216,20 @@ def test_classes_are_total(name: str, arguments: Any, result: Any, text: str) ->
     assert isinstance(absent_path(seen), str)
     assert is_vague(text) in (True, False)
     assert is_waiting(seen) in (True, False)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["still ", "Still running", "not ", "ready", "IN PROGRESS", "\u017ftill running", "status: "]
+        )
+        | st.sampled_from(["pha\u017fe: ", "'state'='Queued'", "pending", "x", "\n", "please wait", ", "])
+    ).map("".join)
+)
+def test_words_looked_for_first_hide_no_waiting(text: str) -> None:
+    """The quick look for words leaves out nothing that the patterns find."""
+    phrase = classify._WAITING_PHRASE.search(text) is not None
+    fields = (state.lower() in words.WAITING_STATES for state in classify._WAITING_FIELD.findall(text))
+    assert len(text) > classify.LONGEST_PHRASE or is_waiting(tool("x", result=text)) is (
+        phrase or any(fields)
+    )
