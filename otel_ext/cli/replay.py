@@ -146,7 +146,7 @@ def command(
         exporter = GrpcExporter(endpoint, waiting=lambda why: click.echo(f"waiting: {why}", err=True))
 
         def send(body: bytes) -> tuple[int, int]:
-            return sum(len(spans) for *_, spans in otlp.split(body)), exporter.send(body).rejected
+            return otlp.count(body), exporter.send(body).rejected
 
         replay = Replay(send, strict=strict)
         try:
