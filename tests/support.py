@@ -200,5 +200,9 @@ def _readable(span: dict[str, Any], resource: Resource, library: Instrumentation
 
 
 def findings_set(signals: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
-    """Findings as runs that differ in batching are compared (law L7)."""
-    return {(f["signal"], f["lane"], tuple(f["evidence"]), f["count"], f["status"]) for f in signals}
+    """Findings as runs that differ in batching are compared (law L7); ends depend on when silence fell."""
+    return {
+        (f["signal"], f["lane"], tuple(f["evidence"]), f["count"], f["status"])
+        for f in signals
+        if not f["signal"].startswith("termination.")
+    }

@@ -102,7 +102,8 @@ def test_sessions_have_the_fields_of_the_contract(folder: Path) -> None:
 
 def test_signals_have_the_fields_of_the_contract(folder: Path) -> None:
     """`signals --json` prints one object a finding with the promised fields in order."""
-    (finding,) = objects(run("signals", folder / "data", "--json"))
+    (*ends, finding) = objects(run("signals", folder / "data", "--json"))
+    assert [(end["signal"], end["session_id"]) for end in ends] == [("termination.completed", "loop")]
     assert list(finding)[: len(SIGNAL_FIELDS)] == SIGNAL_FIELDS
     assert (finding["signal"], finding["count"], finding["status"]) == ("loop.exact_repeat", 6, "persisted")
     assert finding["start"].isdecimal()
@@ -121,11 +122,12 @@ def test_the_derived_span_stands_in_the_sessions_own_file(folder: Path) -> None:
         if c["scope"]["name"] == "otel_ext"
         for s in c["spans"]
     ]
-    (finding,) = objects(run("signals", folder / "data", "--json"))
-    assert derived[-1]["name"] == "detect loop.exact_repeat"
+    _, finding = objects(run("signals", folder / "data", "--json"))
+    *_, last, end = derived
+    assert (last["name"], end["name"]) == ("detect loop.exact_repeat", "detect termination.completed")
     assert {s["traceId"] for s in derived} == {finding["trace_id"]}
-    assert [link["spanId"] for link in derived[-1]["links"]] == finding["evidence"]
-    keys = {a["key"] for a in derived[-1]["attributes"]}
+    assert [link["spanId"] for link in last["links"]] == finding["evidence"]
+    keys = {a["key"] for a in last["attributes"]}
     assert {"otel_ext.signal.id", "otel_ext.signal.status", "otel_ext.waste.basis"} <= keys
     assert not any(key.startswith("gen_ai.usage") for key in keys)
 

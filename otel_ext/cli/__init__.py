@@ -21,7 +21,7 @@ _COMMANDS: Final = {
     "replay": "Feed OTLP JSON lines through the engine or to an endpoint.",
     "sessions": "List sessions: state, sums, findings, files.",
     "show": "Show one session as a tree, findings at the spans they name.",
-    "signals": "List findings: loops and waste, with evidence and cost.",
+    "signals": "List findings: loops, waste, sessions that crashed or were interrupted.",
     "cat": "Print stored spans as OTLP JSON lines.",
     "verify": "Read every byte and check the ledger; exit 1 on damage.",
     "demo": "See it work: a looping agent, a kill -9, a restart.",

@@ -44,11 +44,21 @@ def engines(data: Path) -> list[EngineFolder]:
     return [EngineFolder(path.parent, Catalog(path, read_only=True)) for path in found]
 
 
-def findings(engine: EngineFolder, *, revisions: bool = False) -> Iterator[dict[str, Any]]:
-    """Findings of one engine, the last revision of each unless all are asked for."""
+def findings(
+    engine: EngineFolder, *, revisions: bool = False, endings: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Findings of one engine, the last revision of each unless all are asked for.
+
+    Args:
+        engine: whose.
+        revisions: all revisions.
+        endings: also how sessions ended, which a session's state says too.
+    """
     joins = engine.catalog.joins()
     last: dict[str, Any] | None = None
     for finding in engine.catalog.signals():
+        if not endings and finding["signal"].startswith("termination."):
+            continue
         finding["session_id"] = joins.get(finding["session_id"], (finding["session_id"], 1))[0]
         if last is not None and (revisions or last["id"] != finding["id"]):
             yield last

@@ -17,14 +17,16 @@ def as_text(finding: dict[str, Any]) -> str:
     return f"{head}\n         {clean(finding['explanation'], 400)}\n         {where}"
 
 
-@click.command(help="List findings: loops and waste, with evidence and cost.")
+@click.command(help="List findings: loops, waste, sessions that crashed or were interrupted.")
 @DATA_ARGUMENT
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a line.")
 @click.option("--revisions", is_flag=True, help="Every revision of a finding, not only the last.")
 def command(data: Path, json_lines: bool, revisions: bool) -> None:
     """`otel-ext signals`."""
-    found = [f for engine in engines(data) for f in findings(engine, revisions=revisions)]
+    found = [f for engine in engines(data) for f in findings(engine, revisions=revisions, endings=True)]
     found.sort(key=lambda f: (int(f["start"]), f["id"], f["revision"]))
+    if not json_lines:  # that all went well is said by `otel-ext sessions`
+        found = [f for f in found if f["signal"] != "termination.completed"]
     for finding in found:
         click.echo(json.dumps(finding) if json_lines else as_text(finding))
     if not found and not json_lines:

@@ -1,8 +1,9 @@
 """Who owns a data folder: an advisory lock that dies with its process.
 
 Law of this file: the lock is `flock` on a close-on-exec descriptor, so the kernel gives it back however
-its owner dies. The file LOCK is never removed or replaced while owned; its text (the owner's process id)
-only serves the error message and is never trusted.
+its owner dies. The file LOCK is never removed or replaced while owned. Its text is the owner's process id,
+which only serves the error message; it is taken away when an owner leaves with nothing left to do, so
+text in a file that nobody has locked means that its owner died or could not finish.
 """
 
 import contextlib
@@ -44,13 +45,16 @@ def folder_error(path: str, error: OSError) -> DataFolderError:
 class FolderLock:
     """Ownership of one data folder for as long as this object is not released.
 
+    Attributes:
+        inherited: the owner before did not leave it in order.
+
     Raises (from `acquire`):
         DataFolderInUse: a live process owns it; the text names its id.
         DataFolderError: the folder cannot be made or written; the text says what to do.
     """
 
-    def __init__(self, directory: str, descriptor: int) -> None:
-        self.directory = directory
+    def __init__(self, directory: str, descriptor: int, *, inherited: bool) -> None:
+        self.directory, self.inherited = directory, inherited
         self._descriptor = descriptor
 
     @classmethod
@@ -63,7 +67,10 @@ class FolderLock:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 try:
                     if cls._locked(descriptor, path):
-                        return cls(directory, descriptor)
+                        inherited = os.fstat(descriptor).st_size > 0
+                        os.ftruncate(descriptor, 0)
+                        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                        return cls(directory, descriptor, inherited=inherited)
                 except BaseException:
                     os.close(descriptor)
                     raise
@@ -86,17 +93,39 @@ class FolderLock:
         except FileNotFoundError:
             return False
         held = os.fstat(descriptor)
-        if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):
-            return False
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return True
+        return (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)
 
-    def release(self) -> None:
-        """Give the folder back, even where a forked child still holds a copy of the descriptor."""
+    @staticmethod
+    def abandoned(directory: str) -> bool:
+        """Whether an owner died there (or could not finish) and nobody has taken over yet.
+
+        The answer takes the lock for a moment: ask it only of folders for whose lock nobody insists.
+        """
+        try:
+            descriptor = os.open(f"{directory}/{NAME}", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            if os.fstat(descriptor).st_size == 0:
+                return False
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return os.fstat(descriptor).st_size > 0
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+
+    def release(self, *, done: bool = False) -> None:
+        """Give the folder back, even where a forked child still holds a copy of the descriptor.
+
+        Args:
+            done: nothing is left to do for whoever comes next.
+        """
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with contextlib.suppress(OSError):
+                if done:
+                    os.ftruncate(descriptor, 0)
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 

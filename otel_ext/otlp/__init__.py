@@ -6,7 +6,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 | question | function |
 |---|---|
 | which spans of a request are acceptable | `admit` |
-| what are its spans | `split`, `count` |
+| what are its spans | `split`, `count`; the other way `request_of` |
 | what does a span say | `parse`, `attributes`, `events`, `to_span`, `resource_attributes`, `scope_name` |
 | do two encodings say the same | `content_digest` |
 | the span on disk | `span_json`, `line`, `header_line` |
@@ -20,7 +20,7 @@ from otel_ext.otlp.jsonlines import header_line, line, span_json
 from otel_ext.otlp.jsonread import UNREADABLE, read_traces
 from otel_ext.otlp.schema import RawSpan
 from otel_ext.otlp.spans import events, parse, resource_attributes, scope_name, to_span
-from otel_ext.otlp.split import count, split
+from otel_ext.otlp.split import count, request_of, split
 from otel_ext.otlp.status import GrpcAnswer, HttpAnswer, grpc_status, http_status, success, success_json
 from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS
 from otel_ext.otlp.values import attributes
@@ -46,6 +46,7 @@ __all__ = [
     "line",
     "parse",
     "read_traces",
+    "request_of",
     "resource_attributes",
     "scope_name",
     "span_json",

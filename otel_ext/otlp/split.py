@@ -10,10 +10,18 @@ from typing import TypeAlias
 from google.protobuf.message import DecodeError
 
 from otel_ext.errors import InvalidRequest
-from otel_ext.otlp.schema import Request
+from otel_ext.otlp.schema import Request, ResourceSpans, ScopeSpans
 
 Group: TypeAlias = tuple[bytes, str, bytes, str, Sequence[bytes]]
 """Resource, its schema URL, scope, its schema URL, and the spans beneath them."""
+
+
+def request_of(resource: bytes, scope: bytes, span: bytes) -> bytes:
+    """An encoded request of one span, from encoded parts; an empty resource or scope is left out."""
+    scope_spans = ScopeSpans(scope=[scope] if scope else [], spans=[span])
+    return Request(
+        resource_spans=[ResourceSpans(resource=[resource] if resource else [], scope_spans=[scope_spans])]
+    ).SerializeToString()
 
 
 def split(body: bytes) -> Iterator[Group]:

@@ -8,6 +8,7 @@ each batch; the checkpoint comes when time or bytes ask for it; only then is the
 import logging
 import sqlite3
 import threading
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from otel_ext import otlp
@@ -43,6 +44,7 @@ class Consumer:
 
     Args:
         live: silence is noticed by the clock; a replay records its own engine time.
+        derived: takes each derived span as an encoded request, at least once.
 
     Attributes:
         processed: bytes of payload processed that were appended since the start.
@@ -60,10 +62,11 @@ class Consumer:
         time: EngineTime,
         stats: Stats,
         live: bool,
+        derived: Callable[[bytes], None] | None = None,
     ) -> None:
         self._journal, self._folder, self._settings = journal, folder, settings
         self._files, self._clock, self._time = files, clock, time
-        self._stats, self._live = stats, live
+        self._stats, self._live, self._derived = stats, live, derived
         self._stop = threading.Event()
         self._failed: set[Position] = set()
         self._started_at = journal.readable_end
@@ -153,7 +156,7 @@ class Consumer:
             stats=self._stats,
             distrust=self._distrust,
         )
-        self._processor = Processor(catalog, self._streams, self._settings)
+        self._processor = Processor(catalog, self._streams, self._settings, self._derived)
         self._saved_at, self._unsaved = self._clock.monotonic(), 0
         self.processed = self._processed_saved
         self._settled = False

@@ -5,21 +5,26 @@ gives them meaning; they share the journal and never meet.
 """
 
 import contextlib
+import itertools
+import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from otel_ext.clock import Clock, SystemClock
-from otel_ext.errors import Retryable
+from otel_ext.errors import DamageError, DataFolderInUse, Retryable
 from otel_ext.files import Files, RealFiles
 from otel_ext.journal import Journal
 from otel_ext.pipeline.consumer import Consumer
 from otel_ext.pipeline.enginetime import EngineTime
-from otel_ext.pipeline.folder import EngineFolder
+from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Intake
-from otel_ext.pipeline.records import FINISH, SETTLE, TICK
-from otel_ext.pipeline.settings import EngineSettings
+from otel_ext.pipeline.records import DIED, FINISH, SETTLE, TICK
+from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 from otel_ext.stats import Stats
+
+log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -30,6 +35,10 @@ class Engine:
         settings: bounds and intervals.
         live: engine time follows the clock, so that silence has consequences; a replay gives it instead.
         files: the disk.
+        owner: whose engine it is, a folder below `data/engines`. All but the sidecar's belong to one process
+            at a time: what a dead one left is brought to its end first, its unfinished spans are written and
+            their sessions marked crashed.
+        derived: takes each derived span as an encoded request, on the pipeline's thread, at least once.
 
     Raises:
         DataFolderInUse: another process owns it.
@@ -46,12 +55,14 @@ class Engine:
         files: Files | None = None,
         clock: Clock | None = None,
         stats: Stats | None = None,
+        owner: str = OWNER,
+        derived: Callable[[bytes], None] | None = None,
     ) -> None:
         self._live = live
         self.settings = settings or EngineSettings()
         self.stats = stats or Stats()
         self._files, self._clock = files or RealFiles(), clock or SystemClock()
-        self._folder = EngineFolder(data, self._files)
+        self._folder = EngineFolder(data, self._files, owner)
         try:
             self.journal = Journal.open(
                 self._files,
@@ -62,6 +73,9 @@ class Engine:
                 clock=self._clock,
             )
             self._time = EngineTime(self._clock, self.journal.engine_time)
+            if self._folder.inherited and owner != OWNER:
+                for fact in (DIED, FINISH):
+                    self.journal.append(fact, b"", engine=self._time.now())
             self._consumer = Consumer(
                 self.journal,
                 self._folder,
@@ -71,6 +85,7 @@ class Engine:
                 time=self._time,
                 stats=self.stats,
                 live=live,
+                derived=derived,
             )
         except BaseException:
             self._folder.close()
@@ -86,15 +101,52 @@ class Engine:
         )
         self._thread = threading.Thread(target=self._consumer.run, name="otel-ext-pipeline", daemon=True)
 
+    @classmethod
+    def in_process(
+        cls,
+        data: Path,
+        settings: EngineSettings | None = None,
+        *,
+        files: Files | None = None,
+        clock: Clock | None = None,
+        stats: Stats | None = None,
+        derived: Callable[[bytes], None] | None = None,
+    ) -> Self:
+        """An engine of this process's own, in the first folder `process-N` that no living process has.
+
+        So there are never more folders than there were processes at one time, and what a dead process
+        left is brought to its end by the next one.
+
+        Raises: as the class; a folder that is damaged is passed over.
+        """
+        for number in itertools.count(1):
+            with contextlib.suppress(DataFolderInUse):
+                try:
+                    return cls(
+                        data,
+                        settings or IN_PROCESS,
+                        files=files,
+                        clock=clock,
+                        stats=stats,
+                        owner=f"process-{number}",
+                        derived=derived,
+                    )
+                except DamageError as error:
+                    log.warning("passing over a damaged folder: %s", error)
+        raise AssertionError("counting never ends")
+
     def start(self) -> None:
         """Begin to process what the journal holds and what comes."""
         self._thread.start()
 
-    def close(self) -> bool:
+    def close(self, *, over: bool | None = None) -> bool:
         """Refuse new requests, process everything accepted, take a last checkpoint, free the folder.
 
         What waits for its session id or its turn is not left waiting for a process that may never come.
-        Sessions stay open in a live engine, only silence ends them; a replay's input is over, so they end.
+
+        Args:
+            over: the input is over, so every session ends, and what has begun never will; as after a
+                replay, and at the end of an agent's process. Else only silence ends sessions.
 
         Returns:
             Whether everything in the journal is processed and saved; if not, the next start goes on there.
@@ -102,7 +154,7 @@ class Engine:
         self.intake.close()
         if self._thread.is_alive():
             with contextlib.suppress(Retryable):  # the journal is stopped: the next start goes on from it
-                kind = SETTLE if self._live else FINISH
+                kind = FINISH if (not self._live if over is None else over) else SETTLE
                 self.journal.append(kind, b"", engine=self._time.now() if self._live else 0)
         self._consumer.stop()
         if self._thread.is_alive():
@@ -111,7 +163,7 @@ class Engine:
         try:
             self.journal.close()
         finally:
-            self._folder.close()
+            self._folder.close(done=self._consumer.finished)
         return self._consumer.finished
 
     def abandon(self) -> None:
@@ -123,6 +175,16 @@ class Engine:
         self._consumer.close()
         self.journal.abandon()
         self._folder.close()
+
+    def abandon_after_fork(self) -> None:
+        """In a forked child, before anything else: let go of what is the parent's, and write nothing.
+
+        A descriptor that stayed open here would hold the parent's lock beyond its death.
+        """
+        self.intake.close()
+        self._consumer.close()
+        self.journal.abandon()
+        self._folder.abandon_after_fork()
 
     def tick(self, engine_time: int) -> None:
         """Record that engine time has passed, e.g. at the end of a replay."""

@@ -20,7 +20,7 @@ from otel_ext.journal import FolderLock, Record, folder_error
 from otel_ext.sessions import Catalog
 
 OWNER: Final = "main"
-"""Name of the sidecar's engine."""
+"""Name of the sidecar's engine; the engines of agents' processes are `process-1`, `process-2`, ..."""
 
 
 class EngineFolder:
@@ -29,6 +29,7 @@ class EngineFolder:
     Attributes:
         path, journal, sessions: folders.
         engine_id: random, given once; makes file ids differ between data folders.
+        inherited: the owner before died, or left work undone.
 
     Raises:
         DataFolderInUse: a live process owns it.
@@ -41,6 +42,7 @@ class EngineFolder:
         self.path = str(data / "engines" / owner)
         self.journal, self.sessions = f"{self.path}/journal", f"{self.path}/sessions"
         self._lock = FolderLock.acquire(self.path)
+        self.inherited = self._lock.inherited
         try:
             files.make_directory(self.sessions)
             files.make_directory(self.journal)
@@ -62,10 +64,15 @@ class EngineFolder:
             file.sync()
             file.close()
 
-    def close(self) -> None:
-        """Close the catalog and give the folder back."""
+    def close(self, *, done: bool = False) -> None:
+        """Close the catalog and give the folder back; `done` when nothing is left to do in it."""
         self.catalog.close()
-        self._lock.release()
+        self._lock.release(done=done)
+
+    def abandon_after_fork(self) -> None:
+        """For a forked child: let go without a trace."""
+        self.catalog.abandon_after_fork()
+        self._lock.abandon()
 
     def _open_catalog(self) -> Catalog:
         path = Path(self.path) / "catalog.sqlite"

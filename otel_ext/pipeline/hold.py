@@ -8,9 +8,9 @@ from collections import OrderedDict
 
 import msgspec
 
-from otel_ext.errors import UnsupportedVersion
+from otel_ext.pipeline.dumps import check_version
 
-VERSION = 1
+VERSION = 2
 
 
 class Item(msgspec.Struct, array_like=True):
@@ -21,6 +21,9 @@ class Item(msgspec.Struct, array_like=True):
         own: the session id that the span or its resource carries, "" for none.
         root: whether it is its trace's (local) root; `root_error` its failure, "" for none.
         agentic: whether a convention understood it.
+        span_id: its id.
+        crashed, over: the reason of a mark that it carries about its session, "" for none.
+        unfinished: it had begun and will never end.
     """
 
     trace_id: bytes
@@ -40,6 +43,10 @@ class Item(msgspec.Struct, array_like=True):
     failed: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
+    span_id: bytes = b""
+    crashed: str = ""
+    over: str = ""
+    unfinished: bool = False
 
 
 class _Held(msgspec.Struct, array_like=True):
@@ -115,11 +122,9 @@ class Hold:
         """Restore a dump.
 
         Raises:
-            UnsupportedVersion: another version wrote it.
+            UnsupportedVersion: a newer version wrote it.
         """
-        version = msgspec.msgpack.decode(data, type=list)[0]
-        if version != VERSION:
-            raise UnsupportedVersion(f"held spans have version {version}, this otel-ext reads {VERSION}")
+        check_version(data, VERSION, "held spans")
         for trace_id, held in msgspec.msgpack.decode(data, type=_Dump).held:
             self._held[trace_id] = held
             self._spans += len(held.items)

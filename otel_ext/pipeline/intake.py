@@ -5,16 +5,18 @@ raises, nothing of the request will be acknowledged. The order is: refuse what w
 admit (decode check, span by span), append, return. No meaning is given here.
 """
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from otel_ext import otlp
 from otel_ext.clock import Clock
+from otel_ext.conventions import storable
 from otel_ext.errors import Busy, ShuttingDown, TooLarge
 from otel_ext.journal import Journal
 from otel_ext.pipeline.enginetime import EngineTime
-from otel_ext.pipeline.records import REQUEST, pack_request
+from otel_ext.pipeline.records import MARK, REQUEST, STARTED, MarkKind, pack_mark, pack_request
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
 
@@ -74,16 +76,52 @@ class Intake:
             Busy: no room now: budget, backlog, free disk space, or the journal is stopped.
             ShuttingDown: the engine is closing.
         """
-        size = len(body)
-        self._enter(size)
-        try:
+        with self._room_for(len(body)):
             admitted = otlp.admit(body)
             if admitted.received:
                 payload = pack_request(admitted.body, admitted.rejected)
                 engine = engine_time(admitted.body) if engine_time else self._time.now()
-                self._journal.append(REQUEST, payload, items=admitted.received, engine=engine)
-                with self._lock:
-                    self._appended += len(payload)
+                self._append(REQUEST, payload, admitted.received, engine)
+        rejected = sum(admitted.rejected.values())
+        self._stats.add("otelcol_receiver_accepted_spans", admitted.received - rejected)
+        self._stats.add("otelcol_receiver_refused_spans", rejected)
+        return Accepted(admitted.received, rejected, admitted.message)
+
+    def started(self, body: bytes) -> None:
+        """Note spans that have begun, so that they are known if they never end.
+
+        Args:
+            body: an encoded ExportTraceServiceRequest of spans whose end time is 0; it may be repeated with
+                what was learnt of them since. They do not count as received.
+
+        Raises: as `accept`.
+        """
+        with self._room_for(len(body)):
+            self._append(STARTED, body, 0, self._time.now())
+
+    def mark(self, session_id: str, kind: MarkKind, reason: str) -> None:
+        """State a fact about a session: that it crashed, or that it is over.
+
+        Raises: as `accept`.
+        """
+        payload = pack_mark(storable(session_id), kind, storable(reason))
+        with self._room_for(len(payload)):
+            self._append(MARK, payload, 0, self._time.now())
+
+    def close(self) -> None:
+        """Refuse everything from now on; requests inside finish."""
+        self._closed = True
+
+    def _append(self, kind: int, payload: bytes, items: int, engine: int) -> None:
+        self._journal.append(kind, payload, items=items, engine=engine)
+        with self._lock:
+            self._appended += len(payload)
+
+    @contextlib.contextmanager
+    def _room_for(self, size: int) -> Iterator[None]:
+        self._enter(size)
+        try:
+            yield
         except BaseException as error:
             if isinstance(error, Busy):
                 self._journal.wake()  # it stopped; its reader is who reopens it
@@ -92,14 +130,6 @@ class Intake:
         finally:
             with self._lock:
                 self._in_flight -= size
-        rejected = sum(admitted.rejected.values())
-        self._stats.add("otelcol_receiver_accepted_spans", admitted.received - rejected)
-        self._stats.add("otelcol_receiver_refused_spans", rejected)
-        return Accepted(admitted.received, rejected, admitted.message)
-
-    def close(self) -> None:
-        """Refuse everything from now on; requests inside finish."""
-        self._closed = True
 
     def _enter(self, size: int) -> None:
         settings = self._settings

@@ -16,6 +16,7 @@ class Ledger(msgspec.Struct, kw_only=True):
         lost: by reason, received but not kept.
         waiting: held for their session id; they are neither stored nor lost yet.
         derived: our own spans, which nobody sent.
+        unfinished: of the stored, those that had begun and whose end never came.
         conflicts: of the stored, those that had the ids of another span with other content.
     """
 
@@ -26,6 +27,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     lost: dict[str, int] = {}
     waiting: int = 0
     derived: int = 0
+    unfinished: int = 0
     conflicts: int = 0
 
     def reject(self, reasons: dict[str, int]) -> None:

@@ -47,12 +47,15 @@ class Members:
     def bind(self, trace_id: bytes, session_id: str, now: int) -> Trace:
         """Give a new trace to a session, which starts a generation when the last one had ended."""
         latest = self._newest(session_id)
-        if latest is None or latest.ended:
+        # A mark may come before the first span: its generation is still without a trace.
+        if latest is None or (latest.ended and latest.traces):
             generation = latest.generation + 1 if latest else 1
             latest = Session(session_id=session_id, generation=generation, first_seen=now, last_seen=now)
             self._sessions[session_id, generation] = latest
             self._latest[session_id] = generation
         latest.new_trace()
+        if not latest.agentic:
+            latest.trace_id = trace_id
         self._touch(latest)
         trace = Trace(trace_id=trace_id, session_id=session_id, generation=latest.generation)
         self._traces[trace_id] = self._changed_traces[trace_id] = trace
@@ -86,9 +89,23 @@ class Members:
         else:
             self._changed[session.session_id, session.generation] = session
 
-    def rooted(self, trace: Trace) -> None:
+    def newest(self, session_id: str, now: int) -> Session:
+        """The generation that a mark is about; of a session never seen it is the first, without spans."""
+        session = self._newest(session_id)
+        if session is None:
+            session = Session(session_id=session_id, first_seen=now, last_seen=now)
+            self._sessions[session_id, 1] = session
+            self._latest[session_id] = 1
+        return session
+
+    def leave(self, session: Session) -> list[bytes]:
+        """Take a generation that ended out of the open ones; the traces to close, as in `idle`."""
+        self._open.pop((session.session_id, session.generation), None)
+        return self._to_close(session)
+
+    def rooted(self, trace: Trace, root: bytes) -> None:
         """Note that a trace's root span arrived."""
-        trace.rooted = True
+        trace.rooted, trace.root = True, root
         self._changed_traces[trace.trace_id] = trace
 
     def follow(self, trace: Trace, resource: bytes, now: int) -> None:
@@ -102,8 +119,9 @@ class Members:
             self._changed_traces[trace.trace_id] = trace
             self._followed.setdefault(key, set()).add(trace.trace_id)
         home = self.session(trace)
+        home.agentic, home.trace_id = True, trace.trace_id
         if home.last_seen != now:
-            home.last_seen, home.idle_at = now, 0
+            home.stirred(now)
             self._touch(home)
 
     def idle(self, now: int) -> list[tuple[Session, list[bytes]]]:
@@ -130,11 +148,13 @@ class Members:
         return [self._end(session, now) for session in due]
 
     def _end(self, session: Session, now: int) -> tuple[Session, list[bytes]]:
-        key = (session.session_id, session.generation)
         session.idle_at = now
-        self._changed[key] = session
-        followed = self._followed.get(key, set()) | set(self._catalog.followed(*key))
-        return session, sorted(followed)
+        self._changed[session.session_id, session.generation] = session
+        return session, self._to_close(session)
+
+    def _to_close(self, session: Session) -> list[bytes]:
+        key = (session.session_id, session.generation)
+        return sorted(self._followed.get(key, set()) | set(self._catalog.followed(*key)))
 
     def next_idle(self) -> int | None:
         """Engine time at which the longest silent session ends, None when none is open."""

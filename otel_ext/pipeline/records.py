@@ -1,4 +1,4 @@
-"""What the engine writes into the journal: requests and ticks.
+"""What the engine writes into the journal: requests, facts about sessions and processes, ticks.
 
 Law of this file: a record holds all that its processing may depend on (law L7). The journal gives it
 a wall time and an engine time; the payload of a request is the OTLP request as it was received, less
@@ -7,13 +7,17 @@ the spans that were rejected, preceded by how many were rejected and why:
     request   u32 length of `reasons` | reasons: MessagePack map reason -> count, or nothing | OTLP request
     tick      nothing: engine time passes although nothing arrived
     settle    nothing: what waits for a session id or its turn waits no longer (a polite stop)
-    finish    nothing: the input is over, so every session has ended as well (the end of a replay)
+    finish    nothing: the input is over, so every session has ended as well (the end of a replay or process)
+    started   OTLP request of spans that have begun and not ended, as far as they are known
+    mark      MessagePack [session id, "crashed" or "ended", reason]: somebody states a fact about a session
+    died      nothing: the process whose records these are died; what it had begun will never end
 
-A record's `items` is the number of spans received, the rejected included (law L4).
+A record's `items` is the number of spans received, the rejected included (law L4); spans that have only
+begun are not received yet.
 """
 
 import struct
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -21,9 +25,16 @@ REQUEST: Final = 1
 TICK: Final = 2
 SETTLE: Final = 3
 FINISH: Final = 4
+STARTED: Final = 5
+MARK: Final = 6
+DIED: Final = 7
+
+MarkKind: TypeAlias = Literal["crashed", "ended"]
+"""What can be stated of a session: it crashed (never taken back), or it is over."""
 
 _LENGTH = struct.Struct("<I")
 _NONE = _LENGTH.pack(0)
+_decode_mark = msgspec.msgpack.Decoder(tuple[str, MarkKind, str]).decode
 _decode = msgspec.msgpack.Decoder(dict[str, int]).decode
 
 
@@ -40,3 +51,13 @@ def unpack_request(payload: bytes) -> tuple[bytes, dict[str, int]]:
     (length,) = _LENGTH.unpack_from(payload)
     start = _LENGTH.size + length
     return payload[start:], _decode(payload[_LENGTH.size : start]) if length else {}
+
+
+def pack_mark(session_id: str, kind: MarkKind, reason: str) -> bytes:
+    """A mark record's payload."""
+    return msgspec.msgpack.encode((session_id, kind, reason))
+
+
+def unpack_mark(payload: bytes) -> tuple[str, MarkKind, str]:
+    """`(session id, kind, reason)` of a payload."""
+    return _decode_mark(payload)

@@ -1,6 +1,6 @@
 """Every bound and interval of the engine, with its unit and its default (law L9)."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -30,6 +30,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         hold_bytes: most bytes held for a session id.
         reorder_steps: most steps that wait to be put in order.
         dedup_window: spans remembered to recognise a re-delivery.
+        open_spans: spans that have begun in this process and not ended; beyond it the oldest is forgotten.
         open_sessions: sessions that may be open at once; beyond it the longest silent ends early.
         cached_sessions, cached_traces: rows kept in memory; older ones are read from the catalog.
     """
@@ -50,7 +51,21 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     hold_bytes: int = 16 * MIB
     reorder_steps: int = 10_000
     dedup_window: int = 262_144
+    open_spans: int = 100_000
     open_sessions: int = 100_000
     cached_sessions: int = 20_000
     cached_traces: int = 100_000
     signals: SignalSettings = SignalSettings()
+
+
+IN_PROCESS: Final = EngineSettings(
+    sync="interval",
+    segment_bytes=16 * MIB,
+    max_backlog=512 * MIB,
+    max_in_flight=128 * MIB,
+    dedup_window=16_384,
+    open_spans=10_000,
+    cached_sessions=1_000,
+    cached_traces=10_000,
+)
+"""In somebody else's process: its death loses nothing with `interval`, and memory is not ours to fill."""

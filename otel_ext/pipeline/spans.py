@@ -5,7 +5,7 @@ searched for hints before its attributes are read, and only a span that a conven
 becomes an object; everything else goes from bytes to bytes (`design`: never iterate attributes here).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ from otel_ext.dedup import Verdict, Window
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import step_of
 from otel_ext.pipeline.members import Members
+from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.sessions import Trace
 from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import STATUS_ERROR, Value
@@ -24,7 +25,13 @@ CONFLICT: Final = ("otel_ext.dedup.conflict", True)
 """Mark of a span whose ids were seen before with other content."""
 LATE: Final = ("otel_ext.session.late", True)
 """Mark of a span that came after its session had ended."""
+UNFINISHED: Final = ("otel_ext.span.unfinished", True)
+"""Mark of a span that had begun and whose end will never come; its end time is 0."""
+MARK: Final = "otel_ext.mark."
+"""Attributes `otel_ext.mark.crashed` and `otel_ext.mark.ended` state a fact about their span's session, with
+the reason as text, so that a program in any language can send it."""
 
+_OURS: Final = b"otel_ext."
 _REMOTE_PARENT: Final = 0x300
 """Span flags bits 8 and 9: the parent is known to be in another process (opentelemetry-proto 1.5)."""
 _CACHE: Final = 4096
@@ -62,8 +69,10 @@ class _Group(NamedTuple):
 class SpanReader:
     """Reads requests; holds the re-delivery window and memos that depend on bytes alone."""
 
-    def __init__(self, window: Window, members: Members, effects: Mapping[str, Effect]) -> None:
-        self._window, self._members, self._effects = window, members, effects
+    def __init__(
+        self, window: Window, members: Members, unfinished: Unfinished, effects: Mapping[str, Effect]
+    ) -> None:
+        self._window, self._members, self._unfinished, self._effects = window, members, unfinished, effects
         self._resources: dict[bytes, tuple[str, Mapping[str, Value]]] = {}
         self._scopes: dict[bytes, str] = {}
         self._traces: dict[bytes, Trace | None] = {}
@@ -73,19 +82,67 @@ class SpanReader:
         batch = Batch([], [], {}, [])
         check, digest, parse = self._window.check, otlp.content_digest, otlp.parse
         self._traces.clear()
-        for resource, resource_url, scope, scope_url, spans in otlp.split(body):
-            session_id, attributes = self._resource(resource)
-            group = _Group(
-                resource, resource_url, scope, scope_url, session_id, attributes, self._scope_name(scope)
-            )
+        open_spans = self._unfinished
+        ours = _OURS in body
+        for group, spans in self._groups(body):
             for raw in spans:
                 span = parse(raw)
-                verdict = check(span.trace_id + span.span_id, digest(span, raw))
+                key = span.trace_id + span.span_id
+                if open_spans:
+                    open_spans.ended(key)
+                if ours and _OURS in raw and otlp.attributes(span).get(UNFINISHED[0]) is True:
+                    # Another engine's word on a span without an end is no telling of the span itself.
+                    key = span.trace_id + bytes(byte ^ 0xFF for byte in span.span_id)
+                verdict = check(key, digest(span, raw))
                 if verdict is Verdict.DUPLICATE:
                     batch.duplicates.append(span.trace_id)
                 else:
                     self._fresh(span, raw, group, batch, received, conflict=verdict is Verdict.CONFLICT)
+                    if ours and _OURS in raw:
+                        _note_marks(batch.items[-1], otlp.attributes(span))
+                        if (
+                            batch.items[-1].unfinished
+                            and batch.steps[-1:]
+                            and batch.steps[-1][0].span_id == span.span_id
+                        ):
+                            batch.steps.pop()
         return batch
+
+    def begun(self, body: bytes) -> Iterator[Begun]:
+        """The spans of a request of spans that have begun."""
+        for group, spans in self._groups(body):
+            for raw in spans:
+                span = otlp.parse(raw)
+                own = conventions.session_of(otlp.attributes(span)) or group.session_id
+                yield Begun(span.trace_id, span.span_id, *group[:4], raw, own)
+
+    def unfinished(self, begun: Begun) -> Item:
+        """A begun span as it is stored when its end will never come; detectors do not see it."""
+        span = otlp.parse(begun.raw)
+        attributes = otlp.attributes(span)
+        session_id, resource = self._resource(begun.resource)
+        start = span.start_time_unix_nano
+        seen = otlp.to_span(span, attributes, resource, self._scope_name(begun.scope), start=start, end=0)
+        item = Item(
+            begun.trace_id,
+            *(begun.resource, begun.resource_url, begun.scope, begun.scope_url),
+            otlp.span_json(span, begun.raw, (UNFINISHED,), start, 0),
+            start,
+            0,
+            begun.session_id or session_id,
+            span_id=begun.span_id,
+            unfinished=True,
+        )
+        step = step_of(seen, item.own, self._effects)
+        item.agentic, item.tool = step.kind is not Kind.OTHER, step.kind is Kind.TOOL
+        return item
+
+    def _groups(self, body: bytes) -> Iterator[tuple[_Group, Sequence[bytes]]]:
+        """The spans of a request under what they share."""
+        for resource, resource_url, scope, scope_url, spans in otlp.split(body):
+            session_id, attributes = self._resource(resource)
+            name = self._scope_name(scope)
+            yield _Group(resource, resource_url, scope, scope_url, session_id, attributes, name), spans
 
     def _fresh(
         self, span: otlp.RawSpan, raw: bytes, group: _Group, batch: Batch, received: int, *, conflict: bool
@@ -113,6 +170,7 @@ class SpanReader:
         root = not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
         json = otlp.span_json(span, raw, marks, start, end)
         item = Item(trace_id, *group[:4], json, start, end, own, root, conflict=conflict)
+        item.span_id = span.span_id
         if root and span.status.code == STATUS_ERROR:
             item.root_error = span.status.message or "status ERROR"
         batch.items.append(item)
@@ -175,3 +233,13 @@ def _count(item: Item, step: Step) -> None:
     item.failed = step.error
     if step.kind is Kind.LLM:
         item.input_tokens, item.output_tokens = step.input_tokens or 0, step.output_tokens or 0
+
+
+def _note_marks(item: Item, attributes: Mapping[str, Value]) -> None:
+    """Note what a span states of its session; any value but false and nothing is a statement."""
+    item.unfinished = attributes.get(UNFINISHED[0]) is True
+    item.root = item.root and not item.unfinished
+    for name, field in (("crashed", "crashed"), ("ended", "over")):
+        value = attributes.get(MARK + name)
+        if value not in (None, False, ""):
+            setattr(item, field, value if isinstance(value, str) else f"marked {name} by its program")

@@ -6,6 +6,7 @@ Nothing here reads a span. What SQLite says of a sick disk is an OSError, of sic
 """
 
 import contextlib
+import ctypes
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -183,6 +184,13 @@ class Catalog:
     def close(self) -> None:
         """Close the database; the last connection folds the WAL in."""
         self._db.close()
+
+    def abandon_after_fork(self) -> None:
+        """Keep the connection for ever, in a forked child: SQLite forbids to use or close it there.
+
+        Closing it, which happens at the latest when Python frees it, could fold in the parent's WAL.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._db))
 
     def _query(self, query: str, *values: object) -> list[Any]:
         try:

@@ -2,7 +2,8 @@
 
 Law of this file: facts only grow (law L5), and the state is a pure function of them, so any order of
 writers ends the same. The end of a root closes a trace, not a session: a conversation has one root a
-turn. A later span supersedes an idle end; nothing supersedes a crash.
+turn. A later span supersedes an idle end; nothing supersedes a crash, whoever else writes and when: a
+crash mark is one more fact in an append-only journal, not a file that a slower writer could replace.
 """
 
 from enum import StrEnum
@@ -10,9 +11,13 @@ from enum import StrEnum
 import msgspec
 
 _SUMS = (
-    *("spans", "duplicates", "conflicts", "tool_calls", "errors"),
+    *("spans", "unfinished", "duplicates", "conflicts", "tool_calls", "errors"),
     *("input_tokens", "output_tokens", "traces", "rootless"),
 )
+
+
+_NOTES = 8
+"""Most reasons that are kept beside the first."""
 
 
 class State(StrEnum):
@@ -20,11 +25,11 @@ class State(StrEnum):
 
     ACTIVE = "active"
     COMPLETED = "completed"
-    """Idle, and every trace's root span had ended."""
+    """Idle or declared over, and every trace's root span had ended."""
     INTERRUPTED = "interrupted"
     """Idle, and at least one trace's root span never came."""
     CRASHED = "crashed"
-    """An explicit crash mark was received."""
+    """A crash mark was received, or its process died with a span of it unfinished."""
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -33,11 +38,16 @@ class Session(msgspec.Struct, kw_only=True):
     Times named `seen` and `idle_at` are engine times, `start` and `end` the spans' own, all in ns.
 
     Attributes:
+        spans: stored spans; `unfinished` of them are of spans that had begun and whose end never came.
         traces: traces that belong to this generation.
         rootless: of these, traces whose root span has not arrived.
         idle_at: engine time at which it was last found idle; 0 when never.
-        crash: the reason of the first crash mark; "" when none.
+        over: why somebody declared it over; "" when nobody did. It ends when no root is missing any more.
+        crash: the reason of the first crash mark; "" when none. `crash_notes` are those of later ones.
         root_error: the first failed root span's status message; kept as the primary reason.
+        trace_id: its newest trace that detectors follow, else its newest; where its end is told.
+        agentic: whether detectors follow any of its traces.
+        told: how often its end was told, the last time as `told_state`.
     """
 
     session_id: str
@@ -58,18 +68,25 @@ class Session(msgspec.Struct, kw_only=True):
     idle_at: int = 0
     crash: str = ""
     root_error: str = ""
+    unfinished: int = 0
+    over: str = ""
+    crash_notes: list[str] = []
+    trace_id: bytes = b""
+    agentic: bool = False
+    told: int = 0
+    told_state: str = ""
 
     @property
     def ended(self) -> bool:
-        """Whether this generation is over: crashed, or idle since its last span."""
-        return bool(self.crash) or self.idle_at > 0
+        """Whether this generation has ended: crashed, declared over, or idle since its last span."""
+        return bool(self.crash) or self.idle_at > 0 or (bool(self.over) and not self.rootless)
 
     @property
     def state(self) -> State:
         """The state that the facts imply."""
         if self.crash:
             return State.CRASHED
-        if not self.idle_at:
+        if not self.ended:
             return State.ACTIVE
         return State.INTERRUPTED if self.rootless else State.COMPLETED
 
@@ -78,16 +95,19 @@ class Session(msgspec.Struct, kw_only=True):
         """Why it is in that state, in words; "" while active without a failed root."""
         match self.state:
             case State.CRASHED:
-                return self.crash
+                reasons = [self.crash, *self.crash_notes]
+                if self.root_error and not any(self.root_error in reason for reason in reasons):
+                    reasons.append(f"the root span failed: {self.root_error}")
+                return "; beside it: ".join(reasons)
             case State.ACTIVE:
                 return self.root_error
             case State.INTERRUPTED:
                 of = f"{self.rootless} of {self.traces} traces" if self.traces > 1 else "its trace"
                 return f"no more spans came and the root span of {of} never ended"
             case State.COMPLETED:
-                return (
-                    f"the root span failed: {self.root_error}" if self.root_error else "every root span ended"
-                )
+                if self.root_error:
+                    return f"the root span failed: {self.root_error}"
+                return self.over or "every root span ended"
 
     def absorb(self, part: "Session") -> None:
         """Add another session's facts: a trace whose session was learnt after it was stored on its own."""
@@ -95,18 +115,38 @@ class Session(msgspec.Struct, kw_only=True):
         self.first_seen = min(filter(None, (self.first_seen, part.first_seen)), default=0)
         self.end, self.last_seen = max(self.end, part.end), max(self.last_seen, part.last_seen)
         self.idle_at = max(self.idle_at, part.idle_at) if self.idle_at and part.idle_at else 0
-        self.crash, self.root_error = self.crash or part.crash, self.root_error or part.root_error
+        self.root_error, self.over = self.root_error or part.root_error, self.over or part.over
+        for reason in filter(None, (part.crash, *part.crash_notes)):
+            self.crashed(reason)
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(part, name))
+
+    def crashed(self, reason: str) -> None:
+        """Add a crash mark. The first reason stays the primary one, later ones stand beside it."""
+        if not self.crash:
+            self.crash = reason
+        elif reason not in {self.crash, *self.crash_notes} and len(self.crash_notes) < _NOTES:
+            self.crash_notes = [*self.crash_notes, reason]
 
     def saw_span(self, start: int, end: int, now: int) -> None:
         """Count one stored span with its times (0 when unknown); supersedes an idle end."""
         self.spans += 1
         self.last_seen = now
-        self.idle_at = 0
+        self._awake()
         if start and (not self.start or start < self.start):
             self.start = start
         self.end = max(self.end, end, start)
+
+    def stirred(self, now: int) -> None:
+        """Note a sign of life that is no stored span: a span began; supersedes an idle end."""
+        self.last_seen = now
+        self._awake()
+
+    def _awake(self) -> None:
+        if self.idle_at:
+            self.idle_at = 0
+            if not self.crash:
+                self.told_state = ""
 
     def new_trace(self) -> None:
         """Count a trace that belongs here; its root is missing until `root_ended`."""
@@ -114,7 +154,7 @@ class Session(msgspec.Struct, kw_only=True):
         self.rootless += 1
 
     def root_ended(self, error: str) -> None:
-        """A trace's root span arrived; `error` is its failure in words, "" for none."""
+        """Note that a trace's root span arrived; `error` is its failure in words, "" for none."""
         self.rootless -= 1
         if error and not self.root_error:
             self.root_error = error
@@ -127,7 +167,7 @@ class Trace(msgspec.Struct, kw_only=True):
         session_id: the session it was stored under (its own id in hex, when no session id was known).
         joined: a session id that appeared after that, and `joined_generation` the generation that was its
             newest then; readers join the two, bytes never move.
-        rooted: whether its root span has arrived.
+        rooted: whether its root span has arrived; `root` is that span's id.
         agentic: whether any span of it was understood by a convention.
         resource: wire bytes of the resource of its first understood span, for derived spans.
     """
@@ -140,3 +180,4 @@ class Trace(msgspec.Struct, kw_only=True):
     rooted: bool = False
     agentic: bool = False
     resource: bytes = b""
+    root: bytes = b""

@@ -3,18 +3,19 @@
 Pure folds over `Step`s: `Signals` takes steps in and gives `Finding`s out, `derived_span` makes a finding a
 span, `classify` says what a call does, `failing` what kind of failure it met. Reading order: `settings`,
 `finding`, `lanes`, `rounds`, `waste` (what is kept), `rule`, `episodes` (how a rule speaks), `failures`,
-`variants`, `repeats`, `polls`, `failed` (the rules), `fold`, `engine` (who calls them). A new rule is one
-class in a file of its own and one entry in `fold.RULES`.
+`variants`, `repeats`, `polls`, `failed` (the rules), `fold`, `engine` (who calls them), `terminal` (how a
+session's end is told). A new rule is one class in a file of its own and one entry in `fold.RULES`.
 """
 
 from otel_ext.signals.classify import effect_of, is_waiting
 from otel_ext.signals.derived import SCOPE_NAME, derived_id, derived_span, scope_bytes
 from otel_ext.signals.engine import Signals
 from otel_ext.signals.failing import absent_path, is_transient, is_vague
-from otel_ext.signals.finding import Finding, Waste
+from otel_ext.signals.finding import Finding, Status, Waste
 from otel_ext.signals.fold import RULES
 from otel_ext.signals.rule import Call, Context, Rule
 from otel_ext.signals.settings import Levels, Settings
+from otel_ext.signals.terminal import termination
 
 __all__ = [
     "RULES",
@@ -26,6 +27,7 @@ __all__ = [
     "Rule",
     "Settings",
     "Signals",
+    "Status",
     "Waste",
     "absent_path",
     "derived_id",
@@ -35,4 +37,5 @@ __all__ = [
     "is_vague",
     "is_waiting",
     "scope_bytes",
+    "termination",
 ]

@@ -58,6 +58,27 @@ def attributes(finding: Finding) -> dict[str, object]:
         "otel_ext.signal.explanation": finding.explanation,
         "otel_ext.rule.id": finding.rule,
         "otel_ext.rule.version": finding.rule_version,
+    }
+    if finding.session:
+        found.update((f"otel_ext.session.{name}", value) for name, value in finding.session.items())
+    else:
+        found.update(_measured(finding))
+    optional = {
+        "otel_ext.tool.call.arguments.hash": finding.arguments_hash,
+        "otel_ext.tool.call.result.hash": finding.result_hash,
+        "otel_ext.error.fingerprint": finding.error_fingerprint,
+        "gen_ai.agent.name": finding.agent,
+        # Without a session of its own a span is stored under its trace id, which is no conversation.
+        "gen_ai.conversation.id": "" if finding.session_id == finding.trace_id.hex() else finding.session_id,
+        "gen_ai.tool.name": finding.tool,
+    }
+    found.update({key: value for key, value in optional.items() if value})
+    return found
+
+
+def _measured(finding: Finding) -> dict[str, object]:
+    """What a rule counted, and by which thresholds."""
+    return {
         "otel_ext.rule.threshold": finding.thresholds.get(finding.severity, 1),
         "otel_ext.rule.thresholds": [f"{name}={value}" for name, value in finding.thresholds.items()],
         "otel_ext.scope.kind": finding.scope,
@@ -76,17 +97,6 @@ def attributes(finding: Finding) -> dict[str, object]:
         "otel_ext.evidence.shared_span_ids": [span.hex() for span in finding.context],
         "otel_ext.evidence.missing": finding.missing,
     }
-    optional = {
-        "otel_ext.tool.call.arguments.hash": finding.arguments_hash,
-        "otel_ext.tool.call.result.hash": finding.result_hash,
-        "otel_ext.error.fingerprint": finding.error_fingerprint,
-        "gen_ai.agent.name": finding.agent,
-        # Without a session of its own a span is stored under its trace id, which is no conversation.
-        "gen_ai.conversation.id": "" if finding.session_id == finding.trace_id.hex() else finding.session_id,
-        "gen_ai.tool.name": finding.tool,
-    }
-    found.update({key: value for key, value in optional.items() if value})
-    return found
 
 
 def _links(finding: Finding) -> list[Span.Link]:
@@ -108,6 +118,8 @@ def _links(finding: Finding) -> list[Span.Link]:
 
 
 def _any(value: object) -> AnyValue:
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
     if isinstance(value, int):
         return AnyValue(int_value=value)
     if isinstance(value, float):

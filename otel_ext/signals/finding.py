@@ -60,6 +60,7 @@ class Finding(msgspec.Struct, kw_only=True):
         parent: where a derived span hangs.
         distinct_arguments: different argument sets among the counted calls (8 means 8 or more).
         arguments_hash, result_hash, error_fingerprint: hex, "" when there is none.
+        session: of a session's end, what is known of the session; empty otherwise.
     """
 
     signal: str
@@ -94,6 +95,7 @@ class Finding(msgspec.Struct, kw_only=True):
     result_hash: str
     error_fingerprint: str
     service: str
+    session: dict[str, Any] = {}
 
     def as_json(self) -> dict[str, Any]:
         """The finding as the command line prints it: the contract's fields first, then the others."""
@@ -137,4 +139,5 @@ class Finding(msgspec.Struct, kw_only=True):
             "result_hash": self.result_hash,
             "error_fingerprint": self.error_fingerprint,
             "service": self.service,
+            **({"session": self.session} if self.session else {}),
         }

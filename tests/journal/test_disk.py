@@ -123,7 +123,7 @@ def test_forked_child_that_abandons_leaves_the_parents_lock(tmp_path: Path) -> N
     folder = str(tmp_path)
     lock = FolderLock.acquire(folder)
     copy = os.dup(lock._descriptor)
-    FolderLock(folder, os.dup(copy)).abandon()
+    FolderLock(folder, os.dup(copy), inherited=False).abandon()
     with pytest.raises(DataFolderInUse):
         FolderLock.acquire(folder)
     lock.release()

@@ -1,0 +1,104 @@
+"""Detectors at work: steps wait for their turn, pass the detectors, and findings become spans and rows.
+
+Law of this file: a finding is written once, as a derived span in its session's own file and a row of the
+catalog, in the order in which the detectors gave it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from otel_ext import __version__, otlp
+from otel_ext.pipeline.ledger import Ledger
+from otel_ext.pipeline.lines import LineWriter
+from otel_ext.pipeline.members import Members
+from otel_ext.pipeline.reorder import CLOSE, Reorder
+from otel_ext.signals import Finding, Signals, Status, derived_span, scope_bytes
+from otel_ext.step import Step
+
+Row = tuple[str, int, str, bytes, bytes]
+"""A finding as the catalog keeps it: id, revision, session id, trace id, JSON."""
+
+
+class Detection:
+    """The detectors of one engine and what stands around them; used by the pipeline's thread only.
+
+    Args:
+        derived: takes each derived span as an encoded request of its own, once its line was handed over.
+    """
+
+    def __init__(
+        self,
+        signals: Signals,
+        reorder: Reorder,
+        *,
+        members: Members,
+        lines: LineWriter,
+        ledger: Ledger,
+        derived: Callable[[bytes], None] | None,
+    ) -> None:
+        self._signals, self._reorder, self._members, self._lines = signals, reorder, members, lines
+        self._ledger, self._derived = ledger, derived
+        self._scope = scope_bytes(__version__)
+        self._rows: list[Row] = []
+
+    def add(self, steps: Iterable[tuple[Step, bool]], now: int) -> None:
+        """Let steps wait for their turn; each with whether its end bounds a lane."""
+        for step, bounds in steps:
+            self._reorder.add(step, now, bounds=bounds)
+
+    def due(self, now: int) -> Iterator[bytes]:
+        """Detect in each trace whose turn has come; it is yielded first, so that its session is decided."""
+        while (ready := self._reorder.due(now)) is not None:
+            trace_id, until = ready
+            yield trace_id
+            self._detect(trace_id, until, now)
+
+    def rest(self, now: int) -> None:
+        """Let no step wait any longer."""
+        for trace_id in self._reorder.waiting():
+            self._detect(trace_id, None, now)
+
+    def tick(self, now: int) -> None:
+        """Evict what was not touched for long."""
+        self.emit(self._signals.tick(now))
+
+    def close(self, trace_id: bytes, status: Status, now: int) -> None:
+        """End what the detectors have open in a trace."""
+        self._detect(trace_id, None, now)
+        self.emit(self._signals.end_trace(trace_id, status, now))
+
+    def emit(self, findings: Iterable[Finding]) -> None:
+        """Write findings."""
+        for finding in findings:
+            trace = self._members.trace(finding.trace_id)
+            if trace is None:
+                continue  # its spans are still held: impossible while hold and reorder wait equally long
+            # Two conversations may share a trace; a finding belongs to the one whose calls it is about.
+            home = trace.session_id
+            if finding.session_id and home != finding.trace_id.hex():
+                home = finding.session_id
+            finding.session_id = trace.joined or home
+            raw = derived_span(finding)
+            json = otlp.span_json(otlp.parse(raw), raw)
+            self._lines.derived(home, trace.resource, self._scope, json)
+            self._ledger.derived += 1
+            row = msgspec.json.encode(finding.as_json())
+            self._rows.append((finding.id, finding.revision, home, finding.trace_id, row))
+            if self._derived is not None:
+                self._derived(otlp.request_of(trace.resource, self._scope, raw))
+
+    def next_deadline(self) -> int | None:
+        """Engine time at which something becomes due although nothing arrives."""
+        deadlines = (self._reorder.next_deadline(), self._signals.next_deadline())
+        return min((d for d in deadlines if d is not None), default=None)
+
+    def take_rows(self) -> list[Row]:
+        """Findings since the last call, for the checkpoint."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def _detect(self, trace_id: bytes, until: int | None, now: int) -> None:
+        for happening in self._reorder.take(trace_id, until):
+            fold = self._signals.close if happening.phase == CLOSE else self._signals.open
+            self.emit(fold(happening.step, now))
