@@ -13,7 +13,7 @@ from typing import NamedTuple
 from otel_ext import otlp
 from otel_ext.clock import Clock
 from otel_ext.conventions import storable
-from otel_ext.errors import Busy, ShuttingDown, TooLarge
+from otel_ext.errors import Busy, InvalidRequest, ShuttingDown, TooLarge
 from otel_ext.journal import Journal
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.records import MARK, REQUEST, STARTED, MarkKind, pack_mark, pack_request
@@ -104,6 +104,8 @@ class Intake:
 
         Raises: as `accept`.
         """
+        if not session_id:
+            raise InvalidRequest("a mark names no session; say which one it is about")
         payload = pack_mark(storable(session_id), kind, storable(reason))
         with self._room_for(len(payload)):
             self._append(MARK, payload, 0, self._time.now())
