@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "show": "Show one session as a tree, findings at the spans they name.",
     "signals": "List findings: loops, waste, sessions that crashed or were interrupted.",
     "cat": "Print stored spans as OTLP JSON lines.",
+    "recover": "Finish what dead processes left: crash marks, unfinished spans, sessions.",
     "verify": "Read every byte and check the ledger; exit 1 on damage.",
     "demo": "See it work: a looping agent, a kill -9, a restart.",
 }

@@ -1,9 +1,11 @@
 """Reading a data folder: the union of its engines' catalogs, beside a live writer or after it.
 
-Law of this file: it never writes. What the journal holds beyond the last checkpoint is not shown; a
-running `otel-ext serve` brings it in within the checkpoint interval, the next start of it otherwise.
+Law of this file: a folder with an owner is only read. What the owner's journal holds beyond the last
+checkpoint is not shown: a running `otel-ext serve` brings it in within the checkpoint interval. What dead
+processes left is brought to its end first, so that whoever asks after a crash sees all of it.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 import click
 
 from otel_ext.errors import DataFolderError
+from otel_ext.pipeline import adopt
 from otel_ext.sessions import Catalog, FileRow, Session
 
 DATA_ARGUMENT = click.argument("data", type=click.Path(path_type=Path), metavar="DIR")
@@ -32,12 +35,19 @@ class Stored(NamedTuple):
     files: list[str]
 
 
-def engines(data: Path) -> list[EngineFolder]:
+def engines(data: Path, *, recover: bool = True) -> list[EngineFolder]:
     """Every engine below `data`.
+
+    Args:
+        data: the data folder.
+        recover: first finish what dead processes left, where this user may write.
 
     Raises:
         DataFolderError: there is none.
     """
+    if recover and os.access(data / "engines", os.W_OK):
+        for owner in adopt(data):
+            click.echo(f"recovered what a dead process left in {data / 'engines' / owner}", err=True)
     found = sorted(data.glob("engines/*/catalog.sqlite"))
     if not found:
         raise DataFolderError(f"{data} holds no otel-ext data (no engines/*/catalog.sqlite below it)")

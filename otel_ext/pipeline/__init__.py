@@ -3,15 +3,29 @@
 `engine` owns the data folder and its threads; `intake` makes a request durable and nothing else; `consumer`
 is the one reader of the journal; `process` is the fold that gives records their meaning, with `spans` (a
 request read), `meaning` (a span as a Step), `hold` (spans without a session yet), `reorder` (steps in the
-order of their times), `members` (traces, sessions, generations) and `lines` (spans into lines) as its
-parts. The same engine runs in the sidecar and in `otel-ext replay`.
+order of their times), `members` (traces, sessions, generations), `unfinished` and `guard` (how sessions
+end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts; `adoption` finishes
+what dead processes left. The same engine runs in the sidecar, in an agent's process and in `otel-ext replay`.
 """
 
+from otel_ext.pipeline.adoption import adopt, orphans
 from otel_ext.pipeline.engine import Engine
 from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Accepted, Intake
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.original import original
-from otel_ext.pipeline.settings import EngineSettings
+from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 
-__all__ = ["OWNER", "Accepted", "Engine", "EngineFolder", "EngineSettings", "Intake", "Ledger", "original"]
+__all__ = [
+    "IN_PROCESS",
+    "OWNER",
+    "Accepted",
+    "Engine",
+    "EngineFolder",
+    "EngineSettings",
+    "Intake",
+    "Ledger",
+    "adopt",
+    "original",
+    "orphans",
+]

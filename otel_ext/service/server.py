@@ -4,10 +4,19 @@ Law of this file: doors open after the engine can take requests and close before
 request is ever inside when the last checkpoint is taken.
 """
 
-from otel_ext.pipeline import Engine
+import logging
+import threading
+from typing import Final
+
+from otel_ext.pipeline import Engine, adopt
 from otel_ext.receivers import GrpcReceiver
 from otel_ext.service.config import Config
 from otel_ext.stats import Stats
+
+log = logging.getLogger(__name__)
+
+_WATCH: Final = 5.0
+"""Seconds between looks for dead processes' folders."""
 
 
 class Server:
@@ -21,6 +30,8 @@ class Server:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.stats = Stats()
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="otel-ext-adoption", daemon=True)
         self.engine = Engine(config.data, config.engine, stats=self.stats)
         try:
             self._grpc = GrpcReceiver(
@@ -42,6 +53,18 @@ class Server:
         """Begin to process and to serve."""
         self.engine.start()
         self._grpc.start()
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        """Adopt what processes left that died in the same data folder, as long as the server runs."""
+        while True:
+            try:
+                for owner in adopt(self.config.data):
+                    log.info("recovered what a dead process left in %s", owner)
+            except Exception:  # a defect in one dead process's data must not end the watch
+                log.exception("dead processes could not be recovered")
+            if self._stopping.wait(_WATCH):
+                return
 
     def stop(self) -> bool:
         """Drain: finish calls in flight, process everything accepted, take a checkpoint.
@@ -49,5 +72,7 @@ class Server:
         Returns:
             Whether all of it is saved; what is not, the next start reads from the journal.
         """
+        self._stopping.set()
         self._grpc.stop(self.config.shutdown_timeout)
+        self._watcher.join()
         return self.engine.close()

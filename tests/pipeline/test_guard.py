@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_ext.cli.folder import engines, findings
 from otel_ext.cli.folder import sessions as stored_sessions
@@ -40,14 +41,14 @@ class Process:
         """The engine of a process that starts now."""
         return Engine.in_process(self.data, SETTINGS, clock=self.clock)
 
-    def begin(self, *spans: Any) -> None:
+    def begin(self, *spans: Span) -> None:
         """Spans begin."""
-        bare = [type(s).FromString(s.SerializeToString()) for s in spans]
+        bare = [Span.FromString(s.SerializeToString()) for s in spans]
         for each in bare:
             each.end_time_unix_nano = 0
         self.engine.intake.started(request(*bare))
 
-    def end(self, *spans: Any) -> None:
+    def end(self, *spans: Span) -> None:
         """Spans end."""
         self.engine.intake.accept(request(*spans))
 
@@ -117,7 +118,7 @@ def process(tmp_path: Path) -> Iterator[Process]:
     made.engine.abandon()
 
 
-def call(number: int, session: str = "s", trace: int = 1) -> Any:
+def call(number: int, session: str = "s", trace: int = 1) -> Span:
     """A tool call below the agent's span 1000."""
     return tool(trace, 1000 + number, 1000, "search", f'{{"n": {number}}}', "ok", session)
 
@@ -223,7 +224,7 @@ def test_repeat_keeps_the_first_reason_first(process: Process) -> None:
 def test_an_application_error_is_not_masked_by_a_failed_clean_up(process: Process) -> None:
     """The root's own failure stays readable when a clean-up failure is what marked the crash."""
     failed = agent(1, 1000)
-    failed.status.code, failed.status.message = 2, "sandbox lost"
+    failed.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message="sandbox lost"))
     process.end(call(1), failed)
     process.crashed("s", "backend stop failed: cleanup")
     reason = process.rows()["s", 1].reason
