@@ -156,7 +156,9 @@ class Consumer:
             stats=self._stats,
             distrust=self._distrust,
         )
-        self._processor = Processor(catalog, self._streams, self._settings, self._derived)
+        self._processor = Processor(
+            catalog, self._streams, self._settings, stored=self._folder.lines, derived=self._derived
+        )
         self._saved_at, self._unsaved = self._clock.monotonic(), 0
         self.processed = self._processed_saved
         self._settled = False

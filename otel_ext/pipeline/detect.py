@@ -4,15 +4,17 @@ Law of this file: a finding is written once, as a derived span in its session's 
 catalog, in the order in which the detectors gave it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from otel_ext import __version__, otlp
+from otel_ext.errors import UnsupportedVersion
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
-from otel_ext.pipeline.members import Members
+from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.reorder import CLOSE, Reorder
+from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.signals import Finding, Signals, Status, derived_span, scope_bytes
 from otel_ext.step import Step
 
@@ -29,18 +31,19 @@ class Detection:
 
     def __init__(
         self,
-        signals: Signals,
-        reorder: Reorder,
+        settings: EngineSettings,
         *,
         members: Members,
         lines: LineWriter,
         ledger: Ledger,
         derived: Callable[[bytes], None] | None,
     ) -> None:
-        self._signals, self._reorder, self._members, self._lines = signals, reorder, members, lines
-        self._ledger, self._derived = ledger, derived
+        self._signals = Signals(settings.signals)
+        self._reorder = Reorder(int(settings.hold * SECOND), settings.reorder_steps)
+        self._members, self._lines, self._ledger, self._derived = members, lines, ledger, derived
         self._scope = scope_bytes(__version__)
         self._rows: list[Row] = []
+        self._stale: tuple[str, ...] = ()
 
     def add(self, steps: Iterable[tuple[Step, bool]], now: int) -> None:
         """Let steps wait for their turn; each with whether its end bounds a lane."""
@@ -97,6 +100,24 @@ class Detection:
         """Findings since the last call, for the checkpoint."""
         rows, self._rows = self._rows, []
         return rows
+
+    def dump(self) -> dict[str, bytes]:
+        """What the checkpoint must hold: every part that changed, by key; empty for what is gone."""
+        parts = {f"signals/{key}": data for key, data in self._signals.dump().items()}
+        stale, self._stale = self._stale, ()
+        return {**dict.fromkeys(stale, b""), "reorder": self._reorder.dump(), **parts}
+
+    def load(self, dumped: Mapping[str, bytes], rebuild: Callable[[Signals], list[Finding]]) -> None:
+        """Restore what `dump` gave; `rebuild` makes detectors anew whose dump is of another version."""
+        try:
+            self._reorder.load(dumped.get("reorder", b""))
+            self._signals.load(
+                {key.removeprefix("signals/"): data for key, data in dumped.items() if key != "reorder"}
+            )
+        except UnsupportedVersion:
+            self._reorder.clear()
+            self._stale = tuple(dumped)
+            self.emit(rebuild(self._signals))
 
     def _detect(self, trace_id: bytes, until: int | None, now: int) -> None:
         for happening in self._reorder.take(trace_id, until):

@@ -11,13 +11,14 @@ refused, never filled in silence: a new catalog over old files would write their
 """
 
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from otel_ext.errors import DataFolderError
 from otel_ext.files import Files
 from otel_ext.journal import FolderLock, Record, folder_error
-from otel_ext.sessions import Catalog
+from otel_ext.sessions import Catalog, FileRow, committed_lines
 
 OWNER: Final = "main"
 """Name of the sidecar's engine; the engines of agents' processes are `process-1`, `process-2`, ..."""
@@ -63,6 +64,10 @@ class EngineFolder:
             file.append(record.payload)
             file.sync()
             file.close()
+
+    def lines(self, row: FileRow) -> Iterator[bytes]:
+        """The committed lines of a session file."""
+        return committed_lines(self._files, self.sessions, row)
 
     def close(self, *, done: bool = False) -> None:
         """Close the catalog and give the folder back; `done` when nothing is left to do in it."""

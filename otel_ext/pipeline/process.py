@@ -17,6 +17,7 @@ from otel_ext.pipeline.hold import Hold, Item
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
 from otel_ext.pipeline.members import SECOND, Members
+from otel_ext.pipeline.rebuild import rebuild
 from otel_ext.pipeline.records import (
     DIED,
     FINISH,
@@ -27,18 +28,18 @@ from otel_ext.pipeline.records import (
     unpack_mark,
     unpack_request,
 )
-from otel_ext.pipeline.reorder import Reorder
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.spans import SpanReader
 from otel_ext.pipeline.unfinished import Unfinished
-from otel_ext.sessions import Catalog, Checkpoint, Streams, Trace
-from otel_ext.signals import Finding, Signals, Status
+from otel_ext.sessions import Catalog, Checkpoint, FileRow, Streams, Trace
+from otel_ext.signals import Finding, Status
 
 
 class Processor:
     """All folds of one engine, loaded from its catalog; used by the pipeline's thread only.
 
     Args:
+        stored: the committed lines of a session file.
         derived: see `Detection`.
     """
 
@@ -47,6 +48,8 @@ class Processor:
         catalog: Catalog,
         streams: Streams,
         settings: EngineSettings,
+        *,
+        stored: Callable[[FileRow], Iterable[bytes]],
         derived: Callable[[bytes], None] | None = None,
     ) -> None:
         wait = int(settings.hold * SECOND)
@@ -55,22 +58,15 @@ class Processor:
         self.members = Members(catalog, settings)
         self._window = Window.load(catalog.dedup_blocks(), settings.dedup_window)
         self._hold = Hold(wait, settings.hold_spans, settings.hold_bytes)
-        self._reorder = Reorder(wait, settings.reorder_steps)
-        self.signals = Signals(settings.signals)
         meta = catalog.meta()
         self.ledger = msgspec.convert(meta["ledger"], Ledger) if "ledger" in meta else Ledger()
         self._detection = Detection(
-            self.signals,
-            self._reorder,
-            members=self.members,
-            lines=self._lines,
-            ledger=self.ledger,
-            derived=derived,
+            settings, members=self.members, lines=self._lines, ledger=self.ledger, derived=derived
         )
         self._unfinished = Unfinished(settings.open_spans)
         self._reader = SpanReader(self._window, self.members, self._unfinished, settings.signals.effects)
         self._guard = CrashGuard(self, self.ledger, self.members, self._unfinished, self._reader)
-        self._load()
+        self._load(stored)
 
     def record(self, record: Record) -> None:
         """Process one record of the journal."""
@@ -107,11 +103,10 @@ class Processor:
     def checkpoint(self) -> Checkpoint:
         """What the next transaction must hold, less the cursor and the files' rows."""
         sessions, traces = self.members.take_changes()
-        folds = {"hold": self._hold.dump(), "reorder": self._reorder.dump()}
+        folds = {"hold": self._hold.dump(), **self._detection.dump()}
         begun = self._unfinished.dump()
         if begun is not None:
             folds["unfinished"] = begun
-        folds.update((f"signals/{key}", data) for key, data in self.signals.dump().items())
         first = self._window.first_index
         block = self._window.take_block()
         return Checkpoint(
@@ -124,19 +119,17 @@ class Processor:
             dedup_from=self._window.live_from,
         )
 
-    def _load(self) -> None:
-        signals = {}
+    def _load(self, stored: Callable[[FileRow], Iterable[bytes]]) -> None:
+        detection = {}
         for key, data in self._catalog.folds().items():
-            room, _, rest = key.partition("/")
-            if room == "signals":
-                signals[rest] = data
-            elif room == "hold":
+            if key == "hold":
                 self._hold.load(data)
-            elif room == "reorder":
-                self._reorder.load(data)
-            elif room == "unfinished":
+            elif key == "unfinished":
                 self._unfinished.load(data)
-        self.signals.load(signals)
+            else:
+                detection[key] = data
+        self._detection.load(detection, lambda signals: rebuild(signals, self._catalog, self._reader, stored))
+        self._lines.flush()
 
     def _fact(self, record: Record, now: int) -> None:
         """What is no request: a fact about spans, a session or the process; a tick is only time."""

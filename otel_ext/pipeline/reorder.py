@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.errors import UnsupportedVersion
+from otel_ext.pipeline.dumps import check_version
 from otel_ext.step import Kind, Step
 
 VERSION = 1
@@ -126,15 +126,21 @@ class Reorder:
         """Restore a dump.
 
         Raises:
-            UnsupportedVersion: another version wrote it.
+            UnsupportedVersion: a newer version wrote it.
         """
-        version = msgspec.msgpack.decode(data, type=list)[0]
-        if version != VERSION:
-            raise UnsupportedVersion(f"waiting steps have version {version}, this otel-ext reads {VERSION}")
+        if not data:
+            return
+        check_version(data, VERSION, "waiting steps")
         for trace_id, agentic, happenings in msgspec.msgpack.decode(data, type=_Dump).waiting:
             waiting = self._wait_from(trace_id, min(h.arrived for h in happenings))
             waiting.happenings, waiting.agentic = happenings, agentic
             self._count += len(happenings)
+
+    def clear(self) -> None:
+        """Forget everything that waits."""
+        self._traces.clear()
+        self._queue.clear()
+        self._count = 0
 
     def _wait_from(self, trace_id: bytes, oldest: int) -> _Waiting:
         waiting = self._traces[trace_id] = _Waiting(oldest)

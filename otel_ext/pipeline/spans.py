@@ -5,13 +5,14 @@ searched for hints before its attributes are read, and only a span that a conven
 becomes an object; everything else goes from bytes to bytes (`design`: never iterate attributes here).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from otel_ext import conventions, otlp, timestamps
 from otel_ext.dedup import Verdict, Window
+from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import step_of
 from otel_ext.pipeline.members import Members
@@ -34,8 +35,6 @@ the reason as text, so that a program in any language can send it."""
 _OURS: Final = b"otel_ext."
 _REMOTE_PARENT: Final = 0x300
 """Span flags bits 8 and 9: the parent is known to be in another process (opentelemetry-proto 1.5)."""
-_CACHE: Final = 4096
-"""Resources and scopes whose reading is remembered."""
 
 
 class Batch(msgspec.Struct):
@@ -54,18 +53,6 @@ class Batch(msgspec.Struct):
     duplicates: list[bytes]
 
 
-class _Group(NamedTuple):
-    """What the spans under one scope share."""
-
-    resource: bytes
-    resource_url: str
-    scope: bytes
-    scope_url: str
-    session_id: str
-    resource_attributes: Mapping[str, Value]
-    scope_name: str
-
-
 class SpanReader:
     """Reads requests; holds the re-delivery window and memos that depend on bytes alone."""
 
@@ -73,8 +60,7 @@ class SpanReader:
         self, window: Window, members: Members, unfinished: Unfinished, effects: Mapping[str, Effect]
     ) -> None:
         self._window, self._members, self._unfinished, self._effects = window, members, unfinished, effects
-        self._resources: dict[bytes, tuple[str, Mapping[str, Value]]] = {}
-        self._scopes: dict[bytes, str] = {}
+        self._groups = Groups()
         self._traces: dict[bytes, Trace | None] = {}
 
     def read(self, body: bytes, received: int) -> Batch:
@@ -84,7 +70,7 @@ class SpanReader:
         self._traces.clear()
         open_spans = self._unfinished
         ours = _OURS in body
-        for group, spans in self._groups(body):
+        for group, spans in self._groups.of(body):
             for raw in spans:
                 span = parse(raw)
                 key = span.trace_id + span.span_id
@@ -110,7 +96,7 @@ class SpanReader:
 
     def begun(self, body: bytes) -> Iterator[Begun]:
         """The spans of a request of spans that have begun."""
-        for group, spans in self._groups(body):
+        for group, spans in self._groups.of(body):
             for raw in spans:
                 span = otlp.parse(raw)
                 own = conventions.session_of(otlp.attributes(span)) or group.session_id
@@ -120,9 +106,11 @@ class SpanReader:
         """A begun span as it is stored when its end will never come; detectors do not see it."""
         span = otlp.parse(begun.raw)
         attributes = otlp.attributes(span)
-        session_id, resource = self._resource(begun.resource)
+        session_id, resource = self._groups.resource(begun.resource)
         start = span.start_time_unix_nano
-        seen = otlp.to_span(span, attributes, resource, self._scope_name(begun.scope), start=start, end=0)
+        seen = otlp.to_span(
+            span, attributes, resource, self._groups.scope_name(begun.scope), start=start, end=0
+        )
         item = Item(
             begun.trace_id,
             *(begun.resource, begun.resource_url, begun.scope, begun.scope_url),
@@ -137,15 +125,8 @@ class SpanReader:
         item.agentic, item.tool = step.kind is not Kind.OTHER, step.kind is Kind.TOOL
         return item
 
-    def _groups(self, body: bytes) -> Iterator[tuple[_Group, Sequence[bytes]]]:
-        """The spans of a request under what they share."""
-        for resource, resource_url, scope, scope_url, spans in otlp.split(body):
-            session_id, attributes = self._resource(resource)
-            name = self._scope_name(scope)
-            yield _Group(resource, resource_url, scope, scope_url, session_id, attributes, name), spans
-
     def _fresh(
-        self, span: otlp.RawSpan, raw: bytes, group: _Group, batch: Batch, received: int, *, conflict: bool
+        self, span: otlp.RawSpan, raw: bytes, group: Group, batch: Batch, received: int, *, conflict: bool
     ) -> None:
         """Note a span that was not seen before: where it belongs, when it was, what it is."""
         trace_id = span.trace_id
@@ -167,7 +148,7 @@ class SpanReader:
             marks += (CONFLICT,)
         if self._late(trace_id, own):
             marks += (LATE,)
-        root = not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
+        root = _is_root(span)
         json = otlp.span_json(span, raw, marks, start, end)
         item = Item(trace_id, *group[:4], json, start, end, own, root, conflict=conflict)
         item.span_id = span.span_id
@@ -176,29 +157,51 @@ class SpanReader:
         batch.items.append(item)
         if conflict or group.scope_name == SCOPE_NAME:
             return  # the same call told in other words, or a finding of ours that came back
+        step = self._step(span, raw, group, own, attributes=attributes, times=(start, end))
+        if step.kind is not Kind.OTHER or step.error:
+            _count(item, step)
+        batch.steps.append((step, root or step.kind is Kind.AGENT))
+
+    def steps(self, body: bytes) -> Iterator[tuple[Step, bool]]:
+        """The steps of stored spans, as `Batch.steps` had them when they were received."""
+        for group, spans in self._groups.of(body):
+            for raw in spans if group.scope_name != SCOPE_NAME else ():
+                span = otlp.parse(raw)
+                attributes = otlp.attributes(span)
+                if not any(attributes.get(mark) for mark, _ in (CONFLICT, UNFINISHED)):
+                    own = conventions.session_of(attributes) or group.session_id
+                    times = span.start_time_unix_nano, span.end_time_unix_nano
+                    step = self._step(span, raw, group, own, attributes=attributes, times=times)
+                    yield step, _is_root(span) or step.kind is Kind.AGENT
+
+    def _step(
+        self,
+        span: otlp.RawSpan,
+        raw: bytes,
+        group: Group,
+        own: str,
+        *,
+        attributes: dict[str, Value] | None,
+        times: tuple[int, int],
+    ) -> Step:
+        """What the agent did; attributes are read only where a convention may understand them."""
+        start, end = times
         for hint in conventions.hints:
             if hint in raw:
                 if attributes is None:
                     attributes = otlp.attributes(span)
-                step = step_of(
-                    otlp.to_span(
-                        span, attributes, group.resource_attributes, group.scope_name, start=start, end=end
-                    ),
-                    own,
-                    self._effects,
+                seen = otlp.to_span(
+                    span, attributes, group.resource_attributes, group.scope_name, start=start, end=end
                 )
-                _count(item, step)
-                break
-        else:
-            step = Step(
-                kind=Kind.OTHER,
-                trace_id=trace_id,
-                span_id=span.span_id,
-                parent_id=span.parent_span_id,
-                start=start,
-                end=end,
-            )
-        batch.steps.append((step, root or step.kind is Kind.AGENT))
+                return step_of(seen, own, self._effects)
+        return Step(
+            kind=Kind.OTHER,
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            parent_id=span.parent_span_id,
+            start=start,
+            end=end,
+        )
 
     def _late(self, trace_id: bytes, own: str) -> bool:
         """Whether the session of a known trace had ended before this record."""
@@ -208,22 +211,10 @@ class SpanReader:
             trace = self._traces[trace_id] = self._members.trace(trace_id)
         return trace is not None and self._members.session(trace, own).ended
 
-    def _resource(self, resource: bytes) -> tuple[str, Mapping[str, Value]]:
-        known = self._resources.get(resource)
-        if known is None:
-            if len(self._resources) >= _CACHE:
-                self._resources.clear()
-            attributes = otlp.resource_attributes(resource)
-            known = self._resources[resource] = (conventions.session_of(attributes) or "", attributes)
-        return known
 
-    def _scope_name(self, scope: bytes) -> str:
-        known = self._scopes.get(scope)
-        if known is None:
-            if len(self._scopes) >= _CACHE:
-                self._scopes.clear()
-            known = self._scopes[scope] = otlp.scope_name(scope)
-        return known
+def _is_root(span: otlp.RawSpan) -> bool:
+    """Whether a span is its trace's root, as far as this process could see."""
+    return not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
 
 
 def _count(item: Item, step: Step) -> None:

@@ -9,6 +9,7 @@ file (`catalog`).
 from otel_ext.sessions.catalog import Catalog
 from otel_ext.sessions.checkpoint import Checkpoint, FileRow
 from otel_ext.sessions.names import file_name, parse_name, stem
+from otel_ext.sessions.reading import committed_lines
 from otel_ext.sessions.state import Session, State, Trace
 from otel_ext.sessions.streams import Streams
 
@@ -20,6 +21,7 @@ __all__ = [
     "State",
     "Streams",
     "Trace",
+    "committed_lines",
     "file_name",
     "parse_name",
     "stem",

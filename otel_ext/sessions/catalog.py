@@ -168,6 +168,15 @@ class Catalog:
         query = "SELECT data FROM files WHERE session_id=? ORDER BY sequence DESC LIMIT 1"
         return _one(self._query(query, _text(session_id)), FileRow)
 
+    def files_of(self, session_id: str) -> list[FileRow]:
+        """A session's files in writing order."""
+        query = "SELECT data FROM files WHERE session_id=? ORDER BY sequence"
+        return list(_all(self._query(query, _text(session_id)), FileRow))
+
+    def finding_revisions(self) -> set[tuple[str, int]]:
+        """`(id, revision)` of every finding there is."""
+        return set(self._query("SELECT id, revision FROM signals"))
+
     def file(self, name: str) -> FileRow | None:
         """One file by name."""
         return _one(self._query("SELECT data FROM files WHERE name=?", name), FileRow)

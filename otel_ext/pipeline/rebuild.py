@@ -1,0 +1,67 @@
+"""Detectors made anew from files, when their dumped state is of another version (law L2).
+
+Law of this file: what was said is not said again. The steps of every open session are read back from its
+files and pass the detectors in the order of their times; a revision that the catalog holds is left out.
+Steps that wait for their turn are in the files too, so the reorder buffer starts empty. Where spans
+came later than the reorder window, an episode may now begin earlier than it did, and is told anew under another id.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from otel_ext import otlp, timestamps
+from otel_ext.pipeline.reorder import CLOSE, Reorder
+from otel_ext.pipeline.spans import SpanReader
+from otel_ext.sessions import Catalog, FileRow, Session
+from otel_ext.signals import Finding, Signals
+from otel_ext.step import Kind
+
+log = logging.getLogger(__name__)
+
+_UNBOUNDED: Final = 2**62
+
+
+def rebuild(
+    signals: Signals,
+    catalog: Catalog,
+    reader: SpanReader,
+    lines: Callable[[FileRow], Iterable[bytes]],
+) -> list[Finding]:
+    """Bring empty detectors to where the open sessions are.
+
+    Returns:
+        Findings that the catalog does not hold: this version sees what another one did not.
+    """
+    known = catalog.finding_revisions()
+    found: list[Finding] = []
+    open_sessions = catalog.active()
+    log.warning(
+        "the detectors' state is of another version; it is made anew from %d sessions", len(open_sessions)
+    )
+    for session in open_sessions:
+        found += _session(session, signals, catalog, reader, lines)
+    return [finding for finding in found if (finding.id, finding.revision) not in known]
+
+
+def _session(
+    session: Session,
+    signals: Signals,
+    catalog: Catalog,
+    reader: SpanReader,
+    lines: Callable[[FileRow], Iterable[bytes]],
+) -> list[Finding]:
+    now, found = session.last_seen, []
+    followed = set(catalog.followed(session.session_id, session.generation))
+    order = Reorder(_UNBOUNDED, _UNBOUNDED)
+    for row in catalog.files_of(session.session_id):
+        for line in lines(row):
+            body = otlp.read_traces(line, instant=lambda value: timestamps.parse_instant(value)[0])
+            for step, bounds in reader.steps(body):
+                if step.trace_id in followed:
+                    order.add(step, now, bounds=bounds or step.kind is Kind.AGENT)
+    for trace_id in order.waiting():
+        for happening in order.take(trace_id):
+            fold = signals.close if happening.phase == CLOSE else signals.open
+            found += fold(happening.step, now)
+    return found
