@@ -21,7 +21,7 @@ from otel_ext.cli.text import clean
 from otel_ext.clock import SystemClock
 from otel_ext.errors import Busy, Permanent
 from otel_ext.exporters import GrpcExporter
-from otel_ext.pipeline import Engine, EngineSettings, original
+from otel_ext.pipeline import Engine, EngineSettings, crashes, original
 
 
 class Replay:
@@ -29,11 +29,18 @@ class Replay:
 
     Args:
         send: takes a request; returns `(received, rejected)`.
+        mark: takes `(session id, reason)` of a crash that our own files tell.
         strict: stop at the first bad line.
     """
 
-    def __init__(self, send: Callable[[bytes], tuple[int, int]], *, strict: bool) -> None:
-        self._send, self._strict = send, strict
+    def __init__(
+        self,
+        send: Callable[[bytes], tuple[int, int]],
+        *,
+        strict: bool,
+        mark: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._send, self._mark, self._strict = send, mark, strict
         self.lines = self.spans = self.rejected = self.bad = 0
 
     def file(self, path: str, progress: Callable[[int], None]) -> None:
@@ -47,12 +54,16 @@ class Replay:
     def _line(self, line: bytes, where: str) -> None:
         try:
             body = otlp.read_traces(line, instant=_instant)
+            crashed: list[tuple[str, str]] = []
             if b"otel_ext." in body:  # our own files: findings and marks are made anew
-                body = original(body)
+                crashed, body = list(crashes(body)), original(body)
             received, rejected = self._send(body)
         except Permanent as error:
             self._bad(where, str(error))
             return
+        if self._mark is not None:
+            for session_id, reason in crashed:
+                self._mark(session_id, reason)
         self.lines += 1
         self.spans += received
         self.rejected += rejected
@@ -131,7 +142,11 @@ def command(
     stopped = False
     if data is not None:
         engine = Engine(data, EngineSettings(), live=False)
-        replay = Replay(into_engine(engine), strict=strict)
+
+        def mark(session_id: str, reason: str) -> None:
+            engine.intake.mark(session_id, "crashed", reason)
+
+        replay = Replay(into_engine(engine), strict=strict, mark=mark)
         engine.start()
         try:
             _run(files, replay)

@@ -13,7 +13,7 @@ from otel_ext.pipeline.engine import Engine
 from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Accepted, Intake
 from otel_ext.pipeline.ledger import Ledger
-from otel_ext.pipeline.original import original
+from otel_ext.pipeline.original import crashes, original
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Intake",
     "Ledger",
     "adopt",
+    "crashes",
     "original",
     "orphans",
 ]

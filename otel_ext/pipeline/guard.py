@@ -8,7 +8,7 @@ renamed, a mark is appended and the state follows from all facts there are.
 
 What ends a session: silence for the idle timeout, a program's word (`ended`), the polite end of its
 process, or a crash: a program's word, or the death of its process while a span of it was unfinished.
-Each end is told as a derived span `termination.*`, once for each state that the session comes to.
+Each end is told as a derived span `termination.*`, once for each state and reason that it comes to.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ DIED = "its process died with {} unfinished"
 """Reason of a crash that nobody stated."""
 
 _UNTOLD: Final = (
-    *("session_id", "trace_id", "agentic", "told", "told_state"),
+    *("session_id", "trace_id", "agentic", "told", "told_as"),
     *("first_seen", "last_seen", "idle_at"),  # engine times, which a replay gives anew
 )
 
@@ -123,12 +123,15 @@ class CrashGuard:
     def tell(self, session: Session) -> None:
         """Tell how an agent's session, or any that crashed, has ended, unless that was told."""
         state = session.state
-        if state is State.ACTIVE or session.told_state == state or not (session.agentic or session.crash):
+        if state is State.ACTIVE or not (session.agentic or session.crash):
+            return
+        told_as = f"{state}: {session.reason}"
+        if session.told_as == told_as:
             return
         trace = self._members.trace(session.trace_id) if session.trace_id else None
         if trace is None:
             return  # a mark came first; told with the first span
-        session.told, session.told_state = session.told + 1, state
+        session.told, session.told_as = session.told + 1, told_as
         self._members.changed(session, active=False)
         facts = msgspec.to_builtins(session)
         for name in _UNTOLD:

@@ -1,9 +1,11 @@
 """Stored spans as they were received: what we added taken off, what we replaced put back.
 
 Law of this file: `original` undoes what `spans` and `timestamps` do and nothing else, so that old data can
-be derived again by replaying session files.
+be derived again by replaying session files. What nobody can derive again, that a session crashed, is read
+off our own spans by `crashes`.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -12,6 +14,22 @@ from otel_ext.signals import SCOPE_NAME
 
 _ORIGINAL: Final = "otel_ext.timestamp.original."
 _MARKS: Final = ("otel_ext.timestamp.", "otel_ext.dedup.", "otel_ext.session.")
+
+
+def crashes(body: bytes) -> Iterator[tuple[str, str]]:
+    """`(session id, reason)` of each crash that our own spans in a request tell, in order."""
+    for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            for span in scope_spans.spans if scope_spans.scope.name == SCOPE_NAME else ():
+                told = {a.key: a.value for a in span.attributes}
+                if "otel_ext.session.crash" not in told:
+                    continue
+                named = told.get("gen_ai.conversation.id")
+                session_id = named.string_value if named is not None else span.trace_id.hex()
+                notes = told["otel_ext.session.crash_notes"].array_value.values
+                for value in (told["otel_ext.session.crash"], *notes):
+                    if value.string_value:
+                        yield session_id, value.string_value
 
 
 def original(body: bytes) -> bytes:

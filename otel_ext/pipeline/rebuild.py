@@ -3,7 +3,7 @@
 Law of this file: what was said is not said again. The steps of every open session are read back from its
 files and pass the detectors in the order of their times; a revision that the catalog holds is left out.
 Steps that wait for their turn are in the files too, so the reorder buffer starts empty. Where spans
-came later than the reorder window, an episode may now begin earlier than it did, and is told anew under another id.
+came later than the reorder window, an episode may begin earlier than it did; it has another id then.
 """
 
 import logging

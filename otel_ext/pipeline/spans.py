@@ -33,6 +33,7 @@ MARK: Final = "otel_ext.mark."
 the reason as text, so that a program in any language can send it."""
 
 _OURS: Final = b"otel_ext."
+_UNFINISHED: Final = UNFINISHED[0].encode()
 _REMOTE_PARENT: Final = 0x300
 """Span flags bits 8 and 9: the parent is known to be in another process (opentelemetry-proto 1.5)."""
 
@@ -142,7 +143,8 @@ class SpanReader:
         start, end = span.start_time_unix_nano, span.end_time_unix_nano
         marks: tuple[tuple[str, Value], ...] = ()
         repair = timestamps.repair(start, end, received)
-        if repair is not None:
+        # A span that never ended has no end to mend.
+        if repair is not None and not (end == 0 and _UNFINISHED in raw):
             start, end, marks = repair.start, repair.end, tuple(repair.marks)
         if conflict:
             marks += (CONFLICT,)

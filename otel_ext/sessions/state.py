@@ -47,7 +47,7 @@ class Session(msgspec.Struct, kw_only=True):
         root_error: the first failed root span's status message; kept as the primary reason.
         trace_id: its newest trace that detectors follow, else its newest; where its end is told.
         agentic: whether detectors follow any of its traces.
-        told: how often its end was told, the last time as `told_state`.
+        told: how often its end was told, the last time as `told_as`: state and reason.
     """
 
     session_id: str
@@ -74,7 +74,7 @@ class Session(msgspec.Struct, kw_only=True):
     trace_id: bytes = b""
     agentic: bool = False
     told: int = 0
-    told_state: str = ""
+    told_as: str = ""
 
     @property
     def ended(self) -> bool:
@@ -146,7 +146,7 @@ class Session(msgspec.Struct, kw_only=True):
         if self.idle_at:
             self.idle_at = 0
             if not self.crash:
-                self.told_state = ""
+                self.told_as = ""
 
     def new_trace(self) -> None:
         """Count a trace that belongs here; its root is missing until `root_ended`."""

@@ -25,6 +25,7 @@ from otel_ext.pipeline import Engine, EngineSettings
 from otel_ext.sessions import Session, State
 from otel_ext.testing import ManualClock
 from tests.builders import START, agent, request, span, tool, trace_id
+from tests.support import objects, run
 
 SECOND = 10**9
 SETTINGS = EngineSettings(idle_timeout=20.0, hold=1.0, min_free=0, checkpoint_interval=0.0)
@@ -387,6 +388,25 @@ def test_many_processes_at_once_have_folders_of_their_own(tmp_path: Path) -> Non
         **dict.fromkeys(("s1", "s2", "s3"), State.CRASHED),
         **dict.fromkeys(("s4", "s5"), State.INTERRUPTED),
     }
+
+
+def test_a_crash_survives_being_derived_again(process: Process, tmp_path: Path) -> None:
+    """Replaying session files of ours into a new folder gives the same sessions, crashed ones included."""
+    process.begin(ROOT, agent(2, 2000, session="b"))
+    process.end(call(1), call(2, "b", trace=2), agent(2, 2000, session="b"))
+    process.crashed("s", "first")
+    process.crashed("s", "second")
+    process.leave()
+    files = sorted((process.data / "engines/process-1/sessions").iterdir())
+    run("replay", *files, "--data", tmp_path / "again")
+    shown = ("session_id", "state", "reason", "spans", "tool_calls", "traces")
+    before, after = (
+        [{key: row[key] for key in shown} for row in objects(run("sessions", data, "--json"))]
+        for data in (process.data, tmp_path / "again")
+    )
+    assert after == before
+    assert {row["state"] for row in before} == {"crashed", "completed"}
+    process.engine = process.open()
 
 
 FACTS = ("spans", "root", "crash", "end", "late", "silence", "duplicate")
