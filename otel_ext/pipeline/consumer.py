@@ -119,6 +119,8 @@ class Consumer:
             self._try_checkpoint(None)
         if not records and not stopping:
             self._wait()
+        elif self._settings.linger:
+            self._stop.wait(self._settings.linger)
         return not stopping
 
     def stop(self) -> None:

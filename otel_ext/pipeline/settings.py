@@ -20,6 +20,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         min_free: free bytes below which intake answers Busy.
         max_backlog: journal bytes that wait to be processed, above which intake answers Busy.
         max_in_flight: bytes of requests being admitted at one time.
+        linger: shortest time between two looks at the journal; what comes meanwhile is processed at one go.
         checkpoint_interval: longest time between checkpoints while there is something to save.
         checkpoint_bytes: journal bytes processed after which a checkpoint is taken earlier.
         file_bytes: size at which a session file is sealed and the next one begins.
@@ -41,6 +42,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     min_free: int = 256 * MIB
     max_backlog: int = 4096 * MIB
     max_in_flight: int = 512 * MIB
+    linger: float = 0.0
     checkpoint_interval: float = 2.0
     checkpoint_bytes: int = 256 * MIB
     file_bytes: int = 64 * MIB
@@ -60,6 +62,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
 
 IN_PROCESS: Final = EngineSettings(
     sync="interval",
+    linger=0.2,
     segment_bytes=16 * MIB,
     max_backlog=512 * MIB,
     max_in_flight=128 * MIB,
