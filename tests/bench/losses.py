@@ -2,8 +2,8 @@
 
     python -m tests.bench.losses [--spans N] [--rate PER_SECOND]
 
-Each cell is a process of its own (`tests.bench.victim`) that ends N spans and then meets its fate. `lost` are
-spans whose `end()` had returned and that cannot be read afterwards: at a receiver for the stock OTLP exporter,
+Each cell is a process of its own (`tests.bench.victim`) that ends N spans and then meets its fate. Lost is a
+span whose `end()` had returned and that cannot be read afterwards: at a receiver for the stock OTLP exporter,
 in the file for the stock JSON file exporter (`opentelemetry-exporter-otlp-json-file`, `-` where it is not
 installed), by `otel-ext sessions` for ours. `disk full` fills the disk (a tmpfs; needs root) at a third and
 frees it at two thirds. All with default settings.
@@ -81,7 +81,7 @@ def stored(system: str, target: str, receiver: Receiver) -> int:
         for line in Path(target).read_bytes().split(b"\n") if Path(target).exists() else []:
             try:
                 count += otlp.count(otlp.read_traces(line, instant=_instant)) if line else 0
-            except Exception:  # noqa: BLE001, PERF203 - a torn line cannot be read
+            except Exception:  # noqa: BLE001 - a torn line cannot be read
                 continue
         return count
     call = [sys.executable, "-m", "otel_ext", "sessions", target, "--json"]

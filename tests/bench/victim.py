@@ -1,9 +1,10 @@
 """The agent that `tests.bench.losses` kills: it ends spans and says how many, then meets its fate.
 
-Run as `python -m tests.bench.victim SYSTEM TARGET FATE SPANS RATE`. Each ended span is reported as one byte on
-stdout, after `end()` returned, so that the count is right whenever the process dies.
+Run as `python -m tests.bench.victim SYSTEM TARGET FATE SPANS RATE`. Each ended span is reported as one byte
+on stdout, after `end()` returned, so that the count is right whenever the process dies.
 """
 
+import importlib
 import os
 import resource
 import signal
@@ -15,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, str | int] = {
     "gen_ai.operation.name": "execute_tool",
     "gen_ai.conversation.id": "losses",
     "gen_ai.tool.name": "search",
@@ -38,9 +39,8 @@ def processor(system: str, target: str) -> SpanProcessor:
 
         return AgentSpanProcessor(data=target, min_free_mib=0)
     if system == "json file":
-        from opentelemetry.exporter.otlp.json.file import FileSpanExporter  # noqa: PLC0415
-
-        return BatchSpanProcessor(FileSpanExporter(target))
+        exporter = importlib.import_module("opentelemetry.exporter.otlp.json.file").FileSpanExporter
+        return BatchSpanProcessor(exporter(target))
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
     return BatchSpanProcessor(OTLPSpanExporter(endpoint=target, insecure=True))
@@ -75,4 +75,5 @@ def main(system: str, target: str, fate: str, spans: int, rate: float) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5]))  # type: ignore[misc]
+    _, its_system, its_target, its_fate, its_spans, its_rate = sys.argv
+    main(its_system, its_target, its_fate, int(its_spans), float(its_rate))
