@@ -97,9 +97,7 @@ class Consumer:
                 log.warning("the pipeline pauses: %s", error, exc_info=not known)
                 self._stats.add("otel_ext.pipeline.pauses")
                 if self._stop.wait(_PAUSE):
-                    log.warning(
-                        "stopping without a last checkpoint; the next start reads on from the journal"
-                    )
+                    log.warning("stopping without a last checkpoint; the next start reads on")
                     return
 
     def step(self) -> bool:

@@ -12,6 +12,8 @@ from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.sessions import Catalog, Session, Trace
 
 SECOND = 1_000_000_000
+_PRELOAD = 10_000
+"""Traces read at the start; more of them are read when they are asked for."""
 _Key = tuple[str, int]
 
 
@@ -24,6 +26,10 @@ class Members:
         self._sessions: OrderedDict[_Key, Session] = OrderedDict()
         self._latest: dict[str, int] = {}
         self._traces: OrderedDict[bytes, Trace] = OrderedDict()
+        # While every trace is in memory, an unknown one is new without asking the catalog.
+        self._all_here = catalog.trace_count() <= min(_PRELOAD, settings.cached_traces)
+        if self._all_here:
+            self._traces.update((trace.trace_id, trace) for trace in catalog.traces())
         self._changed: dict[_Key, Session] = {}
         self._changed_traces: dict[bytes, Trace] = {}
         # Traces that detectors follow and that the catalog does not know as such yet.
@@ -38,7 +44,7 @@ class Members:
     def trace(self, trace_id: bytes) -> Trace | None:
         """Where a trace belongs, or None when it was never seen (or is held)."""
         trace = self._traces.get(trace_id)
-        if trace is None:
+        if trace is None and not self._all_here:
             trace = self._catalog.trace(trace_id)
             if trace is not None:
                 self._traces[trace_id] = trace
@@ -172,6 +178,7 @@ class Members:
         """Drop rows beyond the bounds, after the checkpoint; ids of sessions that left memory."""
         while len(self._traces) > self._settings.cached_traces:
             self._traces.popitem(last=False)
+            self._all_here = False
         gone = []
         for key in list(self._sessions):
             if len(self._sessions) <= self._settings.cached_sessions:

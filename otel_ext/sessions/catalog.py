@@ -142,6 +142,14 @@ class Catalog:
         """Where a trace belongs."""
         return _one(self._query("SELECT data FROM traces WHERE trace_id=?", trace_id), Trace)
 
+    def trace_count(self) -> int:
+        """How many traces there are."""
+        return int(self._query("SELECT count(*) FROM traces")[0][0])
+
+    def traces(self) -> list[Trace]:
+        """Every trace."""
+        return list(_all(self._query("SELECT data FROM traces ORDER BY trace_id"), Trace))
+
     def followed(self, session_id: str, generation: int) -> list[bytes]:
         """Ids of the traces of a generation that detectors follow."""
         traces = _all(self._query("SELECT data FROM traces WHERE session_id=?", _text(session_id)), Trace)
