@@ -70,6 +70,7 @@ class FolderLock:
                         inherited = os.fstat(descriptor).st_size > 0
                         os.ftruncate(descriptor, 0)
                         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                        os.fsync(descriptor)  # after a power cut, too, it says that the owner did not finish
                         return cls(directory, descriptor, inherited=inherited)
                 except BaseException:
                     os.close(descriptor)

@@ -80,6 +80,7 @@ class Consumer:
         """Process until `stop` was called and everything in the journal is processed and saved."""
         reload = False
         while True:
+            stopping = self._stop.is_set()
             try:
                 if reload:
                     self._streams.close()
@@ -96,7 +97,7 @@ class Consumer:
                 self._distrust = self._distrust or known
                 log.warning("the pipeline pauses: %s", error, exc_info=not known)
                 self._stats.add("otel_ext.pipeline.pauses")
-                if self._stop.wait(_PAUSE):
+                if self._stop.wait(_PAUSE) and stopping:  # asked to stop during a pause, it tries once more
                     log.warning("stopping without a last checkpoint; the next start reads on")
                     return
 

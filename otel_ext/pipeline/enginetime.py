@@ -1,7 +1,9 @@
-"""Engine time: never decreasing, and never standing still while the machine runs.
+"""Engine time: never decreasing, and at the pace of real time whatever the wall clock does.
 
-Law of this file: engine time follows the wall clock; where that stepped back, or a replay had recorded
-later times, it goes on from where it was at the pace of the monotonic clock.
+Law of this file: within a process engine time follows the monotonic clock alone, so a step of the wall
+clock, an hour ahead or back, neither ends a session nor keeps it open: only real silence does. The wall
+clock is asked once, at the start: time in which no process ran counts as far as it has moved since the
+journal's last record, and where it says less than that record, engine time goes on from the record.
 """
 
 import threading
@@ -19,12 +21,12 @@ class EngineTime:
     def __init__(self, clock: Clock, start: int) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._last, self._at = start, clock.monotonic()
+        self._last, self._at = max(start, clock.now()), clock.monotonic()
 
     def now(self) -> int:
         """Engine time in ns."""
         with self._lock:
             monotonic = self._clock.monotonic()
-            self._last = max(self._clock.now(), self._last + monotonic - self._at)
+            self._last += monotonic - self._at
             self._at = monotonic
             return self._last

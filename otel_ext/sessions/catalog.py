@@ -43,7 +43,8 @@ class Catalog:
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # on a full or sick disk SQLite has taken it back itself
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 

@@ -14,6 +14,14 @@ from otel_ext.sessions.network import refuse_network
 VERSION: Final = 1
 """Version of the schema below."""
 
+_ADVICE: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space, or choose another --data folder",
+    sqlite3.SQLITE_READONLY: "the file system or the file is read-only: remount it, or give write access",
+    sqlite3.SQLITE_IOERR: "the disk reports errors or is full: free some space, see the kernel's log",
+    sqlite3.SQLITE_CANTOPEN: "see that it may be read; a copy on a writable disk can be",
+    sqlite3.SQLITE_BUSY: "another program holds it: stop that one",
+}
+
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE sessions(session_id TEXT, generation INTEGER, state TEXT NOT NULL, start INTEGER NOT NULL,
@@ -41,23 +49,48 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         DamageError: SQLite cannot read it.
         DataFolderError: it is missing (read-only), on a network file system, or cannot be written.
     """
-    if not read_only:
-        refuse_network(path.parent)
-        path.touch(mode=0o600)
     try:
         if read_only:
-            uri = f"{path.resolve().as_uri()}?mode=ro"
-            database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        else:
-            database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            return _reader(path)
+        refuse_network(path.parent)
+        path.touch(mode=0o600)
+        return _opened(path, "mode=rw")
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):  # of the disk; SQLite has other words for sick bytes
+            advice = _ADVICE.get(error.sqlite_errorcode & 0xFF, "mend that, or choose another --data folder")
+            raise DataFolderError(f"cannot open the catalog {path}: {error}; {advice}") from error
+        raise damaged(path, error) from error
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """A connection that never writes.
+
+    SQLite reads a WAL database only where `-wal` and `-shm` exist or can be made. On a read-only disk they
+    cannot; there a catalog without a `-wal` was closed cleanly, is complete, and is read as it lies.
+    """
+    try:
+        return _opened(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN or not path.exists():
+            raise
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        return _opened(path, "immutable=1")
+
+
+def _opened(path: Path, how: str) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?{how}"
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    read_only = how != "mode=rw"
+    try:
+        if not read_only:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
         database.execute("PRAGMA busy_timeout=5000")
         _prepare(database, path, read_only=read_only)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and "open" in str(error):
-            raise DataFolderError(f"cannot open the catalog {path}: {error}") from error
-        raise damaged(path, error) from error
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
@@ -72,7 +105,6 @@ def damaged(path: Path, error: Exception) -> DamageError:
 def _prepare(database: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        database.close()
         raise UnsupportedVersion(
             f"{path} has catalog version {version}, this otel-ext reads up to {VERSION}; "
             f"upgrade otel-ext or choose another --data folder"
