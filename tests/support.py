@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ def objects(text: str) -> list[dict[str, Any]]:
 class ServerProcess:
     """A real `otel-ext serve`, restarted on the same port and folder."""
 
-    def __init__(self, data: Path, config: str = "") -> None:
-        self.data, self.config = data, config
+    def __init__(self, data: Path, config: str = "", environment: Mapping[str, str] | None = None) -> None:
+        self.data, self.config, self.environment = data, config, environment or {}
         self.endpoint = "127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
         self.log = data.parent / f"{data.name}.log"
@@ -82,7 +82,7 @@ class ServerProcess:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(self.data), "--grpc", self.endpoint]
-        environment = {**os.environ, "OTEL_EXT_TEST_CONFIG": self.config}
+        environment = {**os.environ, **self.environment, "OTEL_EXT_TEST_CONFIG": self.config}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*call, "--config", "env:OTEL_EXT_TEST_CONFIG"],
@@ -105,11 +105,21 @@ class ServerProcess:
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """A polite end; exit code 0 is asserted."""
+        self.signal(number)
+        code = self.wait()
+        assert code == 0, self.log.read_text()[-3000:]
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
         assert self.process is not None
         self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for its end; the exit code."""
+        assert self.process is not None
         code = self.process.wait(timeout=PATIENCE)
         self._close()
-        assert code == 0, self.log.read_text()[-3000:]
+        return code
 
     def _close(self) -> None:
         assert self.process is not None
@@ -131,9 +141,11 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def server(data: Path, config: str = "") -> Iterator[ServerProcess]:
+def server(
+    data: Path, config: str = "", environment: Mapping[str, str] | None = None
+) -> Iterator[ServerProcess]:
     """A running server that is gone afterwards, whatever happens."""
-    process = ServerProcess(data, config)
+    process = ServerProcess(data, config, environment)
     process.start()
     try:
         yield process
