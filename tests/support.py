@@ -103,10 +103,10 @@ class ServerProcess:
         self.process.wait()
         self._close()
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
+    def stop(self, number: int = signal.SIGTERM, *, patience: float = PATIENCE) -> None:
         """A polite end; exit code 0 is asserted."""
         self.signal(number)
-        code = self.wait()
+        code = self.wait(patience)
         assert code == 0, self.log.read_text()[-3000:]
 
     def signal(self, number: int) -> None:
@@ -114,10 +114,10 @@ class ServerProcess:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def wait(self) -> int:
+    def wait(self, patience: float = PATIENCE) -> int:
         """Wait for its end; the exit code."""
         assert self.process is not None
-        code = self.process.wait(timeout=PATIENCE)
+        code = self.process.wait(timeout=patience)
         self._close()
         return code
 
