@@ -70,7 +70,7 @@ class Streams:
         self._touched: dict[str, _Stream] = {}
         self._rows: dict[str, FileRow] = {}
         self._unsynced: set[str] = set()
-        self._created = False
+        self._created = True  # a killed process may have left names that are not on the disk yet
         # What a crash left beyond the checkpoint, by name; entries go as they are reconciled.
         self._found = {
             name: files.size(f"{folder}/{name}")

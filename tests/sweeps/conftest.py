@@ -7,12 +7,41 @@ from pathlib import Path
 
 import pytest
 
-from otel_ext.sessions import Catalog, Checkpoint
+from otel_ext.sessions import Catalog
 from otel_ext.testing import CrashableFiles
 
 RAM = Path("/dev/shm")
 POINTS = pytest.StashKey[Counter[str]]()
-Watch = Callable[[Path, CrashableFiles], None]
+
+
+class Watch:
+    """The instants around each commit in a folder are operations of its disk in memory.
+
+    Attributes:
+        cut: the power goes right after the first commit.
+    """
+
+    def __init__(self) -> None:
+        self.cut = False
+        self._disks: dict[Path, CrashableFiles] = {}
+
+    def __call__(self, home: Path, disk: CrashableFiles, *, cut: bool = False) -> None:
+        """Watch an engine's folder."""
+        self._disks[home], self.cut = disk, cut
+
+    def commit(self, catalog: Catalog, commit: Callable[[], None]) -> None:
+        """Let it happen between two operations, at each of which the power may go."""
+        disk = self._disks.get(catalog.path.parent)
+        if disk is None:
+            commit()
+            return
+        with disk.operation(changes_first=False):
+            pass
+        commit()
+        if self.cut:
+            disk.crash_at = disk.operations + 1
+        with disk.operation(changes_first=False):
+            pass
 
 
 @pytest.fixture
@@ -44,20 +73,7 @@ def ram(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """`watched(engine's folder, disk)`: the instants around each commit there are operations of that disk."""
-    disks: dict[Path, CrashableFiles] = {}
-    commit = Catalog.commit
-
-    def counted(self: Catalog, point: Checkpoint) -> None:
-        disk = disks.get(self.path.parent)
-        if disk is None:
-            commit(self, point)
-            return
-        with disk.operation(changes_first=False):  # the power may go before it
-            pass
-        commit(self, point)
-        with disk.operation(changes_first=False):  # or after it
-            pass
-
-    monkeypatch.setattr(Catalog, "commit", counted)
-    return disks.__setitem__
+    """`watched(engine's folder, disk)`: see `Watch`."""
+    watch, commit = Watch(), Catalog.commit
+    monkeypatch.setattr(Catalog, "commit", lambda self, point: watch.commit(self, lambda: commit(self, point)))
+    return watch
