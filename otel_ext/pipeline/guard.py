@@ -30,7 +30,7 @@ DIED = "its process died with {} unfinished"
 
 _UNTOLD: Final = (
     *("session_id", "trace_id", "agentic", "told", "told_as"),
-    *("first_seen", "last_seen", "idle_at"),  # engine times, which a replay gives anew
+    *("first_seen", "last_seen", "idle_at", "open"),  # engine times, which a replay gives anew
 )
 
 

@@ -107,6 +107,7 @@ class Members:
     def leave(self, session: Session) -> list[bytes]:
         """Take a generation that ended out of the open ones; the traces to close, as in `idle`."""
         self._open.pop((session.session_id, session.generation), None)
+        session.open = False
         return self._to_close(session)
 
     def rooted(self, trace: Trace, root: bytes) -> None:
@@ -154,7 +155,7 @@ class Members:
         return [self._end(session, now) for session in due]
 
     def _end(self, session: Session, now: int) -> tuple[Session, list[bytes]]:
-        session.idle_at = now
+        session.idle_at, session.open = now, False
         self._changed[session.session_id, session.generation] = session
         return session, self._to_close(session)
 
@@ -204,5 +205,6 @@ class Members:
     def _touch(self, session: Session) -> None:
         key = (session.session_id, session.generation)
         self._changed[key] = session
+        session.open = True
         self._open[key] = None
         self._open.move_to_end(key)

@@ -60,12 +60,13 @@ class Catalog:
             with self._transaction():
                 db.executemany("REPLACE INTO meta VALUES(?,?)", ((k, pack(v)) for k, v in point.meta.items()))
                 db.executemany(
-                    "REPLACE INTO sessions VALUES(?,?,?,?,?,?)",
+                    "REPLACE INTO sessions VALUES(?,?,?,?,?,?,?)",
                     (
                         (
                             _text(s.session_id),
                             s.generation,
                             s.state,
+                            s.open,
                             min(s.start, _MOST),
                             s.last_seen,
                             pack(s),
@@ -162,8 +163,8 @@ class Catalog:
         return {trace.session_id: (trace.joined, trace.joined_generation) for trace in traces}
 
     def active(self) -> list[Session]:
-        """Generations that had not ended, the longest silent first."""
-        query = "SELECT data FROM sessions WHERE state='active' ORDER BY last_seen, session_id, generation"
+        """Generations whose silence is waited for, the longest silent first."""
+        query = "SELECT data FROM sessions WHERE open ORDER BY last_seen, session_id, generation"
         return list(_all(self._query(query), Session))
 
     def sessions(self) -> list[Session]:

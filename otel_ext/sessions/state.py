@@ -41,6 +41,7 @@ class Session(msgspec.Struct, kw_only=True):
         spans: stored spans; `unfinished` of them are of spans that had begun and whose end never came.
         traces: traces that belong to this generation.
         rootless: of these, traces whose root span has not arrived.
+        open: whether its next silence is waited for; also of one that has ended and got a late span.
         idle_at: engine time at which it was last found idle; 0 when never.
         over: why somebody declared it over; "" when nobody did. It ends when no root is missing any more.
         crash: the reason of the first crash mark; "" when none. `crash_notes` are those of later ones.
@@ -65,6 +66,7 @@ class Session(msgspec.Struct, kw_only=True):
     output_tokens: int = 0
     traces: int = 0
     rootless: int = 0
+    open: bool = False
     idle_at: int = 0
     crash: str = ""
     root_error: str = ""

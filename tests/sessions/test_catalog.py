@@ -12,7 +12,7 @@ from otel_ext.sessions.network import refuse_network
 def filled(path: Path, sessions: int = 300) -> Catalog:
     """A catalog with some sessions."""
     catalog = Catalog(path)
-    rows = [Session(session_id=f"s{n}", start=n, last_seen=n) for n in range(sessions)]
+    rows = [Session(session_id=f"s{n}", start=n, last_seen=n, open=True) for n in range(sessions)]
     catalog.commit(Checkpoint(meta={"cursor": [1, 2]}, sessions=rows))
     return catalog
 
@@ -25,7 +25,7 @@ def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
     catalog.close()
     again = Catalog(tmp_path / "c", read_only=True)
     assert again.meta()["cursor"] == [1, 2]
-    assert again.session("s7") == Session(session_id="s7", start=7, last_seen=7)
+    assert again.session("s7") == Session(session_id="s7", start=7, last_seen=7, open=True)
     assert again.joins() == {"74" * 16: ("s1", 2)}
     assert len(again.active()) == 300
     assert again.check() == []
