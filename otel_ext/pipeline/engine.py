@@ -15,7 +15,7 @@ from typing import Any, Self
 from otel_ext.clock import Clock, SystemClock
 from otel_ext.errors import DamageError, DataFolderInUse, Retryable
 from otel_ext.files import Files, RealFiles
-from otel_ext.journal import Journal
+from otel_ext.journal import Journal, folder_error
 from otel_ext.pipeline.consumer import Consumer
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.folder import OWNER, EngineFolder
@@ -87,18 +87,20 @@ class Engine:
                 live=live,
                 derived=derived,
             )
-        except BaseException:
+            self.intake = Intake(
+                self.journal,
+                self.settings,
+                clock=self._clock,
+                time=self._time,
+                stats=self.stats,
+                processed=lambda: self._consumer.processed,
+                free_bytes=lambda: self._files.free_bytes(self._folder.path),
+            )
+        except BaseException as error:
             self._folder.close()
+            if isinstance(error, OSError):
+                raise folder_error(self._folder.path, error) from error
             raise
-        self.intake = Intake(
-            self.journal,
-            self.settings,
-            clock=self._clock,
-            time=self._time,
-            stats=self.stats,
-            processed=lambda: self._consumer.processed,
-            free_bytes=lambda: self._files.free_bytes(self._folder.path),
-        )
         self._thread = threading.Thread(target=self._consumer.run, name="otel-ext-pipeline", daemon=True)
 
     @classmethod

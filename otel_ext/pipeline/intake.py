@@ -157,6 +157,9 @@ class Intake:
         now = self._clock.monotonic()
         if now - self._looked >= _LOOK_AGAIN:
             # In this order: whoever finds the look fresh must find what was seen.
-            self._free = self._free_bytes()
+            try:
+                self._free = self._free_bytes()
+            except OSError as error:
+                raise Busy(f"the data folder's disk cannot be looked at: {error.strerror}") from error
             self._looked = now
         return self._free
