@@ -75,5 +75,7 @@ def ram(tmp_path: Path) -> Iterator[Path]:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watch:
     """`watched(engine's folder, disk)`: see `Watch`."""
     watch, commit = Watch(), Catalog.commit
-    monkeypatch.setattr(Catalog, "commit", lambda self, point: watch.commit(self, lambda: commit(self, point)))
+    monkeypatch.setattr(
+        Catalog, "commit", lambda self, point: watch.commit(self, lambda: commit(self, point))
+    )
     return watch

@@ -198,9 +198,7 @@ def again_and_again(folder: Path, watched: Watch, calm: Calm, random: Random) ->
 
 
 @pytest.mark.parametrize("runs", [12, pytest.param(500, marks=pytest.mark.long)])
-def test_the_power_goes_again_and_again(
-    ram: Path, watched: Watch, points: Counter[str], runs: int
-) -> None:
+def test_the_power_goes_again_and_again(ram: Path, watched: Watch, points: Counter[str], runs: int) -> None:
     """Recovery itself is interrupted, and the recovery of that, at random operations of every life."""
     calm = Calm(ram, watched, 2)
     for seed in range(runs):

@@ -90,7 +90,9 @@ def script(seed: int = 1) -> list[Action]:
             now += 30 * SECOND
             actions.append(Action(now, "pass"))
         if number == 2:
-            actions.append(Action(now, "began", request(begun(3, 3009, "session-1"), begun(88, 88_001, "doomed"))))
+            actions.append(
+                Action(now, "began", request(begun(3, 3009, "session-1"), begun(88, 88_001, "doomed")))
+            )
         if number == 6:
             actions.append(Action(now, "crashed", b"doomed"))
         if number == 9:
@@ -141,6 +143,7 @@ class Machine:
     stats: Stats = field(default_factory=Stats)
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     engine: Engine | None = None
+    settings: EngineSettings = SETTINGS
 
     @property
     def home(self) -> Path:
@@ -173,7 +176,7 @@ class Machine:
 
     def start(self) -> Engine:
         """Open the folder. What the journal holds beyond the acknowledged will be sent again."""
-        self.engine = Engine(self.folder, SETTINGS, files=self.disk, clock=self.clock, stats=self.stats)
+        self.engine = Engine(self.folder, self.settings, files=self.disk, clock=self.clock, stats=self.stats)
         kept = sum(received(self.actions[at].body) * times for at, times in self.doubled.items())
         if extra := self.engine.journal.items - self.acked - kept:
             assert extra == received(self.actions[self.at].body), "only the request in flight may be there"
@@ -204,6 +207,7 @@ class Machine:
         if catalog is not None:
             (self.home / "catalog.sqlite").write_bytes(catalog)
         again = Machine(self.folder, disk, self.actions, self.at, self.acked, Counter(self.doubled))
+        again.settings = self.settings
         again.clock = ManualClock(self.clock.now())
         return again
 
