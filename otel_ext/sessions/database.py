@@ -25,7 +25,8 @@ _ADVICE: Final = {
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE sessions(session_id TEXT, generation INTEGER, state TEXT NOT NULL, open INTEGER NOT NULL,
-    start INTEGER NOT NULL, last_seen INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY(session_id, generation)) WITHOUT ROWID;
+    start INTEGER NOT NULL, last_seen INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY(session_id, generation)) WITHOUT ROWID;
 CREATE INDEX awake ON sessions(last_seen) WHERE open;
 CREATE TABLE traces(trace_id BLOB PRIMARY KEY, session_id TEXT NOT NULL, joined TEXT NOT NULL,
     data BLOB NOT NULL) WITHOUT ROWID;

@@ -225,11 +225,10 @@ class Streams:
             self._open.move_to_end(name)
             return file
         path = f"{self._folder}/{name}"
-        if new:
-            file = self._files.create(path)
-            self._created = True
-        else:
-            file = self._files.open(path)
+        file = self._files.create(path) if new else self._files.open(path)
+        self._created = self._created or new
+        if name in self._found:  # a former process' sync may have failed: believe the disk, not the cache
+            file.settle()
         self._open[name] = file
         if len(self._open) > OPEN_FILES:
             _, oldest = self._open.popitem(last=False)

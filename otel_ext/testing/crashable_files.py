@@ -6,20 +6,15 @@ may be there after the cut, or not, or in part.
 """
 
 import errno
-import os
 import threading
 from pathlib import PurePosixPath
 from random import Random
 
-from otel_ext.testing.memory_disk import Names, Node, apply, parent, surviving
+from otel_ext.testing.memory_disk import Names, Node, apply, error_of, parent, surviving
 
 
 class PowerCut(BaseException):
     """The machine died at this operation. Not an `Exception`, so that nobody handles it by mistake."""
-
-
-def _error(number: int, path: str) -> OSError:
-    return OSError(number, os.strerror(number), path)
 
 
 class CrashableFile:
@@ -53,17 +48,22 @@ class CrashableFile:
         """Cut, or grow with zeros."""
         with self._disk.operation(changes_first=True):
             self._writable()
-            self._node.data = self._node.data[:size].ljust(size, b"\0")
+            self._node.truncate(size)
 
     def sync(self) -> None:
         """Make the content durable; a power cut here comes before that."""
         with self._disk.operation(changes_first=False):
             self._usable()
-            self._node.synced = bytes(self._node.data)
+            self._node.sync()
 
     def settle(self) -> None:
-        """The same: no page is ever falsely clean here."""
+        """The same, and from then on everybody sees what the disk holds."""
         self.sync()
+        self._node.data = bytearray(self._node.synced)
+
+    def forget(self) -> None:
+        """What a sync that fails does: see `Node.forget`."""
+        self._node.forget()
 
     def close(self) -> None:
         """Close; durable or not stays as it is."""
@@ -71,12 +71,12 @@ class CrashableFile:
 
     def _usable(self) -> None:
         if not self._open:
-            raise _error(errno.EBADF, "")
+            raise error_of(errno.EBADF, "")
 
     def _writable(self) -> None:
         self._usable()
         if self._read_only:
-            raise _error(errno.EBADF, "")
+            raise error_of(errno.EBADF, "")
 
 
 class _Operation:
@@ -137,7 +137,7 @@ class CrashableFiles:
         """A new file."""
         with self.operation(changes_first=True):
             if path in self._names:
-                raise _error(errno.EEXIST, path)
+                raise error_of(errno.EEXIST, path)
             self._folder(parent(path))
             node = Node()
             self._change({path: node}, frozenset())
@@ -237,12 +237,12 @@ class CrashableFiles:
     def _node(self, path: str) -> Node:
         node = self._names.get(path)
         if node is None:
-            raise _error(errno.EISDIR if path in self._names else errno.ENOENT, path)
+            raise error_of(errno.EISDIR if path in self._names else errno.ENOENT, path)
         return node
 
     def _folder(self, path: str) -> None:
         if path not in self._names or self._names[path] is not None:
-            raise _error(errno.ENOENT, path)
+            raise error_of(errno.ENOENT, path)
 
     def _change(self, added: dict[str, Node | None], removed: frozenset[str]) -> None:
         apply(self._names, added, removed)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Collection
 
 from otel_ext.files import File, Files
+from otel_ext.testing.crashable_files import CrashableFile
 
 OPERATIONS = frozenset(
     {
@@ -28,6 +29,8 @@ class FailingFiles:
         number: the errno it fails with.
         on: the names (`OPERATIONS`) that count.
         short: a failing append first writes half of its bytes, as a nearly full disk does.
+        forgetful: on `CrashableFiles`, a failing sync leaves pages that count as clean, as Linux does: every
+            reader sees them, no later sync writes them, and the next power cut takes them.
         lasting: every counted operation from `fail_at` on fails, until `heal`.
         operations: how many counted operations there were.
         fired: how many failures happened.
@@ -41,6 +44,7 @@ class FailingFiles:
         number: int = errno_codes.EIO,
         on: Collection[str] = OPERATIONS,
         short: bool = False,
+        forgetful: bool = False,
         lasting: bool = False,
     ) -> None:
         self._files = files
@@ -48,6 +52,7 @@ class FailingFiles:
         self.number = number
         self.on = on
         self.short = short
+        self.forgetful = forgetful
         self.lasting = lasting
         self.operations = 0
         self.fired = 0
@@ -162,7 +167,11 @@ class FailingFile:
 
     def sync(self) -> None:
         """See `File.sync`."""
-        self._owner.step("sync")
+        error = self._owner.due("sync")
+        if error is not None:
+            if self._owner.forgetful and isinstance(self._file, CrashableFile):
+                self._file.forget()
+            raise error
         self._file.sync()
 
     def settle(self) -> None:

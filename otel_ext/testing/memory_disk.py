@@ -4,6 +4,7 @@ Law of this file: it promises no more than POSIX does. Of content that was not s
 reached the disk, in any order of blocks.
 """
 
+import os
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import PurePosixPath
 from random import Random
@@ -18,10 +19,33 @@ class Node:
     def __init__(self, data: bytes = b"") -> None:
         self.data = bytearray(data)
         self.synced = data
+        self._forgotten: list[tuple[int, int]] = []
+
+    def sync(self) -> None:
+        """Make the content durable, but for what a failed sync forgot: that stays zeros."""
+        on_disk = bytearray(self.data)
+        for start, end in self._forgotten:
+            on_disk[start:end] = bytes(len(on_disk[start:end]))
+        self.synced = bytes(on_disk)
+
+    def forget(self) -> None:
+        """A sync failed: what was written since the last one will never reach the disk."""
+        if len(self.synced) < len(self.data):
+            self._forgotten.append((len(self.synced), len(self.data)))
+
+    def truncate(self, size: int) -> None:
+        """Cut, or grow with zeros; what is written there anew is not forgotten."""
+        self.data = self.data[:size].ljust(size, b"\0")
+        self._forgotten = [(start, min(end, size)) for start, end in self._forgotten if start < size]
 
 
 Names = MutableMapping[str, Node | None]
 """Absolute paths; None is a folder."""
+
+
+def error_of(number: int, path: str) -> OSError:
+    """An error as the operating system would raise it."""
+    return OSError(number, os.strerror(number), path)
 
 
 def parent(path: str) -> str:

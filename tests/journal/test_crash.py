@@ -174,7 +174,7 @@ def test_every_operation_fails_once(number: int, short: bool) -> None:
     fired = told = 0
     for point in range(1, counting.operations + 1):
         disk = CrashableFiles()
-        failing = FailingFiles(disk, fail_at=point, number=number, short=short)
+        failing = FailingFiles(disk, fail_at=point, number=number, short=short, forgetful=True)
         history, failures = History(), list[str]()
         driven(failing, history, failures)
         assert failing.fired == 1
@@ -194,7 +194,9 @@ def test_disk_that_stays_broken_then_heals(number: int, short: bool) -> None:
     points = 0
     for point in range(1, 40):
         disk = CrashableFiles()
-        failing = FailingFiles(disk, fail_at=point, number=number, short=short, on=writing, lasting=True)
+        failing = FailingFiles(
+            disk, fail_at=point, number=number, short=short, on=writing, lasting=True, forgetful=True
+        )
         journal: Journal | None = None
         acked: list[bytes] = []
         refused = 0

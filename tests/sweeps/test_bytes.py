@@ -80,7 +80,7 @@ class Specimen:
         return machine.outcome(), machine
 
     def check_journal(self, journal: bytes, gone: list[Record], *, told: bool) -> None:
-        """Records that are gone and not yet in the checkpoint are the loss; it is counted when it can be told."""
+        """Records that are gone and not yet in the checkpoint are the loss, counted when it can be told."""
         found, _ = self.restarted(journal=journal)
         lost = sum(record.items for record in gone if record.start.offset >= self.cursor)
         assert found.report["ok"], found.report

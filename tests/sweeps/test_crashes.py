@@ -151,7 +151,7 @@ def test_every_fate_at_every_operation(ram: Path, watched: Watch, points: Counte
 
 @pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
 def test_a_kill_and_then_the_power(ram: Path, watched: Watch, points: Counter[str], stride: int) -> None:
-    """What a killed process left unsynced is made durable before a checkpoint of the next one speaks of it."""
+    """What a killed process left unsynced is made durable before the next checkpoint speaks of it."""
     calm = Calm(ram, watched, 3)
     for point in range(1, calm.operations + 1, stride):
         machine, witness = Machine(ram, CrashableFiles(crash_at=point), calm.actions), Witness()

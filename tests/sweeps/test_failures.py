@@ -1,4 +1,4 @@
-"""The n-th operation of the whole engine fails, once or from then on; it pauses and goes on (L1, L3, L4, L6)."""
+"""The n-th operation of the whole engine fails, once or from then on; it goes on without restart (L1-L6)."""
 
 import errno
 import itertools
@@ -43,7 +43,9 @@ class Troubled:
     def __init__(self, folder: Path, nth: int | None, number: int, *, short: bool, lasting: bool) -> None:
         self.folder, self.stats = folder, Stats()
         self.disk = CrashableFiles()
-        self.failing = FailingFiles(self.disk, fail_at=nth, number=number, short=short, lasting=lasting)
+        self.failing = FailingFiles(
+            self.disk, fail_at=nth, number=number, short=short, lasting=lasting, forgetful=True
+        )
 
     def live(self) -> Outcome:
         """Start, send everything, close; what the disk holds when the power then goes."""
@@ -89,7 +91,8 @@ class Troubled:
         # A failure of the outputs makes no request fail: the pipeline pauses, and this is how it tells.
         if self.failing.lasting and self.stats.get("otel_ext.pipeline.pauses"):
             self.failing.heal()
-        return engine.ledger["stored"] + engine.ledger["waiting"] == SPANS
+        ledger = engine.ledger
+        return bool(ledger["stored"] + ledger["waiting"] == SPANS)
 
 
 def until_quick(condition: Callable[[], bool], what: str) -> None:
@@ -104,7 +107,7 @@ def until_quick(condition: Callable[[], bool], what: str) -> None:
 
 def check(found: Outcome, calm: Outcome) -> None:
     """Nothing accepted was lost or doubled; findings are those of a healthy disk."""
-    assert found.report["ok"], found.report
+    assert found.report["damage"] == []
     assert Counter(spans_of(found.files).values()) == {1: SPANS}
     assert (found.ledger["stored"], found.ledger["lost"], found.ledger["waiting"]) == (SPANS, {}, 0)
     assert findings_set(found.findings) == findings_set(calm.findings)
@@ -140,7 +143,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_operation_fails(
     ram: Path, points: Counter[str], number: int, stride: int, *, short: bool, lasting: bool
 ) -> None:
-    """Whatever operation fails, with whatever error, everything accepted is stored once, without a restart."""
+    """Whatever operation fails, and however, everything accepted is stored once, without a restart."""
     calm = Troubled(ram / "calm", None, number, short=False, lasting=False).live()
     spared = 0
     for nth in itertools.count(1 + number % stride, stride):

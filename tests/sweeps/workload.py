@@ -41,8 +41,10 @@ SETTINGS = EngineSettings(
 
 
 class Action(NamedTuple):
-    """One thing that happens at an engine: a request, spans that begin, a word about a session, silence, a
-    batch processed, a polite stop and start."""
+    """One thing that happens at an engine.
+
+    A request, spans that begin, a word about a session, silence, a batch processed, a polite stop and start.
+    """
 
     at: int
     kind: Literal["send", "began", "crashed", "ended", "pass", "step", "stop"]
