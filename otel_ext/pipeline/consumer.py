@@ -103,6 +103,7 @@ class Consumer:
 
     def step(self) -> bool:
         """Process a batch, take a checkpoint when due, or wait; False when stopped and done."""
+        stop = self._stop.is_set()  # asked first: whatever was appended before `stop` is read below
         records = self._journal.read(self._cursor, _BATCH)
         for record in records:
             self._process(record)
@@ -113,7 +114,7 @@ class Consumer:
         if not self._settled and self._cursor >= self._settle_at:
             self._streams.settle()
             self._settled = True
-        stopping = self._stop.is_set() and not records
+        stopping = stop and not records
         if stopping or self._checkpoint_due():
             self._try_checkpoint(None)
         if not records and not stopping:

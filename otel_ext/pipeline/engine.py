@@ -162,11 +162,15 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
         self._consumer.close()
+        done = self._consumer.finished
         try:
             self.journal.close()
+        except Retryable as error:
+            log.warning("the journal has no clean end: %s", error)
+            done = False
         finally:
-            self._folder.close(done=self._consumer.finished)
-        return self._consumer.finished
+            self._folder.close(done=done)
+        return done
 
     def abandon(self) -> None:
         """Drop everything as a killed process would: nothing is written, the folder is free.

@@ -1,5 +1,6 @@
 """The journal and a session file, cut and damaged at every byte, before the engine starts again (L3-L6)."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -99,7 +100,11 @@ class Specimen:
             assert found.files == self.calm.files
             assert found.report["ok"], found.report
             cut = machine.stats.get("otel_ext.sessions.truncated_bytes")
-            assert cut == 0 or not self.file.startswith(file)
+            equal = bytes(
+                a
+                for a, b in itertools.takewhile(lambda ab: ab[0] == ab[1], zip(file, self.file, strict=False))
+            )
+            assert cut == (0 if equal == file else len(file) - equal.rfind(b"\n") - 1), "from its line on"
             return
         assert found.ledger == self.calm.ledger
         assert any(FILE in text for text in found.report["damage"]), found.report

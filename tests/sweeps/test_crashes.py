@@ -30,6 +30,7 @@ class Calm:
         watched(machine.home, machine.disk)
         machine.play()
         self.operations = machine.disk.operations
+        assert len(machine.bytes_of("journal")) < 4, "segments are released"
         check_calm(machine.outcome(), self.actions)
 
     def outcome(self, doubled: Mapping[int, int]) -> Outcome:
