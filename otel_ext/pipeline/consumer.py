@@ -72,8 +72,7 @@ class Consumer:
         self._started_at = journal.readable_end
         self._distrust = self._settled = False
         self._careful_until = Position(0, 0)
-        self.finished = False
-        self.processed = self._processed_saved = 0
+        self.finished, self.processed, self._processed_saved = False, 0, 0
         self._load()
 
     def run(self) -> None:
@@ -109,6 +108,8 @@ class Consumer:
             self._process(record)
             if self._cursor <= self._careful_until:
                 self._try_checkpoint(record)
+            if self._settings.give_way:
+                self._stop.wait(self._settings.give_way)
         if records:
             self._streams.flush()
         if not self._settled and self._cursor >= self._settle_at:
@@ -203,10 +204,9 @@ class Consumer:
             raise
 
     def _checkpoint_due(self) -> bool:
-        if self._cursor == self._saved:
-            return False
         aged = self._clock.monotonic() - self._saved_at >= self._settings.checkpoint_interval * SECOND
-        return aged or self._unsaved >= self._settings.checkpoint_bytes
+        large = self._unsaved >= self._settings.checkpoint_bytes
+        return self._cursor != self._saved and (aged or large)
 
     def _checkpoint(self) -> None:
         if self._cursor == self._saved:
@@ -225,21 +225,20 @@ class Consumer:
 
     def _wait(self) -> None:
         """Wait for records, a deadline of engine time, or the next checkpoint."""
-        journal = self._journal
         timeout = self._settings.checkpoint_interval if self._cursor != self._saved else 60.0
-        if journal.stopped:
+        if self._journal.stopped:
             self._reopen()
             timeout = _PAUSE
         deadline = self._processor.next_deadline() if self._live else None
-        if deadline is not None and not journal.stopped:
+        if deadline is not None and not self._journal.stopped:
             now = self._time.now()
             ahead = (deadline - now) / SECOND
             if ahead <= 0:
-                journal.append(TICK, b"", engine=now)
+                self._journal.append(TICK, b"", engine=now)
                 return
             timeout = min(timeout, max(ahead, 0.01))
         if not self._stop.is_set():
-            journal.wait(self._cursor, timeout)
+            self._journal.wait(self._cursor, timeout)
 
     def _reopen(self) -> None:
         """Try to open a journal that a failed write or sync had stopped (law L6)."""

@@ -5,6 +5,7 @@ gives them meaning; they share the journal and never meet.
 """
 
 import contextlib
+import contextvars
 import itertools
 import logging
 import threading
@@ -101,7 +102,11 @@ class Engine:
             if isinstance(error, OSError):
                 raise folder_error(self._folder.path, error) from error
             raise
-        self._thread = threading.Thread(target=self._consumer.run, name="otel-ext-pipeline", daemon=True)
+        # In its creator's context: an SDK may have turned instrumentation off there, e.g. of our database.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(
+            target=run, args=(self._consumer.run,), name="otel-ext-pipeline", daemon=True
+        )
 
     @classmethod
     def in_process(

@@ -10,6 +10,7 @@ Law of this file: nothing is opened before it is owned, and a folder of which a 
 refused, never filled in silence: a new catalog over old files would write their names again.
 """
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,12 @@ from otel_ext.sessions import Catalog, FileRow, committed_lines
 
 OWNER: Final = "main"
 """Name of the sidecar's engine; the engines of agents' processes are `process-1`, `process-2`, ..."""
+
+
+def default_data() -> Path:
+    """`$XDG_STATE_HOME/otel-ext`, or `~/.local/state/otel-ext`."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "otel-ext"
 
 
 class EngineFolder:

@@ -21,6 +21,8 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         max_backlog: journal bytes that wait to be processed, above which intake answers Busy.
         max_in_flight: bytes of requests being admitted at one time.
         linger: shortest time between two looks at the journal; what comes meanwhile is processed at one go.
+        give_way: seconds that the pipeline pauses after each record. Without a pause it keeps Python's
+            interpreter lock for its switch interval (5 ms) whenever a thread of the program lets go of it.
         checkpoint_interval: longest time between checkpoints while there is something to save.
         checkpoint_bytes: journal bytes processed after which a checkpoint is taken earlier.
         file_bytes: size at which a session file is sealed and the next one begins.
@@ -43,6 +45,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     max_backlog: int = 4096 * MIB
     max_in_flight: int = 512 * MIB
     linger: float = 0.0
+    give_way: float = 0.0
     checkpoint_interval: float = 2.0
     checkpoint_bytes: int = 256 * MIB
     file_bytes: int = 64 * MIB
@@ -63,6 +66,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
 IN_PROCESS: Final = EngineSettings(
     sync="interval",
     linger=0.2,
+    give_way=0.000_05,
     segment_bytes=16 * MIB,
     max_backlog=512 * MIB,
     max_in_flight=128 * MIB,

@@ -17,6 +17,7 @@ import yaml
 
 from otel_ext.errors import ConfigError
 from otel_ext.pipeline import EngineSettings
+from otel_ext.pipeline.folder import default_data
 from otel_ext.service.shape import MIB, Duration, FileShape
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -32,12 +33,6 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     grpc_max_bytes: int
     shutdown_timeout: float
     engine: EngineSettings
-
-
-def default_data() -> Path:
-    """`$XDG_STATE_HOME/otel-ext`, or `~/.local/state/otel-ext`."""
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "otel-ext"
 
 
 def load_config(

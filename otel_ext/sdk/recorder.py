@@ -1,0 +1,174 @@
+"""One data folder's engine inside this process, and what the program tells it.
+
+Law of this file: the engine is opened at the first span (never in a pre-fork parent that makes none); that
+first caller waits up to `OPENING` for it, nobody later. A forked child drops what it inherited without
+writing, and has its own engine at its first span. After `close` a late span opens the engine again.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from opentelemetry.sdk.trace import ReadableSpan, Span
+
+from otel_ext.files import Files
+from otel_ext.pipeline import Engine
+from otel_ext.sdk import children
+from otel_ext.sdk.encode import encode
+from otel_ext.sdk.handover import Handover
+from otel_ext.sdk.keeper import Keeper
+from otel_ext.sdk.live import Live
+from otel_ext.sdk.queue import Item
+from otel_ext.sdk.reasons import reason_of
+from otel_ext.sdk.settings import MIB, Settings
+from otel_ext.stats import Stats
+
+OPENING: Final = 2.0
+"""Seconds that the first span waits for its engine."""
+
+CLAIMS: Final = 16_384
+"""Spans remembered so that a processor and an exporter do not both write them; the stock queue has 2,048."""
+
+
+class Recorder:
+    """Shared by the processors and exporters of one process that name the same data folder.
+
+    Attributes:
+        fatal: why the process is about to die, once a hook knows it; sessions still open at its end crash.
+        borrowers: processors and exporters that use it.
+        sinks: called with each encoded request of derived spans, on the pipeline's thread.
+    """
+
+    def __init__(self, settings: Settings, files: Files | None = None) -> None:
+        self.settings = settings
+        self.stats = Stats()
+        self.live = Live()
+        self.fatal: str | None = None
+        self.borrowers = 0
+        self.sinks: list[Callable[[bytes], None]] = []
+        self._files = files
+        self._claimed: dict[tuple[int, int], None] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        queue = self.settings.queue_mib * MIB
+        self._claiming = threading.Lock()
+        self._handover = Handover(queue, self.stats, always=self.settings.sync == "always")
+        self._keeper = Keeper(self._handover, self._open, self._journal_grown)
+
+    @property
+    def opening(self) -> threading.Lock:
+        """Held while the engine is being opened: a child forked then would inherit the folder's lock."""
+        return self._keeper.opening
+
+    def claim(self, span: ReadableSpan) -> bool:
+        """Whether nobody else who shares this recorder has handed the ended span over already.
+
+        Of the last `CLAIMS` spans; what is handed over twice all the same, the engine knows as a duplicate.
+        """
+        context = span.get_span_context()
+        if self.borrowers < 2 or context is None:
+            return True
+        key = (context.trace_id, context.span_id)
+        with self._claiming:
+            if key in self._claimed:
+                return False
+            if len(self._claimed) >= CLAIMS:
+                del self._claimed[next(iter(self._claimed))]
+            self._claimed[key] = None
+        return True
+
+    def started(self, span: Span, only_if: Callable[[], bool] | None = None) -> None:
+        """Journal an open span as it is now."""
+        body = encode((span,))
+        self._hand(Item("started", (body,), len(body), 0), only_if)
+
+    def ended(self, spans: Sequence[ReadableSpan]) -> bool:
+        """Journal ended spans; whether they are in it when this returns. If not, they wait or are counted."""
+        body = encode(spans)
+        return self._hand(Item("ended", (body,), len(body), len(spans)))
+
+    def mark(self, session: str, kind: str, reason: str) -> bool:
+        """Journal a fact about a session; whether it is in the journal when this returns."""
+        return self._hand(Item("mark", (session, kind, reason), len(session) + len(reason), 0))
+
+    def crash(self, error: BaseException, thread: int | None) -> str:
+        """Mark the sessions that an uncaught exception ends; returns the reason.
+
+        They are those whose root span recorded it, and those with spans open in `thread` (None for none).
+        """
+        reason = reason_of(error)
+        left_open = self.live.sessions(thread) if thread is not None else []
+        for session in dict.fromkeys(self.live.failed(error) + left_open):
+            self.mark(session, "crashed", reason)
+        return reason
+
+    def crash_open(self, reason: str) -> None:
+        """Mark all sessions with open spans."""
+        for session in self.live.sessions():
+            self.mark(session, "crashed", reason)
+
+    def flush(self, timeout: float) -> bool:
+        """Whether everything handed over so far is on the disk; one attempt, of at most `timeout` seconds."""
+        return self._keeper.flush(timeout)
+
+    def close(self, timeout: float) -> bool:
+        """The polite end: everything processed, open sessions ended, the folder free. A late span reopens it.
+
+        Returns:
+            Whether all of that was done within `timeout` seconds; if not, the next process finishes it.
+        """
+        if self.fatal is not None and self._handover.engine is not None:
+            self.crash_open(self.fatal)
+        return self._keeper.close(timeout)
+
+    def end_child(self, error: BaseException | None) -> None:
+        """The end of a `multiprocessing` child, which leaves by `os._exit`; `error` is what it died of."""
+        if isinstance(error, Exception):
+            self.fatal = self.crash(error, None)
+        self.close(self.settings.shutdown_timeout)
+
+    def forked(self) -> None:
+        """In a forked child: drop what was inherited; the parent's engine and spans are the parent's."""
+        engine = self._handover.engine
+        self.fatal = None
+        self.live.forked()
+        self._reset()
+        if engine is not None:
+            engine.abandon_after_fork()
+
+    def _hand(self, item: Item, only_if: Callable[[], bool] | None = None) -> bool:
+        handover = self._handover
+        ticket = handover.hand(item, only_if)
+        if ticket <= 0:
+            return ticket == 0
+        keeper = self._keeper
+        keeper.call()
+        if not keeper.tried.is_set() and not keeper.is_me:
+            keeper.tried.wait(OPENING)
+        return handover.drained >= ticket
+
+    def _open(self) -> Engine:
+        engine = Engine.in_process(
+            self.settings.folder,
+            self.settings.engine,
+            files=self._files,
+            stats=self.stats,
+            derived=self._derived,
+        )
+        # Where the interpreter is ending it has no new threads: spans get into the journal, the next process
+        # goes on from there.
+        with contextlib.suppress(RuntimeError):
+            engine.start()
+        children.at_exit(self.end_child)
+        return engine
+
+    def _derived(self, body: bytes) -> None:
+        for sink in self.sinks:
+            sink(body)
+
+    def _journal_grown(self) -> None:
+        for entry, span in self.live.grown():
+            self.started(span, lambda entry=entry: entry in self.live)  # type: ignore[misc]
+            self.stats.add("otel_ext.sdk.spans.grown")
