@@ -27,7 +27,7 @@ class State(StrEnum):
     COMPLETED = "completed"
     """Idle or declared over, and every trace's root span had ended."""
     INTERRUPTED = "interrupted"
-    """Idle, and at least one trace's root span never came."""
+    """Idle or declared over, and a trace's root span never came, or a span that began never ended."""
     CRASHED = "crashed"
     """A crash mark was received, or its process died with a span of it unfinished."""
 
@@ -90,7 +90,7 @@ class Session(msgspec.Struct, kw_only=True):
             return State.CRASHED
         if not self.ended:
             return State.ACTIVE
-        return State.INTERRUPTED if self.rootless else State.COMPLETED
+        return State.INTERRUPTED if self.rootless or self.unfinished else State.COMPLETED
 
     @property
     def reason(self) -> str:
@@ -103,6 +103,8 @@ class Session(msgspec.Struct, kw_only=True):
                 return "; beside it: ".join(reasons)
             case State.ACTIVE:
                 return self.root_error
+            case State.INTERRUPTED if not self.rootless:
+                return f"{self.unfinished} span{'s' if self.unfinished > 1 else ''} never ended"
             case State.INTERRUPTED:
                 of = f"{self.rootless} of {self.traces} traces" if self.traces > 1 else "its trace"
                 return f"no more spans came and the root span of {of} never ended"

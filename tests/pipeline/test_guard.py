@@ -345,6 +345,16 @@ def test_a_polite_exit_with_an_unfinished_span_is_an_interruption(process: Proce
     assert process.told("s") == ["interrupted"]
 
 
+def test_a_polite_exit_with_an_open_child_under_an_ended_root_is_an_interruption(process: Process) -> None:
+    """The root has ended, a child of it never did: the session is interrupted and says why."""
+    process.begin(ROOT, call(1))
+    process.end(ROOT)
+    process.leave()
+    process.engine = process.open()
+    session = process.rows()["s", 1]
+    assert (session.state, session.reason) == (State.INTERRUPTED, "1 span never ended")
+
+
 def test_a_session_id_on_the_root_counts_for_children_that_end_first(process: Process) -> None:
     """The root began with the id, its children carry none: they are stored under it at once."""
     process.begin(ROOT)
