@@ -2,7 +2,7 @@
 
 The tree, from the ground up (imports point down only, rooms on one floor are strangers):
 
-    floor 0  errors clock span step stats           the words every room uses
+    floor 0  errors clock span step stats files     the words every room uses
     floor 1  otlp conventions timestamps dedup      what bytes mean, one question a room
              signals journal sessions
     floor 2  pipeline                               intake -> journal -> process -> outputs -> checkpoint
