@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from otel_ext.disk import Disk, open_disk
+
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 
@@ -37,6 +39,10 @@ class File(Protocol):
         """Return once every byte written so far is on the disk (fdatasync)."""
         ...
 
+    def allocate(self, size: int) -> None:
+        """Make the file at least `size` long, its blocks taken from the disk now; new bytes are zero."""
+        ...
+
     def settle(self) -> None:
         """`sync`, then forget cached pages, so that later reads say what the disk really holds.
 
@@ -59,6 +65,10 @@ class Files(Protocol):
 
     def open(self, path: str, *, read_only: bool = False) -> File:
         """An existing file for reading and appending, or only for reading."""
+        ...
+
+    def open_disk(self, path: str) -> Disk | None:
+        """The disk that holds the folder `path`; None where a whole disk cannot be synced and errors told."""
         ...
 
     def list(self, directory: str) -> list[str]:
@@ -134,6 +144,10 @@ class RealFile:
         """Flush content and length to the disk."""
         os.fdatasync(self._descriptor)
 
+    def allocate(self, size: int) -> None:
+        """Take the blocks (posix_fallocate)."""
+        os.posix_fallocate(self._descriptor, 0, size)
+
     def settle(self) -> None:
         """Flush, then drop the file's cached pages."""
         os.fdatasync(self._descriptor)
@@ -158,6 +172,10 @@ class RealFiles:
         """An existing file."""
         flags = os.O_RDONLY if read_only else os.O_RDWR | os.O_APPEND
         return RealFile(os.open(path, flags | os.O_CLOEXEC))
+
+    def open_disk(self, path: str) -> Disk | None:
+        """The disk below a folder."""
+        return open_disk(path)
 
     def list(self, directory: str) -> list[str]:
         """The names in a folder, sorted."""

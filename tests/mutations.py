@@ -24,6 +24,7 @@ TIMEOUT = 900.0
 CRASHES, FAILURES, BYTES = (f"tests/sweeps/test_{name}.py" for name in ("crashes", "failures", "bytes"))
 JOURNAL = "tests/journal"
 ENGINE = "tests/pipeline/test_exactly_once.py"
+KEEPER, SEALED = "tests/sessions/test_keeper.py", "tests/pipeline/test_sealed.py"
 
 
 class Edit(NamedTuple):
@@ -56,6 +57,8 @@ def one(name: str, law: str, file: str, old: str, new: str, *tests: str) -> Muta
 WRITER, TAIL, RELEASE = "journal/writer.py", "journal/tail.py", "journal/release.py"
 RECOVERY, FRAME, HEADER = "journal/recovery.py", "journal/frame.py", "journal/header.py"
 STREAMS, CONSUMER, PROCESS = "sessions/streams.py", "pipeline/consumer.py", "pipeline/process.py"
+KEEPING = "sessions/keeper.py"
+OUTPUTS, POOL, LEFTOVERS = "pipeline/outputs.py", "sessions/pool.py", "sessions/leftovers.py"
 
 MUTATIONS = (
     one(
@@ -202,11 +205,11 @@ MUTATIONS = (
         "checkpoint-before-file-sync",
         "L3: the checkpoint speaks only of bytes that are on the disk",
         (
-            Edit(CONSUMER, "        self._streams.sync()\n", "        self._streams.flush()\n"),
+            Edit(OUTPUTS, "        self.streams.sync()\n", "        self.streams.flush()\n"),
             Edit(
-                CONSUMER,
-                "        self._folder.catalog.commit(point)\n",
-                "        self._folder.catalog.commit(point)\n        self._streams.sync()\n",
+                OUTPUTS,
+                "        self._catalog.commit(point)\n",
+                "        self._catalog.commit(point)\n        self.streams.sync()\n",
             ),
         ),
         (CRASHES,),
@@ -214,14 +217,14 @@ MUTATIONS = (
     one(
         "file-sync-skipped",
         "L3: session files are synced before the checkpoint",
-        *(STREAMS, "            self._file(name).sync()\n", "            pass\n"),
+        *(POOL, "                self.file(name).sync()\n", "                pass\n"),
         CRASHES,
     ),
     one(
         "file-directory-sync-skipped",
         "L3: and so are their names",
         *(
-            STREAMS,
+            POOL,
             "            self._files.sync_directory(self._folder)\n            self._created",
             "            self._created",
         ),
@@ -230,13 +233,13 @@ MUTATIONS = (
     one(
         "names-of-a-killed-process-not-synced",
         "L3: also the names that a killed process left",
-        *(STREAMS, "        self._created = True  #", "        self._created = False  #"),
+        *(POOL, "        self._created = True  #", "        self._created = False  #"),
         CRASHES,
     ),
     one(
         "files-trust-the-cache",
         "L6: bytes that a failed sync left in the cache only are not believed",
-        *(STREAMS, "            file.settle()\n", "            pass\n"),
+        *(POOL, "            file.settle()\n", "            pass\n"),
         FAILURES,
     ),
     one(
@@ -252,8 +255,8 @@ MUTATIONS = (
             Edit(CONSUMER, "        self._journal.release(self._saved)\n", ""),
             Edit(
                 CONSUMER,
-                "        self._folder.catalog.commit(point)\n",
-                "        self._journal.release(self._cursor)\n        self._folder.catalog.commit(point)\n",
+                "        self._outputs.save(",
+                "        self._journal.release(self._cursor)\n        self._outputs.save(",
             ),
         ),
         (CRASHES,),
@@ -261,14 +264,14 @@ MUTATIONS = (
     one(
         "truncate-where-equal",
         "L3: what equals the replay is never cut",
-        *(STREAMS, "if not self._distrust and data.startswith(there):", "if not there:"),
+        *(LEFTOVERS, "if not self._distrust and data.startswith(there):", "if not there:"),
         *(CRASHES, BYTES),
     ),
     one(
         "truncate-equal-lines",
         "L3: nor are equal lines before the first different one",
         *(
-            STREAMS,
+            LEFTOVERS,
             "        equal = 0 if self._distrust else _common_lines(there, data)\n",
             "        equal = 0\n",
         ),
@@ -279,15 +282,15 @@ MUTATIONS = (
         "L3: what is there already is not written again",
         *(
             STREAMS,
-            "        if name in self._found:\n            self._reconcile(",
-            "        if False:\n            self._reconcile(",
+            "            if name in self._left.found:\n                self._left.reconcile(",
+            "            if False:\n                self._left.reconcile(",
         ),
         CRASHES,
     ),
     one(
         "leftovers-not-cut",
         "L3: what a crash left and the replay does not write goes",
-        *(STREAMS, "            elif size > row.length:\n", "            elif False:\n"),
+        *(LEFTOVERS, "        if present > length:\n", "        if False:\n"),
         *(CRASHES, BYTES, ENGINE),
     ),
     one(
@@ -295,8 +298,8 @@ MUTATIONS = (
         "L5: a file that lost committed bytes is left as it is",
         *(
             STREAMS,
-            "        elif row.sealed or self._present(row) < row.length:\n",
-            "        elif row.sealed:\n",
+            "if (self._files.size(path) if self._files.exists(path) else 0) >= row.length:",
+            "if True:",
         ),
         BYTES,
     ),
@@ -370,8 +373,98 @@ MUTATIONS = (
     one(
         "verify-ignores-checksums",
         "L4: verify checks everything against the bytes",
-        *("cli/verify.py", "    elif crc != row.crc:\n", "    elif False:\n"),
+        *("pipeline/verify.py", "    if count.crc != row.crc:\n", "    if False:\n"),
         BYTES,
+    ),
+    one(
+        "verify-ignores-the-manifest",
+        "L4: what was told of a file is held against the catalog",
+        *("sessions/audit.py", "elif fact != sealed(row, row.sha256):", "elif False:"),
+        "tests/sessions/test_audit.py",
+    ),
+    one(
+        "manifest-not-synced",
+        "L4: nobody acts on what the manifest says before it is on the disk",
+        *("sessions/manifest.py", "        self._file.sync()\n", "        pass\n"),
+        KEEPER,
+    ),
+    one(
+        "manifest-name-not-synced",
+        "L4: nor on a manifest whose name may go",
+        *("sessions/manifest.py", "            files.sync_directory(folder)  #", "            #"),
+        KEEPER,
+    ),
+    one(
+        "late-facts-not-finished",
+        "L5: what the manifest said before a crash is made true",
+        *(
+            KEEPING,
+            "self._stock.keep(late, self._manifest.place, ())",
+            "self._stock.keep((), self._manifest.place, ())",
+        ),
+        KEEPER,
+    ),
+    one(
+        "retention-takes-active-sessions",
+        "L5: retention never takes a file of an open session",
+        *("sessions/stock.py", "WHERE state>=2 AND NOT EXISTS (", "WHERE state>=2 AND 1 OR EXISTS ("),
+        KEEPER,
+    ),
+    one(
+        "retention-by-name",
+        "L5: oldest first, by sealing and number",
+        "sessions/stock.py",
+        "(s.open OR s.state='active')) ORDER BY sealed_at, sequence LIMIT ?",
+        "(s.open OR s.state='active')) ORDER BY name LIMIT ?",
+        KEEPER,
+    ),
+    one(
+        "compressed-name-not-synced",
+        "L3: the plain file goes only when the compressed one cannot",
+        *(KEEPING, "        if facts:\n            self._files.sync_directory(self._sessions)\n", ""),
+        KEEPER,
+    ),
+    one(
+        "damage-compressed",
+        "L4: changed bytes are never compressed into the truth",
+        *("sessions/pack.py", "if before != sha256:", "if False:"),
+        KEEPER,
+    ),
+    one(
+        "leftovers-of-removal-not-swept",
+        "L4: a name that had to go goes, after a crash as well",
+        *(KEEPING, "            self._say(facts)\n        self._sweep()\n", "            self._say(facts)\n"),
+        KEEPER,
+    ),
+    one(
+        "expired-not-counted",
+        "L4: stored = present + expired",
+        *("sessions/stock.py", '                        expired["spans"] += row.spans\n', ""),
+        *(KEEPER, SEALED),
+    ),
+    one(
+        "ended-sessions-not-sealed",
+        "the end of a generation seals its file",
+        *(PROCESS, "        self._lines.seal(session_id)\n", "        pass\n"),
+        SEALED,
+    ),
+    one(
+        "numbers-not-in-the-checkpoint",
+        "L5, L7: a replay gives the same names again",
+        *(OUTPUTS, 'following=meta.get("next_file", 1)', "following=1"),
+        *(ENGINE, SEALED),
+    ),
+    one(
+        "reserve-never-given-up",
+        "L6: a full disk is survived",
+        *("pipeline/reserve.py", "or not self._there:", "or True:"),
+        "tests/pipeline/test_reserve.py",
+    ),
+    one(
+        "disk-sync-skipped",
+        "L3: session files are synced before the checkpoint, however many",
+        *(POOL, "            self._disk.sync()\n", "            pass\n"),
+        "tests/sessions/test_pool.py",
     ),
     one(
         "lock-not-exclusive",

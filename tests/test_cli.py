@@ -255,7 +255,7 @@ def test_verify_finds_a_flipped_bit_and_a_short_file(folder: Path, tmp_path: Pat
     path.write_bytes(bytes(data[:-10]))
     assert "DAMAGED" in run("verify", tmp_path, code=1)
     path.unlink()
-    assert "cannot be read" in run("verify", tmp_path, code=1)
+    assert "is missing" in run("verify", tmp_path, code=1)
 
 
 def test_a_flipped_bit_in_the_journal_costs_its_own_record_only(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Configuration: the Collector's shape, errors that help."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from otel_ext.service import load_config
 FULL = """
 receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:14317", max_recv_msg_size_mib: 8}}}}
 processors: {sessions: {idle_timeout: 1h30m, hold: 500ms}, dedup: {window_spans: 10}}
-exporters: {file: {path: /data, rotation: {max_megabytes: 2}}}
-extensions: {journal: {sync: interval, sync_interval: 50ms, min_free_mib: 1}}
+exporters: {file: {path: /data, rotation: {max_megabytes: 2, max_age: 6h}, compress_after: 1h,
+  retention: {max_age: 720h, max_megabytes: 1000, max_files: 5}}}
+extensions: {journal: {sync: interval, sync_interval: 50ms, min_free_mib: 1, reserve_mib: 3}}
 service: {checkpoint_interval: 5s}
 """
 
@@ -36,6 +38,29 @@ def test_every_documented_key_is_read() -> None:
         1 << 20,
     )
     assert config.engine.checkpoint_interval == 5
+    engine = config.engine
+    assert (engine.file_age, engine.compress_after, engine.reserve) == (6 * 3600, 3600, 3 << 20)
+    assert (engine.retention_age, engine.retention_bytes, engine.retention_files) == (
+        30 * 86400,
+        1000 << 20,
+        5,
+    )
+
+
+def test_nothing_is_deleted_or_compressed_unless_asked() -> None:
+    """Retention and compression are off by default."""
+    engine = load_config().engine
+    assert not any(
+        (engine.compress_after, engine.retention_age, engine.retention_bytes, engine.retention_files)
+    )
+
+
+def test_compression_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key is named, and the extra."""
+    for name in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match=r"compress_after.*otel-ext\[zstd\]"):
+        load_config("exporters: {file: {compress_after: 1h}}")
 
 
 def test_the_command_line_beats_the_file() -> None:
@@ -65,6 +90,7 @@ def test_environment_references_are_replaced_in_values(monkeypatch: pytest.Monke
         ),
         ("processors: {sessions: {idle_timeout: soon}}", "'soon' is not a duration like 2s, 500ms or 1h30m"),
         ("extensions: {journal: {sync: sometimes}}", "$.extensions.journal.sync"),
+        ("exporters: {file: {retention: {max_files: -1}}}", "`exporters.file.retention.max_files` must be 0"),
         ("extensions: {journal: {segment_mib: 0}}", "`extensions.journal.segment_mib` must be at least 1"),
         ("receivers: {otlp: {protocols: {grpc: {endpoint: here}}}}", "'here' is not HOST:PORT"),
         ("a: 1\na: 2", "the key 'a' stands twice"),

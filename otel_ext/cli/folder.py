@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import click
 
 from otel_ext.errors import DataFolderError
+from otel_ext.files import RealFiles
 from otel_ext.pipeline import adopt
-from otel_ext.sessions import Catalog, FileRow, Session
+from otel_ext.sessions import Catalog, FileRow, Session, committed_lines
 
 DATA_ARGUMENT = click.argument("data", type=click.Path(path_type=Path), metavar="DIR")
 
@@ -81,7 +82,7 @@ def sessions(engine: EngineFolder, data: Path) -> list[Stored]:
     """Sessions of one engine by start; a trace joined to a session later is counted with it."""
     catalog = engine.catalog
     with catalog.snapshot():
-        joins, everything, rows = catalog.joins(), catalog.sessions(), catalog.files()
+        joins, everything, rows = catalog.joins(), catalog.sessions(), catalog.stock.files()
         named = [(f["session_id"], catalog.trace(bytes.fromhex(f["trace_id"]))) for f in findings(engine)]
     generations: dict[tuple[str, int], Session] = {}
     files: dict[str, list[str]] = {}
@@ -109,23 +110,25 @@ def sessions(engine: EngineFolder, data: Path) -> list[Stored]:
 
 def file_path(engine: EngineFolder, row: FileRow) -> Path:
     """Where a session file lies."""
-    return engine.path / "sessions" / row.name
+    return engine.path / "sessions" / row.stored_name
 
 
 def lines_of(engine: EngineFolder, session_id: str | None) -> Iterator[bytes]:
     """Committed lines of a session's files (or of all), in writing order, header lines left out."""
     joins = engine.catalog.joins()
-    for row in engine.catalog.files():
+    for row in engine.catalog.stock.files():
         if session_id is not None and session_id not in (row.session_id, joins.get(row.session_id, ("",))[0]):
             continue
-        path = file_path(engine, row)
-        try:
-            stream = path.open("rb")
-        except FileNotFoundError as error:
+        yield from _lines(engine, row)
+
+
+def _lines(engine: EngineFolder, row: FileRow) -> Iterator[bytes]:
+    try:
+        yield from committed_lines(RealFiles(), str(engine.path / "sessions"), row)
+    except FileNotFoundError as error:
+        now = engine.catalog.stock.file(row.name)
+        if now is not None and now.stored_name != row.stored_name:
+            yield from _lines(engine, now)  # compressed since we looked
+        elif now is not None:
+            path = file_path(engine, row)
             raise DataFolderError(f"{path} is missing; `otel-ext verify` lists all damage") from error
-        with stream:
-            left = row.length
-            while left > 0 and (line := stream.readline()):
-                left -= len(line)
-                if not line.startswith(b'{"otel_ext":'):
-                    yield line

@@ -4,15 +4,14 @@ Law of this file: memory is bounded whatever the file holds, and a file that can
 gives all lines before that place, then one fault.
 """
 
-import contextlib
 import io
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from otel_ext.cli.refused import Refused
+from otel_ext.sessions import codec
 
 LONGEST: Final = 256 << 20
 """Bytes of a line; a longer one is a fault and is skipped."""
@@ -34,7 +33,8 @@ def read(path: str, progress: Callable[[int], None]) -> Iterator[Line]:
         progress: called with the bytes of the file that were read since the last call.
 
     Raises:
-        Refused: the file cannot be opened, or no zstd is installed.
+        Refused: the file cannot be opened.
+        ConfigError: it is compressed and no zstd is installed.
     """
     if path == "-":
         yield from _numbered(path, sys.stdin.buffer, (OSError,), lambda: None)
@@ -53,7 +53,7 @@ def read(path: str, progress: Callable[[int], None]) -> Iterator[Line]:
 
     with raw:
         if path.endswith(".zst"):
-            zstd = _zstd()
+            zstd = codec()
             stream = io.BufferedReader(zstd.ZstdFile(raw))
             yield from _numbered(path, stream, (OSError, EOFError, zstd.ZstdError), tell)
         else:
@@ -84,10 +84,3 @@ def _numbered(
         elif text.strip():
             yield Line(text, where)
         tell()
-
-
-def _zstd() -> Any:
-    for name in ("compression.zstd", "backports.zstd"):
-        with contextlib.suppress(ImportError):
-            return import_module(name)
-    raise Refused("reading .zst files needs Python 3.14 or: pip install 'otel-ext[zstd]'")

@@ -196,6 +196,7 @@ class Journal:
             Busy: the disk cannot be read.
             ShuttingDown: the journal is closed.
         """
+        self._writer.sync_if_due()  # in mode `interval`, also while there is always more to read
         end = self.readable_end
         records = self._reader.read(after, end, max_bytes)
         if not records:

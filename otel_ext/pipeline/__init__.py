@@ -4,8 +4,10 @@
 is the one reader of the journal; `process` is the fold that gives records their meaning, with `spans` (a
 request read), `meaning` (a span as a Step), `hold` (spans without a session yet), `reorder` (steps in the
 order of their times), `members` (traces, sessions, generations), `unfinished` and `guard` (how sessions
-end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts; `adoption` finishes
-what dead processes left. The same engine runs in the sidecar, in an agent's process and in `otel-ext replay`.
+end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts. `outputs` is what stands
+behind the fold (session files, checkpoint, manifest), `reserve` its disk space; `adoption` finishes what dead
+processes left, `verify` reads every byte. The same engine runs in the sidecar, in an agent's process and in
+`otel-ext replay`.
 """
 
 from otel_ext.pipeline.adoption import adopt, orphans
@@ -15,6 +17,7 @@ from otel_ext.pipeline.intake import Accepted, Intake
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.original import crashes, original
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
+from otel_ext.pipeline.verify import check_engine
 
 __all__ = [
     "IN_PROCESS",
@@ -26,6 +29,7 @@ __all__ = [
     "Intake",
     "Ledger",
     "adopt",
+    "check_engine",
     "crashes",
     "original",
     "orphans",

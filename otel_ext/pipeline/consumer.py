@@ -11,18 +11,17 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from otel_ext import otlp
 from otel_ext.clock import Clock
 from otel_ext.errors import DamageError, DataFolderError, Retryable
 from otel_ext.files import Files
-from otel_ext.journal import Journal, Position, Record
+from otel_ext.journal import Journal, Position, Record, folder_error
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.folder import EngineFolder
 from otel_ext.pipeline.members import SECOND
-from otel_ext.pipeline.process import Processor
+from otel_ext.pipeline.outputs import Outputs
 from otel_ext.pipeline.records import TICK
+from otel_ext.pipeline.reserve import Reserve
 from otel_ext.pipeline.settings import EngineSettings
-from otel_ext.sessions import Streams
 from otel_ext.stats import Stats
 
 log = logging.getLogger(__name__)
@@ -70,10 +69,14 @@ class Consumer:
         self._stop = threading.Event()
         self._failed: set[Position] = set()
         self._started_at = journal.readable_end
-        self._distrust = self._settled = False
+        self._distrust = self._settled = self._more = False
         self._careful_until = Position(0, 0)
+        self._reserve = Reserve(files, folder.path, settings.reserve, settings.min_free, stats)
         self.finished, self.processed, self._processed_saved = False, 0, 0
-        self._load()
+        try:
+            self._load()
+        except OSError as error:
+            raise folder_error(folder.path, error) from error
 
     def run(self) -> None:
         """Process until `stop` was called and everything in the journal is processed and saved."""
@@ -82,7 +85,7 @@ class Consumer:
             stopping = self._stop.is_set()
             try:
                 if reload:
-                    self._streams.close()
+                    self._outputs.close()
                     self._load()
                     reload = False
                 if not self.step():
@@ -95,6 +98,8 @@ class Consumer:
                 known = isinstance(error, _DISK)
                 self._distrust = self._distrust or known
                 log.warning("the pipeline pauses: %s", error, exc_info=not known)
+                if self._reserve.give(error):
+                    continue  # there is room again: at once
                 self._stats.add("otel_ext.pipeline.pauses")
                 if self._stop.wait(_PAUSE) and stopping:  # asked to stop during a pause, it tries once more
                     log.warning("stopping without a last checkpoint; the next start reads on")
@@ -111,13 +116,16 @@ class Consumer:
             if self._settings.give_way:
                 self._stop.wait(self._settings.give_way)
         if records:
-            self._streams.flush()
+            self._outputs.streams.flush()
         if not self._settled and self._cursor >= self._settle_at:
-            self._streams.settle()
+            self._outputs.settle()
             self._settled = True
         stopping = stop and not records
         if stopping or self._checkpoint_due():
             self._try_checkpoint(None)
+        if self._more and self._cursor == self._saved:
+            self._more = self._outputs.turn(self._now(), closing=stopping)
+            return True
         if not records and not stopping:
             self._wait()
         elif self._settings.linger:
@@ -131,12 +139,12 @@ class Consumer:
 
     def close(self) -> None:
         """Give descriptors back; writes nothing."""
-        self._streams.close()
+        self._outputs.close()
 
     @property
     def ledger(self) -> dict[str, Any]:
         """The ledger as of now; from another thread for display only."""
-        return self._processor.ledger.as_dict()
+        return self._outputs.processor.ledger.as_dict()
 
     def _load(self) -> None:
         """Take the state of the last checkpoint; what follows it in the journal is read again."""
@@ -148,30 +156,27 @@ class Consumer:
                 f"lies between them; restore both from the same backup, or choose another --data folder"
             )
         self._settle_at = self._journal.readable_end
-        self._streams = Streams(
-            self._files,
-            self._folder.sessions,
-            last=catalog.last_file,
-            row=catalog.file,
-            header=otlp.header_line,
-            engine_id=self._folder.engine_id,
-            max_bytes=self._settings.file_bytes,
+        self._outputs = Outputs(
+            self._folder,
+            self._settings,
+            files=self._files,
             stats=self._stats,
             distrust=self._distrust,
+            derived=self._derived,
         )
-        self._processor = Processor(
-            catalog, self._streams, self._settings, stored=self._folder.lines, derived=self._derived
-        )
+        self._reserve.keep()
+        self._more = True
         self._saved_at, self._unsaved = self._clock.monotonic(), 0
         self.processed = self._processed_saved
         self._settled = False
 
     def _process(self, record: Record) -> None:
         try:
+            self._outputs.streams.advance(record.engine)
             if record.start in self._failed:
-                self._processor.give_up(record, "unprocessable")
+                self._outputs.processor.give_up(record, "unprocessable")
             else:
-                self._processor.record(record)
+                self._outputs.processor.record(record)
         except _DISK:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours must not stop every other session
@@ -211,27 +216,27 @@ class Consumer:
     def _checkpoint(self) -> None:
         if self._cursor == self._saved:
             return
-        self._streams.sync()
-        point = self._processor.checkpoint()
-        point.files = self._streams.take_rows()
-        point.meta["cursor"] = list(self._cursor)
-        point.meta["engine_time"] = self._journal.engine_time
-        self._folder.catalog.commit(point)
+        self._outputs.save(self._cursor, self._journal.engine_time)
         self._saved, self._saved_at, self._unsaved = self._cursor, self._clock.monotonic(), 0
         self._processed_saved, self._distrust = self.processed, False
-        self._processor.members.trim()
-        self._streams.trim(self._settings.cached_sessions)
         self._journal.release(self._saved)
+        self._reserve.keep()
+        self._more = True
 
     def _wait(self) -> None:
         """Wait for records, a deadline of engine time, or the next checkpoint."""
         timeout = self._settings.checkpoint_interval if self._cursor != self._saved else 60.0
         if self._journal.stopped:
-            self._reopen()
+            self._reserve.reopen(self._journal)  # law L6
             timeout = _PAUSE
-        deadline = self._processor.next_deadline() if self._live else None
+        deadline = self._outputs.next_deadline() if self._live else None
+        now = self._now()
+        due = self._outputs.next_turn() if self._cursor == self._saved else None
+        if due is not None:
+            self._more = due <= now
+            timeout = min(timeout, max((due - now) / SECOND, _PAUSE))
+        self._reserve.keep()
         if deadline is not None and not self._journal.stopped:
-            now = self._time.now()
             ahead = (deadline - now) / SECOND
             if ahead <= 0:
                 self._journal.append(TICK, b"", engine=now)
@@ -240,11 +245,5 @@ class Consumer:
         if not self._stop.is_set():
             self._journal.wait(self._cursor, timeout)
 
-    def _reopen(self) -> None:
-        """Try to open a journal that a failed write or sync had stopped (law L6)."""
-        try:
-            if self._files.free_bytes(self._folder.path) >= self._settings.min_free:
-                self._journal.reopen()
-                log.warning("the journal is open again, in a new segment")
-        except (OSError, Retryable) as error:
-            log.warning("the journal stays stopped: %s", error)
+    def _now(self) -> int:
+        return self._time.now() if self._live else self._journal.engine_time

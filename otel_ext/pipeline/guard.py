@@ -53,6 +53,10 @@ class Fold(Protocol):
         """Write derived spans."""
         ...
 
+    def seal(self, session_id: str) -> None:
+        """Let later lines of a session begin a new file."""
+        ...
+
 
 class CrashGuard:
     """Ends sessions of one engine; used by the pipeline's thread only.
@@ -119,6 +123,7 @@ class CrashGuard:
             for trace_id in traces:
                 self._fold.close_trace(trace_id, status, now)
             self.tell(session)
+            self._fold.seal(session.session_id)
 
     def tell(self, session: Session) -> None:
         """Tell how an agent's session, or any that crashed, has ended, unless that was told."""

@@ -61,6 +61,13 @@ class LineWriter:
             self._write(session_id, pending)
         self._streams.append(session_id, otlp.line([(resource, "", [(scope, "", [span])])]), derived=1)
 
+    def seal(self, session_id: str) -> None:
+        """Write what is pending of a session and let its later lines begin a new file."""
+        pending = self._pending.pop(session_id, None)
+        if pending is not None:
+            self._write(session_id, pending)
+        self._streams.seal(session_id)
+
     def flush(self) -> None:
         """Hand over every pending line, in the order in which sessions appeared."""
         for session_id, line in self._pending.items():

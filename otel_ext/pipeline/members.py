@@ -191,6 +191,19 @@ class Members:
                 gone.append(key[0])
         return gone
 
+    def busy(self) -> set[str]:
+        """Ids of sessions of which a generation is open."""
+        return {session_id for session_id, _ in self._open}
+
+    def forget(self, session_ids: set[str]) -> None:
+        """Retention left nothing of these sessions: so does memory, right after a checkpoint."""
+        for key in [key for key in self._sessions if key[0] in session_ids]:
+            del self._sessions[key]
+        for session_id in session_ids:
+            self._latest.pop(session_id, None)
+        for trace_id in [t for t, trace in self._traces.items() if trace.session_id in session_ids]:
+            del self._traces[trace_id]
+
     def _newest(self, session_id: str) -> Session | None:
         generation = self._latest.get(session_id)
         if generation is not None:

@@ -209,6 +209,10 @@ class Processor:
         """Write derived spans."""
         self._detection.emit(findings)
 
+    def seal(self, session_id: str) -> None:
+        """A generation ended: later lines of the session begin a new file."""
+        self._lines.seal(session_id)
+
     def _duplicate(self, trace_id: bytes) -> None:
         self.ledger.duplicate += 1
         trace = self.members.trace(trace_id)

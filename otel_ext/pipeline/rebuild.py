@@ -54,7 +54,7 @@ def _session(
     now, found = session.last_seen, []
     followed = set(catalog.followed(session.session_id, session.generation))
     order = Reorder(_UNBOUNDED, _UNBOUNDED)
-    for row in catalog.files_of(session.session_id):
+    for row in catalog.stock.files_of(session.session_id):
         for line in lines(row):
             body = otlp.read_traces(line, instant=lambda value: timestamps.parse_instant(value)[0])
             for step, bounds in reader.steps(body):

@@ -26,6 +26,15 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         checkpoint_interval: longest time between checkpoints while there is something to save.
         checkpoint_bytes: journal bytes processed after which a checkpoint is taken earlier.
         file_bytes: size at which a session file is sealed and the next one begins.
+        file_age: engine time after which a session file is sealed; 0 for never.
+        compress_after: engine time since a file was sealed after which it is compressed; 0 for never.
+        retention_age: engine time since a file was sealed after which it is removed; 0 for never.
+        retention_bytes, retention_files: all session files together may take so much; the oldest sealed ones
+            are removed beyond it; 0 for no limit.
+        turn_files, turn_bytes: most work on sealed files after one checkpoint.
+        open_files: descriptors of session files kept open.
+        sync_each: written files above which a checkpoint syncs the whole disk instead of each of them.
+        reserve: bytes of disk space kept for checkpoints and retention on a full disk; 0 for none.
         line_bytes: longest line of a session file; a single larger span stands alone.
         idle_timeout: a session without spans for so long has ended.
         hold: how long a trace whose session is unknown, and steps that may arrive out of order, wait.
@@ -49,6 +58,16 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     checkpoint_interval: float = 2.0
     checkpoint_bytes: int = 256 * MIB
     file_bytes: int = 64 * MIB
+    file_age: float = 86_400.0
+    compress_after: float = 0.0
+    retention_age: float = 0.0
+    retention_bytes: int = 0
+    retention_files: int = 0
+    turn_files: int = 256
+    turn_bytes: int = 64 * MIB
+    open_files: int = 256
+    sync_each: int = 256
+    reserve: int = 16 * MIB
     line_bytes: int = MIB
     idle_timeout: float = 1800.0
     hold: float = 2.0
@@ -70,6 +89,8 @@ IN_PROCESS: Final = EngineSettings(
     segment_bytes=16 * MIB,
     max_backlog=512 * MIB,
     max_in_flight=128 * MIB,
+    open_files=16,
+    reserve=0,
     dedup_window=16_384,
     open_spans=10_000,
     cached_sessions=1_000,

@@ -19,6 +19,7 @@ from otel_ext.errors import ConfigError
 from otel_ext.pipeline import EngineSettings
 from otel_ext.pipeline.folder import default_data
 from otel_ext.service.shape import MIB, Duration, FileShape
+from otel_ext.sessions import codec
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
@@ -52,6 +53,8 @@ def load_config(
     shape = _parse(text, source or "the configuration")
     journal, file, sessions = shape.extensions.journal, shape.exporters.file, shape.processors.sessions
     door = shape.receivers.otlp.protocols.grpc
+    if file.compress_after:
+        _zstd()
     engine = EngineSettings(
         sync=journal.sync,
         sync_interval=journal.sync_interval,
@@ -61,6 +64,12 @@ def load_config(
         max_in_flight=_positive("extensions.journal.max_in_flight_mib", journal.max_in_flight_mib) * MIB,
         checkpoint_interval=shape.service.checkpoint_interval,
         file_bytes=_positive("exporters.file.rotation.max_megabytes", file.rotation.max_megabytes) * MIB,
+        file_age=file.rotation.max_age,
+        compress_after=file.compress_after,
+        retention_age=file.retention.max_age,
+        retention_bytes=_limit("exporters.file.retention.max_megabytes", file.retention.max_megabytes) * MIB,
+        retention_files=_limit("exporters.file.retention.max_files", file.retention.max_files),
+        reserve=_limit("extensions.journal.reserve_mib", journal.reserve_mib) * MIB,
         idle_timeout=sessions.idle_timeout,
         hold=sessions.hold,
         dedup_window=_positive("processors.dedup.window_spans", shape.processors.dedup.window_spans),
@@ -147,6 +156,19 @@ def _positive(key: str, value: int) -> int:
     if value < 1:
         raise ConfigError(f"`{key}` must be at least 1, not {value}")
     return value
+
+
+def _limit(key: str, value: int) -> int:
+    if value < 0:
+        raise ConfigError(f"`{key}` must be 0 (no limit) or more, not {value}")
+    return value
+
+
+def _zstd() -> None:
+    try:
+        codec()
+    except ConfigError as error:
+        raise ConfigError(f"`exporters.file.compress_after`: {error}") from error
 
 
 def _endpoint(text: str) -> str:

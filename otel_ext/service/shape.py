@@ -67,13 +67,24 @@ class RotationConfig(msgspec.Struct, kw_only=True, frozen=True):
     """`exporters.file.rotation`."""
 
     max_megabytes: int = EngineSettings().file_bytes // MIB
+    max_age: Duration = Duration(EngineSettings().file_age)
+
+
+class RetentionConfig(msgspec.Struct, kw_only=True, frozen=True):
+    """`exporters.file.retention`: what is kept of sealed files; 0 is no limit."""
+
+    max_age: Duration = Duration(EngineSettings().retention_age)
+    max_megabytes: int = EngineSettings().retention_bytes // MIB
+    max_files: int = EngineSettings().retention_files
 
 
 class FileConfig(msgspec.Struct, kw_only=True, frozen=True):
-    """`exporters.file`: `path` is the data folder, "" the default one."""
+    """`exporters.file`: `path` is the data folder, "" the default one; `compress_after` 0 is never."""
 
     path: str = ""
     rotation: RotationConfig = RotationConfig()
+    compress_after: Duration = Duration(EngineSettings().compress_after)
+    retention: RetentionConfig = RetentionConfig()
 
 
 class ExportersConfig(msgspec.Struct, kw_only=True, frozen=True):
@@ -89,6 +100,7 @@ class JournalConfig(msgspec.Struct, kw_only=True, frozen=True):
     sync_interval: Duration = Duration(EngineSettings().sync_interval)
     segment_mib: int = EngineSettings().segment_bytes // MIB
     min_free_mib: int = EngineSettings().min_free // MIB
+    reserve_mib: int = EngineSettings().reserve // MIB
     max_backlog_mib: int = EngineSettings().max_backlog // MIB
     max_in_flight_mib: int = EngineSettings().max_in_flight // MIB
 

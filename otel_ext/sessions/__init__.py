@@ -1,26 +1,39 @@
 """Session identity, state, files and the catalog.
 
 A session is what the producers' attributes call one (`conventions.session_of`), or a trace of its own.
-Its spans lie in files of its own, append only (`streams`); what is known of it are facts that only grow,
-and its state follows from them (`state`); the catalog holds both, and the checkpoint, in one SQLite
-file (`catalog`).
+Its spans lie in files of its own, append only (`streams`, with `pool` and `leftovers`); what is known of it
+are facts that only grow, and its state follows from them (`state`). The catalog holds both, and the
+checkpoint, in one SQLite file (`catalog`, its files in `stock`). Sealed files are told to the manifest
+(`manifest`, `facts`), compressed (`pack`) and removed, all by the `keeper` as its `policy` says.
 """
 
+from otel_ext.sessions.audit import ManifestReport
 from otel_ext.sessions.catalog import Catalog
-from otel_ext.sessions.checkpoint import Checkpoint, FileRow
-from otel_ext.sessions.names import file_name, parse_name, stem
-from otel_ext.sessions.reading import committed_lines
+from otel_ext.sessions.checkpoint import Checkpoint, FileRow, FileState
+from otel_ext.sessions.keeper import FULL, Keeper
+from otel_ext.sessions.names import PACKED, file_name, parse_name, stem
+from otel_ext.sessions.pack import codec
+from otel_ext.sessions.policy import Policy
+from otel_ext.sessions.reading import committed_bytes, committed_lines
 from otel_ext.sessions.state import Session, State, Trace
 from otel_ext.sessions.streams import Streams
 
 __all__ = [
+    "FULL",
+    "PACKED",
     "Catalog",
     "Checkpoint",
     "FileRow",
+    "FileState",
+    "Keeper",
+    "ManifestReport",
+    "Policy",
     "Session",
     "State",
     "Streams",
     "Trace",
+    "codec",
+    "committed_bytes",
     "committed_lines",
     "file_name",
     "parse_name",

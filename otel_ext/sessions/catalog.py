@@ -7,16 +7,16 @@ Nothing here reads a span. What SQLite says of a sick disk is an OSError, of sic
 
 import contextlib
 import ctypes
-import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from otel_ext.sessions.checkpoint import Checkpoint, FileRow
-from otel_ext.sessions.database import connect, damaged
+from otel_ext.sessions.checkpoint import Checkpoint
+from otel_ext.sessions.database import Database, text
 from otel_ext.sessions.state import Session, Trace
+from otel_ext.sessions.stock import Stock
 
 _Row = TypeVar("_Row")
 
@@ -35,18 +35,10 @@ class Catalog:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        self._db = connect(path, read_only=read_only)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self._db.in_transaction:  # on a full or sick disk SQLite has taken it back itself
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        self._database = Database(path, read_only=read_only)
+        self._db, self._query = self._database.connection, self._database.query
+        self.stock = Stock(self._database)
+        """Its files."""
 
     def commit(self, point: Checkpoint) -> None:
         """Write one checkpoint, wholly or not at all.
@@ -55,51 +47,40 @@ class Catalog:
             OSError: SQLite could not write (full disk, I/O error); nothing changed.
         """
         pack = msgspec.msgpack.encode
-        db = self._db
-        try:
-            with self._transaction():
-                db.executemany("REPLACE INTO meta VALUES(?,?)", ((k, pack(v)) for k, v in point.meta.items()))
-                db.executemany(
-                    "REPLACE INTO sessions VALUES(?,?,?,?,?,?,?)",
+        with self._database.transaction() as db:
+            db.executemany("REPLACE INTO meta VALUES(?,?)", ((k, pack(v)) for k, v in point.meta.items()))
+            db.executemany(
+                "REPLACE INTO sessions VALUES(?,?,?,?,?,?,?)",
+                (
                     (
-                        (
-                            _text(s.session_id),
-                            s.generation,
-                            s.state,
-                            s.open,
-                            min(s.start, _MOST),
-                            s.last_seen,
-                            pack(s),
-                        )
-                        for s in point.sessions
-                    ),
-                )
-                db.executemany(
-                    "REPLACE INTO traces VALUES(?,?,?,?)",
-                    ((t.trace_id, _text(t.session_id), _text(t.joined), pack(t)) for t in point.traces),
-                )
-                db.executemany(
-                    "REPLACE INTO files VALUES(?,?,?,?)",
-                    ((f.name, _text(f.session_id), f.sequence, pack(f)) for f in point.files),
-                )
-                db.executemany(
-                    "REPLACE INTO signals VALUES(?,?,?,?,?)",
-                    ((i, r, _text(s), t, d) for i, r, s, t, d in point.signals),
-                )
-                db.executemany(
-                    "REPLACE INTO folds VALUES(?,?)", ((k, v) for k, v in point.folds.items() if v)
-                )
-                db.executemany(
-                    "DELETE FROM folds WHERE key=?", ((k,) for k, v in point.folds.items() if not v)
-                )
-                if point.dedup is not None:
-                    db.execute("REPLACE INTO dedup VALUES(?,?)", point.dedup)
-                db.execute(
-                    "DELETE FROM dedup WHERE first < (SELECT max(first) FROM dedup WHERE first <= ?)",
-                    (point.dedup_from,),
-                )
-        except sqlite3.Error as error:
-            raise OSError(f"the catalog {self.path} could not be written: {error}") from error
+                        text(s.session_id),
+                        s.generation,
+                        s.state,
+                        s.open,
+                        min(s.start, _MOST),
+                        s.last_seen,
+                        pack(s),
+                    )
+                    for s in point.sessions
+                ),
+            )
+            db.executemany(
+                "REPLACE INTO traces VALUES(?,?,?,?)",
+                ((t.trace_id, text(t.session_id), text(t.joined), pack(t)) for t in point.traces),
+            )
+            self.stock.put(point.files)
+            db.executemany(
+                "REPLACE INTO signals VALUES(?,?,?,?,?)",
+                ((i, r, text(s), t, d) for i, r, s, t, d in point.signals),
+            )
+            db.executemany("REPLACE INTO folds VALUES(?,?)", ((k, v) for k, v in point.folds.items() if v))
+            db.executemany("DELETE FROM folds WHERE key=?", ((k,) for k, v in point.folds.items() if not v))
+            if point.dedup is not None:
+                db.execute("REPLACE INTO dedup VALUES(?,?)", point.dedup)
+            db.execute(
+                "DELETE FROM dedup WHERE first < (SELECT max(first) FROM dedup WHERE first <= ?)",
+                (point.dedup_from,),
+            )
 
     def save_meta(self, values: Mapping[str, Any]) -> None:
         """Write small values alone, before the first checkpoint."""
@@ -116,7 +97,7 @@ class Catalog:
 
     def check(self) -> list[str]:
         """What SQLite finds wrong with the file, in its words; empty when nothing is."""
-        return [text for (text,) in self._query("PRAGMA quick_check(10)") if text != "ok"]
+        return [each for (each,) in self._query("PRAGMA quick_check(10)") if each != "ok"]
 
     def meta(self) -> dict[str, Any]:
         """All small values of the last checkpoint."""
@@ -133,12 +114,12 @@ class Catalog:
     def session(self, session_id: str) -> Session | None:
         """The latest generation of a session."""
         query = "SELECT data FROM sessions WHERE session_id=? ORDER BY generation DESC LIMIT 1"
-        return _one(self._query(query, _text(session_id)), Session)
+        return _one(self._query(query, text(session_id)), Session)
 
     def generation(self, session_id: str, generation: int) -> Session | None:
         """One generation of a session."""
         query = "SELECT data FROM sessions WHERE session_id=? AND generation=?"
-        return _one(self._query(query, _text(session_id), generation), Session)
+        return _one(self._query(query, text(session_id), generation), Session)
 
     def trace(self, trace_id: bytes) -> Trace | None:
         """Where a trace belongs."""
@@ -154,7 +135,7 @@ class Catalog:
 
     def followed(self, session_id: str, generation: int) -> list[bytes]:
         """Ids of the traces of a generation that detectors follow."""
-        traces = _all(self._query("SELECT data FROM traces WHERE session_id=?", _text(session_id)), Trace)
+        traces = _all(self._query("SELECT data FROM traces WHERE session_id=?", text(session_id)), Trace)
         return [t.trace_id for t in traces if t.generation == generation and t.agentic]
 
     def joins(self) -> dict[str, tuple[str, int]]:
@@ -173,27 +154,9 @@ class Catalog:
             _all(self._query("SELECT data FROM sessions ORDER BY start, session_id, generation"), Session)
         )
 
-    def last_file(self, session_id: str) -> FileRow | None:
-        """The file a session is being written to, or was last."""
-        query = "SELECT data FROM files WHERE session_id=? ORDER BY sequence DESC LIMIT 1"
-        return _one(self._query(query, _text(session_id)), FileRow)
-
-    def files_of(self, session_id: str) -> list[FileRow]:
-        """A session's files in writing order."""
-        query = "SELECT data FROM files WHERE session_id=? ORDER BY sequence"
-        return list(_all(self._query(query, _text(session_id)), FileRow))
-
     def finding_revisions(self) -> set[tuple[str, int]]:
         """`(id, revision)` of every finding there is."""
         return set(self._query("SELECT id, revision FROM signals"))
-
-    def file(self, name: str) -> FileRow | None:
-        """One file by name."""
-        return _one(self._query("SELECT data FROM files WHERE name=?", name), FileRow)
-
-    def files(self) -> list[FileRow]:
-        """Every file, each session's in writing order."""
-        return list(_all(self._query("SELECT data FROM files ORDER BY session_id, sequence"), FileRow))
 
     def signals(self) -> Iterator[dict[str, Any]]:
         """Every revision of every finding, as its JSON object."""
@@ -211,14 +174,6 @@ class Catalog:
         """
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._db))
 
-    def _query(self, query: str, *values: object) -> list[Any]:
-        try:
-            return self._db.execute(query, values).fetchall()
-        except sqlite3.OperationalError as error:
-            raise OSError(f"the catalog {self.path} could not be read: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise damaged(self.path, error) from error
-
 
 def _one(rows: list[Any], kind: type[_Row]) -> _Row | None:
     return msgspec.msgpack.decode(rows[0][0], type=kind) if rows else None
@@ -226,8 +181,3 @@ def _one(rows: list[Any], kind: type[_Row]) -> _Row | None:
 
 def _all(rows: list[Any], kind: type[_Row]) -> Iterator[_Row]:
     return (msgspec.msgpack.decode(data, type=kind) for (data,) in rows)
-
-
-def _text(session_id: str) -> str:
-    """A session id as SQLite can hold it: lone surrogates (never from the wire) are escaped."""
-    return session_id.encode("utf-8", "backslashreplace").decode()

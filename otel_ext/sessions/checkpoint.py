@@ -3,21 +3,41 @@
 Law of this file: plain data. Whoever fills a row decides what is true; the catalog only keeps it.
 """
 
+from enum import IntEnum
 from typing import Any
 
 import msgspec
 
+from otel_ext.sessions.names import PACKED
 from otel_ext.sessions.state import Session, Trace
+
+
+class FileState(IntEnum):
+    """How far a session file has come; it only ever goes on."""
+
+    OPEN = 0
+    """Lines are added to it."""
+    SEALED = 1
+    """No byte will ever be added."""
+    TOLD = 2
+    """The manifest says so, with its SHA-256."""
+    PACKED = 3
+    """Its bytes are in a compressed file instead."""
+    DAMAGED = 4
+    """When it was to be told, its bytes were not those committed; kept as it is."""
 
 
 class FileRow(msgspec.Struct, kw_only=True):
     """One session file, as far as the checkpoint knows it.
 
     Attributes:
+        sequence: its number among all files of the engine, in the order of creation.
         length: bytes that are committed; what lies behind is replayed and compared.
         crc: CRC-32 of those bytes.
         spans: spans received that are in those bytes; `derived` are our own.
-        sealed: no byte will ever be added.
+        opened_at, sealed_at: engine times in ns; `sealed_at` is 0 while open.
+        sha256: of all its bytes, in hex; "" before it is told, and for ever when it was found damaged.
+        packed: bytes of the compressed file, `packed_sha256` their hash.
     """
 
     name: str
@@ -27,7 +47,22 @@ class FileRow(msgspec.Struct, kw_only=True):
     crc: int = 0
     spans: int = 0
     derived: int = 0
-    sealed: bool = False
+    opened_at: int = 0
+    sealed_at: int = 0
+    state: FileState = FileState.OPEN
+    sha256: str = ""
+    packed: int = 0
+    packed_sha256: str = ""
+
+    @property
+    def stored_name(self) -> str:
+        """The name under which its bytes lie."""
+        return self.name + PACKED if self.state is FileState.PACKED else self.name
+
+    @property
+    def stored_length(self) -> int:
+        """How many bytes it takes there."""
+        return self.packed if self.state is FileState.PACKED else self.length
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):

@@ -4,14 +4,17 @@ Law of this file: WAL mode with synchronous=FULL, so a committed checkpoint surv
 memory that all users share, so network file systems are refused. A newer schema is never touched.
 """
 
+import contextlib
+import errno
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from otel_ext.errors import DamageError, DataFolderError, UnsupportedVersion
 from otel_ext.sessions.network import refuse_network
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of the schema below."""
 
 _ADVICE: Final = {
@@ -33,10 +36,16 @@ CREATE TABLE traces(trace_id BLOB PRIMARY KEY, session_id TEXT NOT NULL, joined 
 CREATE INDEX members ON traces(session_id);
 CREATE INDEX joined ON traces(joined) WHERE joined <> '';
 CREATE TABLE files(name TEXT PRIMARY KEY, session_id TEXT NOT NULL, sequence INTEGER NOT NULL,
-    data BLOB NOT NULL) WITHOUT ROWID;
+    state INTEGER NOT NULL, sealed_at INTEGER NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL)
+    WITHOUT ROWID;
 CREATE INDEX streams ON files(session_id, sequence);
+CREATE INDEX states ON files(state, sealed_at, sequence);
+CREATE INDEX ages ON files(sealed_at, sequence) WHERE state >= 2;
+CREATE INDEX sizes ON files(bytes);
+CREATE TABLE doomed(name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE signals(id TEXT, revision INTEGER, session_id TEXT NOT NULL, trace_id BLOB NOT NULL,
     data BLOB NOT NULL, PRIMARY KEY(id, revision)) WITHOUT ROWID;
+CREATE INDEX findings ON signals(session_id);
 CREATE TABLE folds(key TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE dedup(first INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
@@ -85,6 +94,7 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
     read_only = how != "mode=rw"
     try:
         if not read_only:
+            database.execute("PRAGMA auto_vacuum=INCREMENTAL")  # only counts before the first table
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
         database.execute("PRAGMA busy_timeout=5000")
@@ -93,6 +103,58 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+class Database:
+    """One open database: transactions and questions, its failures in the words of this package."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self.path = path
+        self.connection = connect(path, read_only=read_only)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything within is written wholly or not at all.
+
+        Raises:
+            OSError: SQLite could not write; ENOSPC when the disk is full. Nothing changed.
+        """
+        db = self.connection
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                if db.in_transaction:  # on a full or sick disk SQLite has taken it back itself
+                    db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:  # COMMIT itself failed
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+            full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+            text = f"the catalog {self.path} could not be written: {error}"
+            raise OSError(errno.ENOSPC if full else errno.EIO, text) from error
+
+    def query(self, query: str, *values: object) -> list[Any]:
+        """All rows of an answer.
+
+        Raises:
+            OSError: SQLite could not read.
+            DamageError: the bytes make no sense.
+        """
+        try:
+            return self.connection.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise OSError(f"the catalog {self.path} could not be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise damaged(self.path, error) from error
+
+
+def text(session_id: str) -> str:
+    """A session id as SQLite and JSON can hold it: lone surrogates (never from the wire) are escaped."""
+    return session_id.encode("utf-8", "backslashreplace").decode()
 
 
 def damaged(path: Path, error: Exception) -> DamageError:
@@ -109,6 +171,11 @@ def _prepare(database: sqlite3.Connection, path: Path, *, read_only: bool) -> No
         raise UnsupportedVersion(
             f"{path} has catalog version {version}, this otel-ext reads up to {VERSION}; "
             f"upgrade otel-ext or choose another --data folder"
+        )
+    if 0 < version < VERSION:
+        raise UnsupportedVersion(
+            f"{path} has catalog version {version}, this otel-ext reads only {VERSION}; move the data folder "
+            f"away and replay its session files into a new one with `otel-ext replay`"
         )
     if version == 0:
         if read_only:

@@ -8,6 +8,7 @@ and ends in `~` and its SHA-256, and no short form holds a `~`.
 
 import hashlib
 import re
+from typing import Final
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _READABLE = 100
@@ -29,8 +30,12 @@ def stem(session_id: str) -> str:
     return f"{head}~{hashlib.sha256(data).hexdigest()}"
 
 
+PACKED: Final = ".zst"
+"""What compression adds to a file's name."""
+
+
 def file_name(session_id: str, sequence: int) -> str:
-    """The name of a session's `sequence`-th file (1 is the first)."""
+    """The name of a session file; `sequence` counts all files of an engine, so names sort by age."""
     return f"{stem(session_id)}.{sequence:06d}.jsonl"
 
 

@@ -3,26 +3,27 @@
 Law of this file: a byte that a reader may have seen is never written again. After a crash the engine
 replays what follows the checkpoint, and this writer *compares* each line with the bytes already there
 and appends only what is missing. Where they differ (a changed configuration) it cuts after the last
-equal newline and counts the bytes. Names are never reused: a file is created exclusively unless the
-scan at start found it beyond the checkpoint.
+equal newline and counts the bytes.
 
-A stream is one session's sequence of files; `row` is its current file, buffered lines included, because
-the checkpoint is taken after `flush`.
+Names: one number counts all files of the engine, in the order of their first lines. It is part of the
+checkpoint, so a replay gives the same names again (law L7); a file is created exclusively unless the scan
+at start found it beyond the checkpoint; and at the end of recovery the number goes past all that was found.
+So names are never reused, and nothing must be remembered of files that are gone.
+
+A file is sealed by size, by age (engine time since its first line) and when its session's generation ends.
+`row` is a session's current file, buffered lines included, because the checkpoint is taken after `flush`.
 """
 
-import itertools
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
 
-from otel_ext.files import File, Files
-from otel_ext.sessions.checkpoint import FileRow
+from otel_ext.files import Files
+from otel_ext.sessions.checkpoint import FileRow, FileState
+from otel_ext.sessions.leftovers import Leftovers
 from otel_ext.sessions.names import file_name, parse_name
+from otel_ext.sessions.pool import OPEN_FILES, SYNC_EACH, FilePool
+from otel_ext.sessions.stock import Stock
 from otel_ext.stats import Stats
-
-OPEN_FILES: Final = 256
-"""Descriptors kept open; the least recently written is closed."""
 
 
 class _Stream:
@@ -40,13 +41,19 @@ class Streams:
     Args:
         files: the disk.
         folder: where the files lie; it exists.
-        last: the catalog's newest file of a session, or None.
-        row: the catalog's file of a name, or None.
+        stock: the catalog's files, as of the checkpoint.
+        following: the number of the next file, as of the checkpoint.
+        now: engine time in ns, as of the checkpoint.
         header: line one of a file, from its unique id.
         engine_id: makes unique ids differ between data folders.
         max_bytes: a file is sealed before a line would take it past this; a larger line stands alone.
+        max_age: ns of engine time after which a file is sealed; 0 for never.
         distrust: bytes past the checkpoint are cut instead of compared: after a failed fsync the page
             cache may show bytes that the disk never got.
+        open_files, sync_each: see `pool`.
+
+    Attributes:
+        following: the number that the next file gets; part of the checkpoint.
     """
 
     def __init__(
@@ -54,44 +61,69 @@ class Streams:
         files: Files,
         folder: str,
         *,
-        last: Callable[[str], FileRow | None],
-        row: Callable[[str], FileRow | None],
+        stock: Stock,
+        following: int,
+        now: int,
         header: Callable[[str], bytes],
         engine_id: str,
         max_bytes: int,
+        max_age: int,
         stats: Stats,
         distrust: bool = False,
+        open_files: int = OPEN_FILES,
+        sync_each: int = SYNC_EACH,
     ) -> None:
-        self._files, self._folder = files, folder
-        self._last, self._row, self._header, self._engine_id = last, row, header, engine_id
-        self._max_bytes, self._stats, self._distrust = max_bytes, stats, distrust
+        self._files, self._folder, self._stock = files, folder, stock
+        self._header, self._engine_id, self.following = header, engine_id, following
+        self._max_bytes, self._max_age, self._stats = max_bytes, max_age, stats
+        self._now = now
         self._streams: dict[str, _Stream] = {}
-        self._open: OrderedDict[str, File] = OrderedDict()
         self._touched: dict[str, _Stream] = {}
         self._rows: dict[str, FileRow] = {}
-        self._unsynced: set[str] = set()
-        self._created = True  # a killed process may have left names that are not on the disk yet
-        # What a crash left beyond the checkpoint, by name; entries go as they are reconciled.
-        self._found = {
-            name: files.size(f"{folder}/{name}")
-            for name in files.list(folder)
-            if parse_name(name) is not None
-        }
+        # Every file that is not sealed, by session and in order of age: its name and when it was opened.
+        self._current = {row.session_id: (row.name, row.opened_at) for row in stock.open()}
+        self._pool = FilePool(files, folder, stats, most=open_files, sync_each=sync_each)
+        self._left = Leftovers(files, folder, self._pool, stats, distrust=distrust)
+        growing = {name for name, _ in self._current.values()}
+        for name in files.list(folder):
+            if name in growing or ((parsed := parse_name(name)) is not None and parsed[1] >= following):
+                self._left.found[name] = files.size(f"{folder}/{name}")
+        self._pool.inherited.update(self._left.found)
+
+    def advance(self, now: int) -> None:
+        """Note the engine time of what comes next, and seal the files whose age it makes due."""
+        self._now = now
+        while self._max_age and self._current:
+            session_id, (_, opened_at) = next(iter(self._current.items()))
+            if opened_at + self._max_age > now:
+                break
+            self.seal(session_id)
 
     def append(self, session_id: str, line: bytes, *, spans: int = 0, derived: int = 0) -> None:
         """Add one line (with its newline) to a session; on disk after `flush`, durable after `sync`."""
-        stream = self._streams.get(session_id) or self._load(session_id)
+        stream = self._stream(session_id) or self._fresh(session_id)
         row = stream.row
         if row.length and row.length + len(line) > self._max_bytes and row.spans + row.derived:
-            stream = self._rotate(session_id, stream)
+            self.seal(session_id)
+            stream = self._fresh(session_id)
             row = stream.row
         if not row.length:
             self._put(stream, self._header(f"{self._engine_id}/{row.name}"))
         self._put(stream, line)
         row.spans += spans
         row.derived += derived
-        self._touched[session_id] = stream
-        self._rows[row.name] = row
+
+    def seal(self, session_id: str) -> None:
+        """No byte will be added to a session's current file; later lines begin a new one."""
+        stream = self._stream(session_id)
+        if stream is not None:
+            self._end(stream)
+
+    def next_deadline(self) -> int | None:
+        """Engine time at which the oldest open file is sealed."""
+        if not self._max_age or not self._current:
+            return None
+        return next(iter(self._current.values()))[1] + self._max_age
 
     def flush(self) -> None:
         """Write every buffered line; readers that follow a file see them now."""
@@ -106,12 +138,7 @@ class Streams:
             OSError: a sync failed; nothing past the last checkpoint can be trusted (law L6).
         """
         self.flush()
-        for name in sorted(self._unsynced):
-            self._file(name).sync()
-        self._unsynced.clear()
-        if self._created:
-            self._files.sync_directory(self._folder)
-            self._created = False
+        self._pool.sync()
 
     def take_rows(self) -> list[FileRow]:
         """Rows that changed since the last call, for the checkpoint that follows `sync`."""
@@ -124,125 +151,76 @@ class Streams:
         for session_id in list(self._streams)[: max(0, len(self._streams) - most)]:
             del self._streams[session_id]
 
-    def settle(self) -> None:
-        """End recovery: cut what a crash left and the replay did not write again."""
-        for name, size in sorted(self._found.items()):
-            row = self._rows.get(name) or self._row(name)
-            if row is None:
-                self._quarantine(name)
-            elif size > row.length:
-                self._cut(self._file(name), row.length, size)
-                self._unsynced.add(name)
-        self._found.clear()
+    def settle(self, high_water: int = 1) -> None:
+        """End recovery: what a crash left and the replay did not write again is cut or moved away.
 
-    def _quarantine(self, name: str) -> None:
-        """Move away a file that a crash left and the replay, with other settings, wrote elsewhere."""
-        folder = f"{self._folder.rpartition('/')[0]}/quarantine"
-        self._files.make_directory(folder)
-        free = (t for n in itertools.count() if not self._files.exists(t := f"{folder}/{name}.{n}"))
-        self._files.rename(f"{self._folder}/{name}", next(free))
-        self._files.sync_directory(folder)
-        self._files.sync_directory(self._folder)
-        self._stats.add("otel_ext.sessions.quarantined_files")
+        Args:
+            high_water: a number that no new file is below, from the manifest.
+        """
+        self.flush()
+        past = self._left.settle(lambda name: self._rows.get(name) or self._stock.file(name))
+        self.following = max(self.following, high_water, past)
+
+    def take_quarantined(self) -> list[tuple[str, int]]:
+        """Names and lengths of files that `settle` moved away since the last call."""
+        taken, self._left.quarantined = self._left.quarantined, []
+        return taken
 
     def close(self) -> None:
         """Close every descriptor; flushes and syncs nothing."""
-        for file in self._open.values():
-            file.close()
-        self._open.clear()
+        self._pool.close()
 
-    def _load(self, session_id: str) -> _Stream:
-        row = self._last(session_id)
-        if row is None:
-            row = self._fresh(session_id, 1)
-        elif row.sealed or self._present(row) < row.length:
-            if not row.sealed:  # bytes that the checkpoint promised are gone; `verify` names the file
-                self._stats.add("otel_ext.sessions.short_files")
-                row.sealed = True
-                self._rows[row.name] = row
-            row = self._fresh(session_id, row.sequence + 1)
+    def _stream(self, session_id: str) -> _Stream | None:
+        """The session's current file, None when there is none or the one there was is short."""
+        stream = self._streams.get(session_id)
+        if stream is not None or session_id not in self._current:
+            return stream
+        row = self._stock.file(self._current[session_id][0])
+        assert row is not None, "an open file that is not in memory is in the catalog"
+        stream = self._streams[session_id] = _Stream(row)
+        path = f"{self._folder}/{row.name}"
+        if (self._files.size(path) if self._files.exists(path) else 0) >= row.length:
+            return stream
+        self._stats.add("otel_ext.sessions.short_files")  # promised bytes are gone; `verify` names the file
+        self._end(stream)
+        return None
+
+    def _fresh(self, session_id: str) -> _Stream:
+        """Begin a file; a name that is taken by bytes we do not know is never written to."""
+        while True:
+            name, sequence = file_name(session_id, self.following), self.following
+            self.following += 1
+            if name in self._left.found or not self._files.exists(f"{self._folder}/{name}"):
+                break
+        row = FileRow(name=name, session_id=session_id, sequence=sequence, opened_at=self._now)
+        self._current[session_id] = (name, self._now)
         stream = self._streams[session_id] = _Stream(row)
         return stream
 
-    def _present(self, row: FileRow) -> int:
-        path = f"{self._folder}/{row.name}"
-        return self._files.size(path) if self._files.exists(path) else 0
-
-    def _fresh(self, session_id: str, sequence: int) -> FileRow:
-        name = file_name(session_id, sequence)
-        while name not in self._found and self._files.exists(f"{self._folder}/{name}"):
-            sequence += 1  # a name that is taken by bytes we do not know is never written to
-            name = file_name(session_id, sequence)
-        return FileRow(name=name, session_id=session_id, sequence=sequence)
-
-    def _rotate(self, session_id: str, stream: _Stream) -> _Stream:
-        self._write(stream)
-        stream.row.sealed = True
-        self._rows[stream.row.name] = stream.row
-        following = self._streams[session_id] = _Stream(self._fresh(session_id, stream.row.sequence + 1))
-        return following
+    def _end(self, stream: _Stream) -> None:
+        row = stream.row
+        row.state, row.sealed_at = FileState.SEALED, self._now
+        self._rows[row.name], self._touched[row.name] = row, stream
+        del self._streams[row.session_id], self._current[row.session_id]
 
     def _put(self, stream: _Stream, line: bytes) -> None:
         stream.buffer.append(line)
         stream.row.length += len(line)
         stream.row.crc = zlib.crc32(line, stream.row.crc)
+        self._touched[stream.row.name] = stream
+        self._rows[stream.row.name] = stream.row
 
     def _write(self, stream: _Stream) -> None:
-        if not stream.buffer:
-            return
-        name = stream.row.name
-        file = self._file(name, new=not stream.written and name not in self._found)
-        data = stream.buffer[0] if len(stream.buffer) == 1 else b"".join(stream.buffer)
-        self._unsynced.add(name)
-        if name in self._found:
-            self._reconcile(file, name, stream.written, data)
-        else:
-            file.append(data)
-        stream.buffer = []
-        stream.written += len(data)
-
-    def _reconcile(self, file: File, name: str, at: int, data: bytes) -> None:
-        """Bring `data` in place at offset `at`, where a crash may already have left it."""
-        present = self._found[name]
-        there = file.read(at, min(len(data), present - at)) if present > at else b""
-        if not self._distrust and data.startswith(there):
-            if at + len(data) >= present:
-                del self._found[name]
-                file.append(data[len(there) :])
-            return
-        equal = 0 if self._distrust else _common_lines(there, data)
-        self._cut(file, at + equal, present)
-        del self._found[name]
-        file.append(data[equal:])
-
-    def _cut(self, file: File, size: int, present: int) -> None:
-        self._stats.add("otel_ext.sessions.truncated_bytes", present - size)
-        file.truncate(size)
-
-    def _file(self, name: str, *, new: bool = False) -> File:
-        file = self._open.get(name)
-        if file is not None:
-            self._open.move_to_end(name)
-            return file
-        path = f"{self._folder}/{name}"
-        file = self._files.create(path) if new else self._files.open(path)
-        self._created = self._created or new
-        if name in self._found:  # a former process' sync may have failed: believe the disk, not the cache
-            file.settle()
-        self._open[name] = file
-        if len(self._open) > OPEN_FILES:
-            _, oldest = self._open.popitem(last=False)
-            oldest.close()
-        return file
-
-
-def _common_lines(a: bytes, b: bytes) -> int:
-    """Length of the longest common prefix of whole lines."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:  # longest common prefix, by halving
-        middle = (low + high + 1) // 2
-        if a[:middle] == b[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return a.rfind(b"\n", 0, low) + 1
+        row, name = stream.row, stream.row.name
+        if stream.buffer:
+            self._pool.wrote(name)
+            file = self._pool.file(name, new=not stream.written and name not in self._left.found)
+            data = stream.buffer[0] if len(stream.buffer) == 1 else b"".join(stream.buffer)
+            if name in self._left.found:
+                self._left.reconcile(file, name, stream.written, data)
+            else:
+                file.append(data)
+            stream.buffer = []
+            stream.written += len(data)
+        if row.state is not FileState.OPEN:
+            self._left.close(name, row.length)

@@ -1,137 +1,34 @@
 """A disk in memory that forgets, when its power is cut, whatever was not synced.
 
 Law of this file: it promises no more than POSIX does. File content counts as durable only after `sync`
-of the file; creations, renames and removals only after `sync_directory` of their folder. What is neither
-may be there after the cut, or not, or in part.
+of the file (or of the disk); creations, renames and removals only after `sync_directory` of their folder.
+What is neither may be there after the cut, or not, or in part.
 """
 
 import errno
-import threading
 from pathlib import PurePosixPath
 from random import Random
 
+from otel_ext.testing.crashable_file import CrashableDisk, CrashableFile
 from otel_ext.testing.memory_disk import Names, Node, apply, error_of, parent, surviving
+from otel_ext.testing.power import Power
 
 
-class PowerCut(BaseException):
-    """The machine died at this operation. Not an `Exception`, so that nobody handles it by mistake."""
-
-
-class CrashableFile:
-    """An open file of `CrashableFiles`."""
-
-    def __init__(self, disk: "CrashableFiles", node: Node, *, read_only: bool) -> None:
-        self._disk = disk
-        self._node = node
-        self._read_only = read_only
-        self._open = True
-
-    def append(self, *parts: bytes) -> None:
-        """Write at the end; a power cut here may leave any part of it."""
-        with self._disk.operation(changes_first=True):
-            self._writable()
-            self._node.data += b"".join(parts)
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset`."""
-        with self._disk.looking():
-            self._usable()
-            return bytes(self._node.data[offset : offset + size])
-
-    def size(self) -> int:
-        """The present length."""
-        with self._disk.looking():
-            self._usable()
-            return len(self._node.data)
-
-    def truncate(self, size: int) -> None:
-        """Cut, or grow with zeros."""
-        with self._disk.operation(changes_first=True):
-            self._writable()
-            self._node.truncate(size)
-
-    def sync(self) -> None:
-        """Make the content durable; a power cut here comes before that."""
-        with self._disk.operation(changes_first=False):
-            self._usable()
-            self._node.sync()
-
-    def settle(self) -> None:
-        """The same, and from then on everybody sees what the disk holds."""
-        self.sync()
-        self._node.data = bytearray(self._node.synced)
-
-    def forget(self) -> None:
-        """What a sync that fails does: see `Node.forget`."""
-        self._node.forget()
-
-    def close(self) -> None:
-        """Close; durable or not stays as it is."""
-        self._open = False
-
-    def _usable(self) -> None:
-        if not self._open:
-            raise error_of(errno.EBADF, "")
-
-    def _writable(self) -> None:
-        self._usable()
-        if self._read_only:
-            raise error_of(errno.EBADF, "")
-
-
-class _Operation:
-    """One counted step: the disk's lock, and the power cut when its time has come."""
-
-    def __init__(self, disk: "CrashableFiles", *, counted: bool, changes_first: bool) -> None:
-        self._disk = disk
-        self._counted = counted
-        self._changes_first = changes_first
-        self._cut = False
-
-    def __enter__(self) -> None:
-        disk = self._disk
-        disk.lock.acquire()
-        if self._counted and not disk.crashed:
-            disk.operations += 1
-            self._cut = disk.operations == disk.crash_at
-            disk.crashed = self._cut
-        if disk.crashed and not (self._cut and self._changes_first):
-            disk.lock.release()
-            raise PowerCut
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._disk.lock.release()
-        if self._cut and kind is None:
-            raise PowerCut
-
-
-class CrashableFiles:
+class CrashableFiles(Power):
     """Keeps the contract of `otel_ext.journal.Files` until the power is cut.
 
     Attributes:
-        operations: how many changing operations (writes, syncs, names) were asked for.
-        crash_at: the operation, counted from 1, at which the power goes; None for never.
-        crashed: whether it went. Every later operation raises `PowerCut` too: the machine is off.
         free: what `free_bytes` answers.
+
+    Once the power went, every later operation raises `PowerCut` too: the machine is off.
     """
 
     def __init__(self, *, crash_at: int | None = None) -> None:
-        self.operations = 0
-        self.crash_at = crash_at
-        self.crashed = False
+        super().__init__(crash_at)
         self.free = 1 << 40
-        self.lock = threading.RLock()
         self._names: Names = {"/": None}
         self._durable: Names = {"/": None}
         self._pending: list[tuple[frozenset[str], dict[str, Node | None], frozenset[str]]] = []
-
-    def operation(self, *, changes_first: bool) -> _Operation:
-        """A counted step; with `changes_first` a power cut strikes after its (unsynced) effect."""
-        return _Operation(self, counted=True, changes_first=changes_first)
-
-    def looking(self) -> _Operation:
-        """A step that changes nothing and is not counted."""
-        return _Operation(self, counted=False, changes_first=False)
 
     def create(self, path: str) -> CrashableFile:
         """A new file."""
@@ -147,6 +44,12 @@ class CrashableFiles:
         """An existing file."""
         with self.looking():
             return CrashableFile(self, self._node(path), read_only=read_only)
+
+    def open_disk(self, path: str) -> CrashableDisk:
+        """The whole disk."""
+        with self.looking():
+            self._folder(path)
+            return CrashableDisk(self, lambda: [n for n in self._names.values() if n is not None])
 
     def list(self, directory: str) -> list[str]:
         """The names in a folder, sorted."""

@@ -8,14 +8,15 @@ import os
 import threading
 from collections.abc import Collection
 
+from otel_ext.disk import Disk
 from otel_ext.files import File, Files
-from otel_ext.testing.crashable_files import CrashableFile
+from otel_ext.testing.crashable_file import CrashableFile
 
 OPERATIONS = frozenset(
     {
-        *("append", "read", "size", "truncate", "sync", "settle"),
+        *("append", "read", "size", "truncate", "sync", "allocate", "settle"),
         *("create", "open", "list", "exists", "file_size", "make_directory"),
-        *("rename", "remove", "sync_directory", "free_bytes"),
+        *("rename", "remove", "sync_directory", "free_bytes", "open_disk", "sync_disk"),
     }
 )
 """What can be told to fail; `file_size` is `Files.size`."""
@@ -91,6 +92,12 @@ class FailingFiles:
         self.step("open")
         return FailingFile(self, self._files.open(path, read_only=read_only))
 
+    def open_disk(self, path: str) -> Disk | None:
+        """See `Files.open_disk`."""
+        self.step("open_disk")
+        disk = self._files.open_disk(path)
+        return None if disk is None else FailingDisk(self, disk)
+
     def list(self, directory: str) -> list[str]:
         """See `Files.list`."""
         self.step("list")
@@ -130,6 +137,22 @@ class FailingFiles:
         """See `Files.free_bytes`."""
         self.step("free_bytes")
         return self._files.free_bytes(path)
+
+
+class FailingDisk:
+    """A disk handle of `FailingFiles`; its `sync` counts as `sync_disk`."""
+
+    def __init__(self, owner: FailingFiles, disk: Disk) -> None:
+        self._owner, self._disk = owner, disk
+
+    def sync(self) -> None:
+        """See `Disk.sync`."""
+        self._owner.step("sync_disk")
+        self._disk.sync()
+
+    def close(self) -> None:
+        """See `Disk.close`; never fails."""
+        self._disk.close()
 
 
 class FailingFile:
@@ -173,6 +196,11 @@ class FailingFile:
                 self._file.forget()
             raise error
         self._file.sync()
+
+    def allocate(self, size: int) -> None:
+        """See `File.allocate`."""
+        self._owner.step("allocate")
+        self._file.allocate(size)
 
     def settle(self) -> None:
         """See `File.settle`."""

@@ -5,6 +5,7 @@ Law of this file: whatever is not overridden is handed on as it is.
 
 from collections.abc import Callable
 
+from otel_ext.disk import Disk
 from otel_ext.files import File, Files
 
 
@@ -34,6 +35,10 @@ class WrappedFile:
         """See `File.sync`."""
         self.file.sync()
 
+    def allocate(self, size: int) -> None:
+        """See `File.allocate`."""
+        self.file.allocate(size)
+
     def settle(self) -> None:
         """See `File.settle`."""
         self.file.settle()
@@ -57,6 +62,10 @@ class WrappedFiles:
     def open(self, path: str, *, read_only: bool = False) -> File:
         """See `Files.open`."""
         return self._wrap(path, self.files.open(path, read_only=read_only))
+
+    def open_disk(self, path: str) -> Disk | None:
+        """See `Files.open_disk`."""
+        return self.files.open_disk(path)
 
     def list(self, directory: str) -> list[str]:
         """See `Files.list`."""

@@ -19,15 +19,22 @@ from hypothesis import strategies as st
 from otel_ext.cli.folder import engines
 from otel_ext.cli.verify import check_engine
 from otel_ext.errors import DataFolderError
+from otel_ext.files import RealFiles
 from otel_ext.pipeline import Engine, EngineSettings
-from otel_ext.sessions import Catalog, Session
+from otel_ext.sessions import Catalog, ManifestReport, Session
 from otel_ext.testing import ManualClock
 from tests.builders import START, looping_run, request, span, tool
 from tests.support import until
 
 SECOND = 10**9
 SETTINGS = EngineSettings(
-    idle_timeout=20.0, hold=2.0, file_bytes=6000, line_bytes=1500, min_free=0, checkpoint_interval=1.0
+    idle_timeout=20.0,
+    hold=2.0,
+    file_bytes=6000,
+    line_bytes=1500,
+    min_free=0,
+    reserve=0,
+    checkpoint_interval=1.0,
 )
 
 
@@ -106,6 +113,14 @@ class Run:
         found = sorted((self.folder / "engines/main/sessions").iterdir())
         return {path.name: path.read_bytes().partition(b"\n")[2] for path in found}
 
+    def manifest(self) -> dict[str, Any]:
+        """What the manifest says last of each file, less what the folder's random id shows in."""
+        folder = self.folder / "engines/main"
+        meta = Catalog(folder / "catalog.sqlite", read_only=True).meta()
+        report = ManifestReport.of(RealFiles(), str(folder), meta["manifest"])
+        assert report.faults == []
+        return {f.name: (f.session, f.length, f.spans, f.derived, f.at) for f in report.sealed.values()}
+
     def sessions(self) -> list[Session]:
         """Every generation of every session, as the catalog has it."""
         return Catalog(self.folder / "engines/main/catalog.sqlite", read_only=True).sessions()
@@ -151,6 +166,8 @@ def test_a_killed_engine_writes_what_an_undisturbed_one_writes(seed: int, steps:
         assert killed.files() == calm.files()
         assert killed.ledger() == calm.ledger()
         assert killed.sessions() == calm.sessions()
+        assert killed.manifest() == calm.manifest()
+        assert calm.manifest().keys() == calm.files().keys()  # every session ended
         assert calm.ledger()["received"] == calm.ledger()["stored"] + calm.ledger()["duplicate"]
         assert calm.ledger()["derived"] > 0
         assert calm.ledger()["conflicts"] == 1

@@ -98,7 +98,7 @@ class Process:
     def spans(self) -> Iterator[dict[str, Any]]:
         """Every stored span."""
         for folder in engines(self.data):
-            for path in (folder.path / "sessions").iterdir():
+            for path in sorted((folder.path / "sessions").iterdir()):
                 for line in path.read_text().splitlines():
                     for r in json.loads(line)["resourceSpans"]:
                         for c in r["scopeSpans"]:

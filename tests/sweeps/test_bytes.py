@@ -10,7 +10,7 @@ import pytest
 from otel_ext.journal import Record
 from otel_ext.pipeline import Engine
 from otel_ext.sessions import Catalog, file_name
-from otel_ext.testing import CrashableFiles, ManualClock, overwrite, read_all
+from otel_ext.testing import CrashableFiles, ManualClock, content, overwrite, read_all
 from tests.builders import START, request, span
 from tests.sweeps.workload import SECOND, SETTINGS, Action, Machine, Outcome, spans_of
 
@@ -46,8 +46,9 @@ class Specimen:
         self._catalog = machine.die()
         self.journal = machine.bytes_of("journal")[SEGMENT]
         self.file = machine.bytes_of("sessions")[FILE]
+        self._manifest = content(machine.disk, f"{machine.home}/MANIFEST")
         catalog = Catalog(machine.home / "catalog.sqlite")
-        (row,) = catalog.files()
+        (row,) = catalog.stock.files()
         self.committed, self.cursor = row.length, catalog.meta()["cursor"][1]
         catalog.close()
         assert len(self.records) == 4
@@ -68,8 +69,9 @@ class Specimen:
         journal, file = self.journal if journal is None else journal, self.file if file is None else file
         overwrite(disk, f"{self._machine.home}/journal/{SEGMENT}", journal)
         overwrite(disk, f"{self._machine.home}/sessions/{FILE}", file)
-        for room in ("journal", "sessions"):
-            disk.sync_directory(f"{self._machine.home}/{room}")
+        overwrite(disk, f"{self._machine.home}/MANIFEST", self._manifest)
+        for room in ("", "/journal", "/sessions"):
+            disk.sync_directory(f"{self._machine.home}{room}")
         machine = self._machine.revived(disk, self._catalog)
         machine.actions = NEWS
         machine.at = 0

@@ -56,7 +56,7 @@ def checkpointed(machine: Machine) -> Iterator[tuple[str, int]]:
     path = machine.home / "catalog.sqlite"
     if path.exists():
         catalog = Catalog(path)
-        yield from ((row.name, row.length) for row in catalog.files())
+        yield from ((row.name, row.length) for row in catalog.stock.files())
         catalog.close()
 
 

@@ -35,6 +35,7 @@ SETTINGS = EngineSettings(
     file_bytes=3000,
     line_bytes=1500,
     min_free=0,
+    reserve=64,
     checkpoint_interval=1.2,
 )
 """Files and segments of a few lines, so that a short workload rotates and releases many."""
@@ -231,6 +232,9 @@ class Machine:
                 path.unlink()
             for name, data in self.bytes_of(room).items():
                 (target / name).write_bytes(data)
+        manifest = f"{self.home}/MANIFEST"
+        if self.disk.exists(manifest):
+            Path(manifest).write_bytes(content(self.disk, manifest))
         (engine,) = engines(self.folder)
         files = {name: data.partition(b"\n") for name, data in self.bytes_of("sessions").items()}
         sessions = engine.catalog.sessions()

@@ -1,0 +1,146 @@
+"""What stands behind the fold: session files, the checkpoint, sealed files and their manifest.
+
+Law of this file: a checkpoint is content first (synced), then one transaction; only then are sealed files
+told, compressed or removed, and only by what that transaction holds. All of it is made anew from the
+catalog after any failure.
+"""
+
+import logging
+from collections.abc import Callable
+
+from otel_ext import otlp
+from otel_ext.files import Files
+from otel_ext.journal import Position
+from otel_ext.pipeline.folder import EngineFolder
+from otel_ext.pipeline.members import SECOND
+from otel_ext.pipeline.process import Processor
+from otel_ext.pipeline.settings import EngineSettings
+from otel_ext.sessions import Keeper, Policy, Streams
+from otel_ext.stats import Stats
+
+log = logging.getLogger(__name__)
+
+
+def policy(settings: EngineSettings) -> Policy:
+    """What the settings say of sealed files."""
+    return Policy(
+        compress_after=int(settings.compress_after * SECOND),
+        max_age=int(settings.retention_age * SECOND),
+        max_bytes=settings.retention_bytes,
+        max_files=settings.retention_files,
+        turn_files=settings.turn_files,
+        turn_bytes=settings.turn_bytes,
+    )
+
+
+class Outputs:
+    """The outputs of one engine as of its last checkpoint; used by the pipeline's thread only.
+
+    Args:
+        distrust: see `Streams` and `Keeper`.
+        derived: see `Processor`.
+
+    Attributes:
+        processor: the fold that writes here.
+        streams: the session files.
+    """
+
+    def __init__(
+        self,
+        folder: EngineFolder,
+        settings: EngineSettings,
+        *,
+        files: Files,
+        stats: Stats,
+        distrust: bool,
+        derived: Callable[[bytes], None] | None,
+    ) -> None:
+        catalog = self._catalog = folder.catalog
+        meta = catalog.meta()
+        self._settings, self._stats = settings, stats
+        self._broken = False
+        self._keeper = Keeper(
+            files,
+            folder.path,
+            catalog=catalog,
+            engine_id=folder.engine_id,
+            policy=policy(settings),
+            stats=stats,
+            busy=self._open_sessions,
+            distrust=distrust,
+        )
+        try:
+            self.streams = Streams(
+                files,
+                folder.sessions,
+                stock=catalog.stock,
+                following=meta.get("next_file", 1),
+                now=meta["engine_time"],
+                header=otlp.header_line,
+                engine_id=folder.engine_id,
+                max_bytes=settings.file_bytes,
+                max_age=int(settings.file_age * SECOND),
+                stats=stats,
+                distrust=distrust,
+                open_files=settings.open_files,
+                sync_each=settings.sync_each,
+            )
+        except BaseException:
+            self._keeper.close()
+            raise
+        self.processor = Processor(catalog, self.streams, settings, stored=folder.lines, derived=derived)
+
+    def settle(self) -> None:
+        """The journal is read to where it ended at the start."""
+        self.streams.settle(self._keeper.high_water)
+
+    def save(self, cursor: Position, engine_time: int) -> None:
+        """Take a checkpoint."""
+        self.streams.sync()
+        point = self.processor.checkpoint()
+        point.files = self.streams.take_rows()
+        point.meta["cursor"] = list(cursor)
+        point.meta["engine_time"] = engine_time
+        point.meta["next_file"] = self.streams.following
+        self._catalog.commit(point)
+        self.processor.members.trim()
+        self.streams.trim(self._settings.cached_sessions)
+
+    def turn(self, now: int, *, closing: bool = False) -> bool:
+        """Right after a checkpoint: a bounded part of the work on sealed files; whether there may be more.
+
+        Raises:
+            OSError, DamageError: the disk; load anew.
+        """
+        if self._broken:
+            return False
+        try:
+            done = self._keeper.turn(now, quarantined=self.streams.take_quarantined(), closing=closing)
+        except OSError:
+            raise
+        except Exception:
+            self._broken = True  # a defect of ours: spans are stored all the same
+            self._stats.add("otel_ext.pipeline.failed_turns")
+            log.exception("sealed files are left alone until the next start")
+            return False
+        if self._keeper.purged:
+            self.processor.members.forget(set(self._keeper.purged))
+            self._keeper.purged = []
+        return done
+
+    def next_deadline(self) -> int | None:
+        """Engine time at which the fold has something to do although nothing arrives."""
+        deadlines = (self.processor.next_deadline(), self.streams.next_deadline())
+        return min((d for d in deadlines if d is not None), default=None)
+
+    def next_turn(self) -> int | None:
+        """Engine time at which sealed files have something to be done."""
+        return None if self._broken else self._keeper.next_deadline()
+
+    def close(self) -> None:
+        """Give descriptors back; writes nothing."""
+        self.streams.close()
+        self._keeper.close()
+
+    def _open_sessions(self) -> set[str]:
+        return self.processor.members.busy()

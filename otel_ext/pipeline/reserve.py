@@ -1,0 +1,80 @@
+"""A reserve of disk space, so that a full disk does not stop what would free it (law L6).
+
+Law of this file: it is made only of space that nobody needs, and given up once when a write of the pipeline
+meets a full disk; then a checkpoint can be taken, retention can remove and the journal can be released.
+Intake answers Busy long before, below `min_free`; this is for what other programs take.
+"""
+
+import logging
+from typing import Final
+
+from otel_ext.errors import Retryable
+from otel_ext.files import Files
+from otel_ext.journal import Journal
+from otel_ext.sessions import FULL
+from otel_ext.stats import Stats
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "RESERVE"
+
+
+class Reserve:
+    """A preallocated file in an engine's folder.
+
+    Args:
+        files: the disk.
+        folder: the engine's folder.
+        size: bytes; 0 for no reserve.
+        min_free: bytes that stay free beside it when it is made.
+        stats: counts how often it was given up.
+    """
+
+    def __init__(self, files: Files, folder: str, size: int, min_free: int, stats: Stats) -> None:
+        self._files, self._folder, self._size, self._min_free = files, folder, size, min_free
+        self._path, self._stats = f"{folder}/{NAME}", stats
+        self._there = files.exists(self._path) and files.size(self._path) == size > 0
+
+    def keep(self) -> None:
+        """Make it when it is missing and there is room; a failure is no failure of the caller."""
+        if self._there or not self._size:
+            return
+        try:
+            if self._files.free_bytes(self._folder) < self._min_free + self._size:
+                return
+            self._remove()
+            file = self._files.create(self._path)
+            try:
+                file.allocate(self._size)
+            finally:
+                file.close()
+            self._there = True
+        except OSError as error:
+            log.warning("no reserve of disk space could be made: %s", error)
+
+    def give(self, error: BaseException) -> bool:
+        """Give it up when `error` is that of a full disk; whether that freed anything."""
+        if not isinstance(error, OSError) or error.errno not in FULL or not self._there:
+            return False
+        self._there = False
+        try:
+            self._remove()
+        except OSError:
+            return False
+        log.warning("the disk is full: the reserve of %d bytes is given up", self._size)
+        self._stats.add("otel_ext.pipeline.reserves_given_up")
+        return True
+
+    def reopen(self, journal: Journal) -> None:
+        """Open a journal that a failed write or sync had stopped, once there is room again."""
+        try:
+            if self._files.free_bytes(self._folder) >= self._min_free:
+                journal.reopen()
+                log.warning("the journal is open again, in a new segment")
+        except (OSError, Retryable) as error:
+            log.warning("the journal stays stopped: %s", error)
+
+    def _remove(self) -> None:
+        if self._files.exists(self._path):
+            self._files.remove(self._path)
+            self._files.sync_directory(self._folder)

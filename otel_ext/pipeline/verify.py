@@ -1,0 +1,209 @@
+"""Every byte of a data folder against everything that was promised of it.
+
+Law of this file: it changes nothing and believes nothing but bytes: session files against the lengths,
+counts, CRCs and SHA-256 of catalog and manifest, the manifest against its own checks, the journal against its
+checksums, and the ledger against all of them: received = all outcomes, stored = present + expired. It works
+beside a live writer: everything is judged as of one checkpoint.
+"""
+
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from otel_ext.errors import DamageError
+from otel_ext.files import RealFiles
+from otel_ext.journal import scan
+from otel_ext.pipeline.ledger import Ledger
+from otel_ext.sessions import PACKED, Catalog, FileRow, FileState, ManifestReport, committed_bytes, parse_name
+
+_HEADER = b'{"otel_ext":'
+
+
+class _Checker:
+    """One engine's check; `damage` is what was found, in words."""
+
+    def __init__(self, path: Path, catalog: Catalog) -> None:
+        self.path, self.folder, self.catalog = path, path / "sessions", catalog
+        self.damage = [f"catalog: {text}" for text in catalog.check()]
+        with catalog.snapshot():  # files grow meanwhile; what this checkpoint speaks of does not
+            self.rows, self.meta = catalog.stock.files(), catalog.meta()
+            self.doomed = set(catalog.stock.doomed())
+        self.ledger = Ledger(**self.meta.get("ledger", {}))
+        self.expired = self.meta.get("expired", {"files": 0, "spans": 0, "derived": 0, "bytes": 0})
+
+    def files(self) -> None:
+        """Read all session files."""
+        spans = derived = 0
+        for row in self.rows:
+            found = self._file(row)
+            spans += found - row.derived
+            derived += row.derived
+        if self.damage:
+            return  # sums over damaged files say nothing new
+        for name, total, present, gone in (
+            ("stored", self.ledger.stored, spans, self.expired["spans"]),
+            ("derived", self.ledger.derived, derived, self.expired["derived"]),
+        ):
+            if total != present + gone:
+                self.damage.append(
+                    f"the ledger has {total} spans {name}, the files hold {present} and {gone} have expired"
+                )
+
+    def _file(self, row: FileRow) -> int:
+        """Read one session file; spans found in its committed bytes."""
+        path = self.folder / row.stored_name
+        count = _Count()
+        try:
+            for data in committed_bytes(RealFiles(), str(self.folder), row):
+                count.add(data)
+            size = path.stat().st_size
+            packed = hashlib.sha256(path.read_bytes()).hexdigest() if row.packed else ""
+        except FileNotFoundError:
+            now = self.catalog.stock.file(row.name)
+            if now is None:  # retention removed it since the checkpoint
+                return row.spans + row.derived
+            if now.stored_name != row.stored_name:  # it was compressed since
+                return self._file(now)
+            self.damage.append(f"{path} is missing")
+            return 0
+        except OSError as error:
+            self.damage.append(f"{path} cannot be read: {error.strerror}")
+            return 0
+        except DamageError as error:
+            self.damage.append(f"{path}: {error}")
+            return 0
+        self.damage += [f"{path} {text}" for text in _faults(row, count, size, packed)]
+        return count.spans
+
+    def manifest(self) -> ManifestReport:
+        """Read the manifest and hold the catalog against it."""
+        report = ManifestReport.of(RealFiles(), str(self.path), tuple(self.meta.get("manifest", (0, 0))))
+        self.damage += [f"{self.path / 'MANIFEST'}: {text}" for text in report.faults]
+        if not report.faults:
+            self.damage += report.differences(self.rows, self.expired)
+        return report
+
+    def strangers(self) -> int:
+        """Look at every name in the folder; bytes that no checkpoint has yet."""
+        lengths = {row.stored_name: row.length for row in self.rows}
+        known = {row.name for row in self.rows}
+        following = self.meta.get("next_file", 1)
+        beyond = 0
+        for path in sorted(self.folder.iterdir()):
+            parsed = parse_name(path.name.removesuffix(".tmp").removesuffix(PACKED))
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                continue
+            if parsed is None or path.name in self.doomed:
+                continue
+            if path.name in lengths:
+                beyond += 0 if path.name.endswith(PACKED) else size - lengths[path.name]
+            elif parsed[1] >= following:
+                beyond += size
+            elif path.name.removesuffix(".tmp").removesuffix(PACKED) not in known:
+                self.damage.append(f"{path} is not known to the catalog")
+        return beyond
+
+    def journal(self) -> int:
+        """Read the journal; bytes of an unfinished write at its end."""
+        report = scan(RealFiles(), str(self.path / "journal"))
+        self.damage += [
+            f"journal segment {r.segment}: {r.length} bytes from {r.offset} are damaged"
+            for r in report.damaged_regions
+        ]
+        self.damage += [f"journal segment {number} is missing" for number in report.missing_segments]
+        return report.torn_bytes
+
+
+class _Count:
+    """What a file's bytes are, fed piece by piece."""
+
+    def __init__(self) -> None:
+        self.crc = self.length = self.spans = self.number = 0
+        self.sha, self.faults = hashlib.sha256(), list[str]()
+        self._rest: list[bytes] = []
+
+    def add(self, data: bytes) -> None:
+        """Take in the next bytes."""
+        self.length += len(data)
+        self.crc = zlib.crc32(data, self.crc)
+        self.sha.update(data)
+        *lines, last = data.split(b"\n")
+        for line in lines:
+            self._line(b"".join((*self._rest, line)))
+            self._rest = []
+        if last:
+            self._rest.append(last)
+
+    def _line(self, line: bytes) -> None:
+        self.number += 1
+        if self.number == 1 and line.startswith(_HEADER):
+            return
+        try:
+            self.spans += sum(
+                len(s["spans"]) for r in json.loads(line)["resourceSpans"] for s in r["scopeSpans"]
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            self.faults.append(f"line {self.number} is not OTLP JSON: {error}")
+
+
+def _faults(row: FileRow, count: _Count, size: int, packed: str) -> list[str]:
+    """What a file's bytes and its row disagree on, in words."""
+    faults = list(count.faults)
+    if count.length < row.length:
+        return [*faults, f"ends {row.length - count.length} bytes before what was committed ({row.length})"]
+    if count.crc != row.crc:
+        faults.append(f"was changed: its CRC-32 is {count.crc:08x}, committed was {row.crc:08x}")
+    elif row.sha256 and count.sha.hexdigest() != row.sha256:
+        faults.append(f"was changed: its SHA-256 is {count.sha.hexdigest()}, told was {row.sha256}")
+    if row.state is not FileState.OPEN and size != row.stored_length:
+        faults.append(f"has {size} bytes, sealed were {row.stored_length}")
+    if packed != row.packed_sha256:
+        faults.append(f"was changed: its SHA-256 is {packed}, told was {row.packed_sha256}")
+    if row.state is FileState.DAMAGED:
+        faults.append("did not hold the committed bytes when it was sealed")
+    if count.spans != row.spans + row.derived:
+        faults.append(f"holds {count.spans} spans, committed were {row.spans} and {row.derived} derived")
+    return faults
+
+
+def check_engine(path: Path, catalog: Catalog) -> dict[str, Any]:
+    """Check one engine's folder; the fields of `otel-ext verify --json`.
+
+    Raises:
+        ConfigError: files are compressed and no zstd is installed.
+    """
+    checker = _Checker(path, catalog)
+    checker.files()
+    manifest = checker.manifest()
+    beyond = checker.strangers()
+    torn = checker.journal()
+    ledger, damage = checker.ledger, checker.damage
+    if ledger.balance:
+        damage.append(f"the ledger does not balance: {ledger.balance} spans have no outcome")
+    rows = checker.rows
+    return {
+        "ok": not damage,
+        "received": ledger.received,
+        "stored": ledger.stored,
+        "duplicate": ledger.duplicate,
+        "rejected": ledger.rejected,
+        "lost": ledger.lost,
+        "damage": damage,
+        "waiting": ledger.waiting,
+        "derived": ledger.derived,
+        "unfinished": ledger.unfinished,
+        "conflicts": ledger.conflicts,
+        "files": len(rows),
+        "bytes": sum(row.stored_length for row in rows),
+        "sealed": sum(row.state is not FileState.OPEN for row in rows),
+        "compressed": sum(row.state is FileState.PACKED for row in rows),
+        "expired": checker.expired,
+        "manifest_lines": manifest.lines,
+        "uncommitted_bytes": beyond,
+        "torn_bytes": torn,
+        "engine": path.name,
+    }
