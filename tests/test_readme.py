@@ -11,6 +11,7 @@ from otel_ext.service.shape import FileShape
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text()
+DURABILITY = (ROOT / "docs/durability.md").read_text()
 
 
 def test_the_commands_are_those_that_ci_runs() -> None:
@@ -44,11 +45,15 @@ def test_the_configuration_shown_is_the_default() -> None:
 
 
 def test_the_tests_named_as_proof_exist() -> None:
-    """Every file and folder that the README names is there."""
+    """Every file and folder that the README and the durability page name is there."""
     for name in set(re.findall(r"`(tests/[\w/]+\.py)`", README)) | set(
         re.findall(r"\]\(([\w/.-]+)\)", README)
     ):
         assert (ROOT / name).exists(), name
+    for name in set(re.findall(r"`(tests/[\w/]+\.py)`", DURABILITY)):
+        assert (ROOT / name).exists(), name
+    for name in set(re.findall(r"\]\(([\w/.-]+)\)", DURABILITY)):
+        assert (ROOT / "docs" / name).exists(), name
 
 
 @pytest.mark.parametrize("name", cli.list_commands(click.Context(cli)))
