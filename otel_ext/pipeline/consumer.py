@@ -77,6 +77,7 @@ class Consumer:
             self._load()
         except OSError as error:
             raise folder_error(folder.path, error) from error
+        self._reserve.keep()
 
     def run(self) -> None:
         """Process until `stop` was called and everything in the journal is processed and saved."""
@@ -125,7 +126,8 @@ class Consumer:
             self._try_checkpoint(None)
         if self._more and self._cursor == self._saved:
             self._more = self._outputs.turn(self._now(), closing=stopping)
-            return True
+            if self._more:
+                return True
         if not records and not stopping:
             self._wait()
         elif self._settings.linger:
@@ -164,7 +166,6 @@ class Consumer:
             distrust=self._distrust,
             derived=self._derived,
         )
-        self._reserve.keep()
         self._more = True
         self._saved_at, self._unsaved = self._clock.monotonic(), 0
         self.processed = self._processed_saved
@@ -220,7 +221,6 @@ class Consumer:
         self._saved, self._saved_at, self._unsaved = self._cursor, self._clock.monotonic(), 0
         self._processed_saved, self._distrust = self.processed, False
         self._journal.release(self._saved)
-        self._reserve.keep()
         self._more = True
 
     def _wait(self) -> None:
@@ -235,7 +235,8 @@ class Consumer:
         if due is not None:
             self._more = due <= now
             timeout = min(timeout, max((due - now) / SECOND, _PAUSE))
-        self._reserve.keep()
+        if self._cursor == self._saved:  # never between failure and checkpoint: it is for that one
+            self._reserve.keep()
         if deadline is not None and not self._journal.stopped:
             ahead = (deadline - now) / SECOND
             if ahead <= 0:

@@ -94,7 +94,8 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
     read_only = how != "mode=rw"
     try:
         if not read_only:
-            database.execute("PRAGMA auto_vacuum=INCREMENTAL")  # only counts before the first table
+            if not database.execute("PRAGMA page_count").fetchone()[0]:  # only counts before the first table
+                database.execute("PRAGMA auto_vacuum=INCREMENTAL")
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
         database.execute("PRAGMA busy_timeout=5000")

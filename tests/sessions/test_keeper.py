@@ -63,6 +63,7 @@ def test_everything_is_done_in_the_workload(tmp_path: Path) -> None:
     workload(world)
     stats = world.stats.snapshot()
     assert list(world.faults()) == []
+    assert set(files.list(f"{FOLDER}/sessions")) == {row.stored_name for row in world.rows()}
     assert stats["otel_ext.sessions.sealed_files"] >= 15
     assert stats["otel_ext.sessions.compressed_files"] >= 5
     assert stats["otel_ext.sessions.expired_files"] >= 5
