@@ -25,6 +25,8 @@ _COMMANDS: Final = {
     "cat": "Print stored spans as OTLP JSON lines.",
     "recover": "Finish what dead processes left: crash marks, unfinished spans, sessions.",
     "verify": "Read every byte and check the ledger; exit 1 on damage.",
+    "repair": "Quarantine what is damaged, keep and account for the rest.",
+    "reindex": "Make the catalog anew from session files, manifest and journal.",
     "demo": "See it work: a looping agent, a kill -9, a restart.",
 }
 

@@ -55,6 +55,18 @@ def engines(data: Path, *, recover: bool = True) -> list[EngineFolder]:
     return [EngineFolder(path.parent, Catalog(path, read_only=True)) for path in found]
 
 
+def owners(data: Path) -> list[Path]:
+    """The folder of every engine below `data`, with or without a catalog.
+
+    Raises:
+        DataFolderError: there is none.
+    """
+    found = sorted(path for path in data.glob("engines/*") if (path / "sessions").is_dir())
+    if not found:
+        raise DataFolderError(f"{data} holds no otel-ext data (no engines/*/sessions below it)")
+    return found
+
+
 def findings(
     engine: EngineFolder, *, revisions: bool = False, endings: bool = False
 ) -> Iterator[dict[str, Any]]:

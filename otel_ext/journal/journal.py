@@ -94,12 +94,7 @@ class Journal:
         except OSError as error:
             raise folder_error(directory, error) from error
         return cls(
-            files,
-            recovered,
-            segment_bytes=segment_bytes,
-            sync=sync,
-            sync_interval=sync_interval,
-            clock=clock,
+            files, recovered, segment_bytes=segment_bytes, sync=sync, sync_interval=sync_interval, clock=clock
         )
 
     @property
@@ -218,6 +213,10 @@ class Journal:
     def wake(self) -> None:
         """Let every thread's present or else next `wait` return, each once."""
         self._bell.wake()
+
+    def releasable(self, before: Position) -> bool:
+        """Whether `release` would remove anything."""
+        return self._releaser.wanted(before, self.readable_end)
 
     def release(self, before: Position) -> int:
         """Remove the segments all of whose records end at or before a position, oldest first.

@@ -22,6 +22,13 @@ class Releaser:
         self._reader = reader
         self._unsynced = False
 
+    def wanted(self, before: Position, readable: Position) -> bool:
+        """Whether `release` would remove anything."""
+        segment = next(iter(self._table.segments), None)
+        if segment is None or segment.sequence >= readable.segment:
+            return False
+        return segment.void or before >= Position(segment.sequence, segment.end)
+
     def release(self, before: Position, readable: Position) -> int:
         """See `Journal.release`; nothing from `readable`'s segment on is touched."""
         freed = 0

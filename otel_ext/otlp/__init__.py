@@ -9,14 +9,14 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 | what are its spans | `split`, `count`; the other way `request_of` |
 | what does a span say | `parse`, `attributes`, `events`, `to_span`, `resource_attributes`, `scope_name` |
 | do two encodings say the same | `content_digest` |
-| the span on disk | `span_json`, `line`, `header_line` |
+| the span on disk | `span_json`, `line`, `header_line`, `read_header` |
 | and back | `read_traces` |
 | what to answer | `success`, `success_json`, `grpc_status`, `http_status` |
 """
 
 from otel_ext.otlp.admit import Admitted, admit
 from otel_ext.otlp.canonical import content_digest
-from otel_ext.otlp.jsonlines import header_line, line, span_json
+from otel_ext.otlp.jsonlines import DERIVED, header_line, line, read_header, span_json
 from otel_ext.otlp.jsonread import UNREADABLE, read_traces
 from otel_ext.otlp.schema import RawSpan
 from otel_ext.otlp.spans import events, parse, resource_attributes, scope_name, to_span
@@ -27,6 +27,7 @@ from otel_ext.otlp.values import attributes
 from otel_ext.span import Value
 
 __all__ = [
+    "DERIVED",
     "RAW_ATTRIBUTE",
     "UNKNOWN_FIELDS",
     "UNREADABLE",
@@ -45,6 +46,7 @@ __all__ = [
     "http_status",
     "line",
     "parse",
+    "read_header",
     "read_traces",
     "request_of",
     "resource_attributes",

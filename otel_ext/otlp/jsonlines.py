@@ -6,6 +6,7 @@ their default are left out, but a span's ids, name, kind and times are always th
 `jsonread`, a line gives a protobuf equal to the one it was made of (a NaN's payload bits excepted).
 """
 
+import json
 from binascii import hexlify
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,6 +24,10 @@ ScopeGroup: TypeAlias = tuple[bytes, str, Sequence[bytes]]
 """Encoded InstrumentationScope, its schema URL, and its spans' JSON (`span_json`)."""
 ResourceGroup: TypeAlias = tuple[bytes, str, Sequence[ScopeGroup]]
 """Encoded Resource, its schema URL, and its scopes."""
+
+DERIVED: Final = b',"otel_ext":{"derived":1}}\n'
+"""What a line of derived spans ends in."""
+_END: Final = b"}\n"
 
 _ENVELOPES: Final = 1024
 """Resources and scopes whose JSON is kept; a process has one resource and some tens of scopes."""
@@ -77,8 +82,12 @@ def span_json(
     return head + tail
 
 
-def line(groups: Sequence[ResourceGroup]) -> bytes:
+def line(groups: Sequence[ResourceGroup], *, derived: bool = False) -> bytes:
     """One TracesData object and its newline.
+
+    Args:
+        groups: its spans.
+        derived: they are our own; the line ends in `DERIVED`, because a span of ours may also be received.
 
     Raises:
         InvalidRequest: a resource or scope cannot be decoded.
@@ -89,16 +98,26 @@ def line(groups: Sequence[ResourceGroup]) -> bytes:
             _scope_head(scope, scope_url) + b",".join(spans) + b"]}" for scope, scope_url, spans in scopes
         ]
         resources.append(_resource_head(resource, url) + b",".join(texts) + b"]}")
-    return b'{"resourceSpans":[%b]}\n' % b",".join(resources)
+    return b'{"resourceSpans":[%b]%b' % (b",".join(resources), DERIVED if derived else _END)
 
 
-def header_line(unique: str) -> bytes:
+def header_line(unique: str, session_id: str) -> bytes:
     """The first line of a file: an empty TracesData that makes the file's first bytes its own.
 
     File receivers tell files apart by their first 1,000 bytes, and readers of OTLP/JSON ignore unknown
-    keys; so no foreign span appears.
+    keys; so no foreign span appears. The unique id comes first, because session ids may be long.
     """
-    return b'{"otel_ext":{"file":%b},"resourceSpans":[]}\n' % quote(unique)
+    return b'{"otel_ext":{"file":%b,"session":%b},"resourceSpans":[]}\n' % (quote(unique), quote(session_id))
+
+
+def read_header(line: bytes) -> tuple[str, str] | None:
+    """`(unique id, session id)` of a header line, None when it is none."""
+    try:
+        head = json.loads(line)["otel_ext"]
+        unique, session_id = head["file"], head["session"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (unique, session_id) if isinstance(unique, str) and isinstance(session_id, str) else None
 
 
 def _event(raw: bytes) -> bytes:

@@ -16,6 +16,8 @@ from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Accepted, Intake
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.original import crashes, original
+from otel_ext.pipeline.reindex import Reindexed, reindex
+from otel_ext.pipeline.repair import Repaired, repair
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 from otel_ext.pipeline.verify import check_engine
 
@@ -28,9 +30,13 @@ __all__ = [
     "EngineSettings",
     "Intake",
     "Ledger",
+    "Reindexed",
+    "Repaired",
     "adopt",
     "check_engine",
     "crashes",
     "original",
     "orphans",
+    "reindex",
+    "repair",
 ]

@@ -220,7 +220,7 @@ class Consumer:
         self._outputs.save(self._cursor, self._journal.engine_time)
         self._saved, self._saved_at, self._unsaved = self._cursor, self._clock.monotonic(), 0
         self._processed_saved, self._distrust = self.processed, False
-        self._journal.release(self._saved)
+        self._outputs.release(self._journal, self._saved)
         self._more = True
 
     def _wait(self) -> None:

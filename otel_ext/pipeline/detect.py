@@ -5,6 +5,7 @@ catalog, in the order in which the detectors gave it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,10 @@ from otel_ext.step import Step
 
 Row = tuple[str, int, str, bytes, bytes]
 """A finding as the catalog keeps it: id, revision, session id, trace id, JSON."""
+
+
+REBUILD: Final = "rebuild"
+"""Key of a dump that says: there is none, make the detectors anew from the open sessions' files."""
 
 
 class Detection:
@@ -109,15 +114,21 @@ class Detection:
 
     def load(self, dumped: Mapping[str, bytes], rebuild: Callable[[Signals], list[Finding]]) -> None:
         """Restore what `dump` gave; `rebuild` makes detectors anew whose dump is of another version."""
+        if REBUILD in dumped or not self._load(dumped):
+            self._reorder.clear()
+            self._stale = tuple(dumped)
+            self.emit(rebuild(self._signals))
+
+    def _load(self, dumped: Mapping[str, bytes]) -> bool:
+        """Load what this version dumped; False when another one did."""
         try:
             self._reorder.load(dumped.get("reorder", b""))
             self._signals.load(
                 {key.removeprefix("signals/"): data for key, data in dumped.items() if key != "reorder"}
             )
         except UnsupportedVersion:
-            self._reorder.clear()
-            self._stale = tuple(dumped)
-            self.emit(rebuild(self._signals))
+            return False
+        return True
 
     def _detect(self, trace_id: bytes, until: int | None, now: int) -> None:
         for happening in self._reorder.take(trace_id, until):

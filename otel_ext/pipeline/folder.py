@@ -54,7 +54,7 @@ class EngineFolder:
         try:
             files.make_directory(self.sessions)
             files.make_directory(self.journal)
-            self.catalog = self._open_catalog()
+            self.catalog = self._open_catalog(data)
         except BaseException as error:
             self._lock.release()
             if isinstance(error, OSError):
@@ -86,12 +86,12 @@ class EngineFolder:
         self.catalog.abandon_after_fork()
         self._lock.abandon()
 
-    def _open_catalog(self) -> Catalog:
+    def _open_catalog(self, data: Path) -> Catalog:
         path = Path(self.path) / "catalog.sqlite"
         old_files = bool(self._files.list(self.sessions))
         missing = DataFolderError(
-            f"{path} is missing while session files are in {self.sessions}; restore it, or move "
-            f"the folder away and replay its files into a new one with `otel-ext replay`"
+            f"{path} is missing while session files are in {self.sessions}; restore it, or make it anew "
+            f"from them with `otel-ext reindex {data}`"
         )
         if old_files and not path.exists():
             raise missing

@@ -110,6 +110,10 @@ class Hold:
         full = self._spans > self._most_spans or self._bytes > self._most_bytes
         return trace_id if full or self._held[trace_id].since + self._wait <= now else None
 
+    def since(self) -> int | None:
+        """Engine time at which the oldest trace came."""
+        return next(iter(self._held.values())).since if self._held else None
+
     def next_deadline(self) -> int | None:
         """Engine time at which the oldest trace is due."""
         return next(iter(self._held.values())).since + self._wait if self._held else None

@@ -59,7 +59,9 @@ class LineWriter:
         pending = self._pending.pop(session_id, None)
         if pending is not None:
             self._write(session_id, pending)
-        self._streams.append(session_id, otlp.line([(resource, "", [(scope, "", [span])])]), derived=1)
+        self._streams.append(
+            session_id, otlp.line([(resource, "", [(scope, "", [span])])], derived=True), derived=1
+        )
 
     def seal(self, session_id: str) -> None:
         """Write what is pending of a session and let its later lines begin a new file."""

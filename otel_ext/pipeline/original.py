@@ -14,6 +14,8 @@ from otel_ext.signals import SCOPE_NAME
 
 _ORIGINAL: Final = "otel_ext.timestamp.original."
 _MARKS: Final = ("otel_ext.timestamp.", "otel_ext.dedup.", "otel_ext.session.")
+_ON_FINDINGS: Final = ("otel_ext.timestamp.", "otel_ext.dedup.", "otel_ext.session.late")
+"""A session's end tells of the session in attributes of its own."""
 
 
 def crashes(body: bytes) -> Iterator[tuple[str, str]]:
@@ -32,14 +34,20 @@ def crashes(body: bytes) -> Iterator[tuple[str, str]]:
                         yield session_id, value.string_value
 
 
-def original(body: bytes) -> bytes:
-    """A request without our derived spans and our marks, repaired times as they were."""
+def original(body: bytes, *, findings: bool = False) -> bytes:
+    """A request without our derived spans and our marks, repaired times as they were.
+
+    Args:
+        body: the stored request.
+        findings: spans of our scope stay; they were received, from another engine.
+    """
     request = ExportTraceServiceRequest.FromString(body)
     for resource_spans in request.resource_spans:
-        kept = [s for s in resource_spans.scope_spans if s.scope.name != SCOPE_NAME]
+        kept = [s for s in resource_spans.scope_spans if findings or s.scope.name != SCOPE_NAME]
         for scope_spans in kept:
+            ours = _ON_FINDINGS if scope_spans.scope.name == SCOPE_NAME else _MARKS
             for span in scope_spans.spans:
-                marks = [a for a in span.attributes if a.key.startswith(_MARKS)]
+                marks = [a for a in span.attributes if a.key.startswith(ours)]
                 for mark in marks:
                     text = mark.value.string_value
                     if mark.key == f"{_ORIGINAL}start" and text.isdecimal():

@@ -6,11 +6,12 @@ catalog after any failure.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from otel_ext import otlp
 from otel_ext.files import Files
-from otel_ext.journal import Position
+from otel_ext.journal import Journal, Position
 from otel_ext.pipeline.folder import EngineFolder
 from otel_ext.pipeline.members import SECOND
 from otel_ext.pipeline.process import Processor
@@ -59,6 +60,7 @@ class Outputs:
         meta = catalog.meta()
         self._settings, self._stats = settings, stats
         self._broken = False
+        self._passed = deque[tuple[int, Position]]()  # checkpoints: engine time and cursor
         self._keeper = Keeper(
             files,
             folder.path,
@@ -127,6 +129,23 @@ class Outputs:
             self.processor.members.forget(set(self._keeper.purged))
             self._keeper.purged = []
         return done
+
+    def release(self, journal: Journal, saved: Position) -> None:
+        """Right after a checkpoint: let the journal's oldest segments go, but those of spans held in no file.
+
+        Before that the manifest says what it has come to, so that what the journal holds always begins before
+        the manifest's last totals (see `unread`).
+
+        Raises: as `turn`.
+        """
+        self._passed.append((journal.engine_time, saved))
+        held = self.processor.held_since()
+        safe = None
+        while self._passed and (held is None or self._passed[0][0] < held):
+            safe = self._passed.popleft()[1]
+        if safe is not None and journal.releasable(safe):
+            self._keeper.totals()
+            journal.release(safe)
 
     def next_deadline(self) -> int | None:
         """Engine time at which the fold has something to do although nothing arrives."""

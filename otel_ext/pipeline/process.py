@@ -100,6 +100,10 @@ class Processor:
         )
         return min((d for d in deadlines if d is not None), default=None)
 
+    def held_since(self) -> int | None:
+        """Engine time since which a span waits for its session's id, in no file yet."""
+        return self._hold.since()
+
     def checkpoint(self) -> Checkpoint:
         """What the next transaction must hold, less the cursor and the files' rows."""
         sessions, traces = self.members.take_changes()

@@ -36,9 +36,7 @@ def rebuild(
     known = catalog.finding_revisions()
     found: list[Finding] = []
     open_sessions = catalog.active()
-    log.warning(
-        "the detectors' state is of another version; it is made anew from %d sessions", len(open_sessions)
-    )
+    log.warning("the detectors' state is made anew from the files of %d sessions", len(open_sessions))
     for session in open_sessions:
         found += _session(session, signals, catalog, reader, lines)
     return [finding for finding in found if (finding.id, finding.revision) not in known]

@@ -86,7 +86,7 @@ class SpanReader:
                 else:
                     self._fresh(span, raw, group, batch, received, conflict=verdict is Verdict.CONFLICT)
                     if ours and _OURS in raw:
-                        _note_marks(batch.items[-1], otlp.attributes(span))
+                        note_marks(batch.items[-1], otlp.attributes(span))
                         if (
                             batch.items[-1].unfinished
                             and batch.steps[-1:]
@@ -150,7 +150,7 @@ class SpanReader:
             marks += (CONFLICT,)
         if self._late(trace_id, own):
             marks += (LATE,)
-        root = _is_root(span)
+        root = is_root(span)
         json = otlp.span_json(span, raw, marks, start, end)
         item = Item(trace_id, *group[:4], json, start, end, own, root, conflict=conflict)
         item.span_id = span.span_id
@@ -159,9 +159,9 @@ class SpanReader:
         batch.items.append(item)
         if conflict or group.scope_name == SCOPE_NAME:
             return  # the same call told in other words, or a finding of ours that came back
-        step = self._step(span, raw, group, own, attributes=attributes, times=(start, end))
+        step = self.step(span, raw, group, own, attributes=attributes, times=(start, end))
         if step.kind is not Kind.OTHER or step.error:
-            _count(item, step)
+            count_step(item, step)
         batch.steps.append((step, root or step.kind is Kind.AGENT))
 
     def steps(self, body: bytes) -> Iterator[tuple[Step, bool]]:
@@ -173,10 +173,10 @@ class SpanReader:
                 if not any(attributes.get(mark) for mark, _ in (CONFLICT, UNFINISHED)):
                     own = conventions.session_of(attributes) or group.session_id
                     times = span.start_time_unix_nano, span.end_time_unix_nano
-                    step = self._step(span, raw, group, own, attributes=attributes, times=times)
-                    yield step, _is_root(span) or step.kind is Kind.AGENT
+                    step = self.step(span, raw, group, own, attributes=attributes, times=times)
+                    yield step, is_root(span) or step.kind is Kind.AGENT
 
-    def _step(
+    def step(
         self,
         span: otlp.RawSpan,
         raw: bytes,
@@ -214,12 +214,12 @@ class SpanReader:
         return trace is not None and self._members.session(trace, own).ended
 
 
-def _is_root(span: otlp.RawSpan) -> bool:
+def is_root(span: otlp.RawSpan) -> bool:
     """Whether a span is its trace's root, as far as this process could see."""
     return not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
 
 
-def _count(item: Item, step: Step) -> None:
+def count_step(item: Item, step: Step) -> None:
     """Note on the item what its session counts of the step; usage from model calls only."""
     item.agentic = step.kind is not Kind.OTHER
     item.tool = step.kind is Kind.TOOL
@@ -228,7 +228,7 @@ def _count(item: Item, step: Step) -> None:
         item.input_tokens, item.output_tokens = step.input_tokens or 0, step.output_tokens or 0
 
 
-def _note_marks(item: Item, attributes: Mapping[str, Value]) -> None:
+def note_marks(item: Item, attributes: Mapping[str, Value]) -> None:
     """Note what a span states of its session; any value but false and nothing is a statement."""
     item.unfinished = attributes.get(UNFINISHED[0]) is True
     item.root = item.root and not item.unfinished

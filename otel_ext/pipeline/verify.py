@@ -21,8 +21,15 @@ from otel_ext.sessions import PACKED, Catalog, FileRow, FileState, ManifestRepor
 _HEADER = b'{"otel_ext":'
 
 
-class _Checker:
-    """One engine's check; `damage` is what was found, in words."""
+class Checker:
+    """One engine's check.
+
+    Attributes:
+        damage: what was found, in words.
+        bad: rows of files that are not as promised.
+        unknown: names of session files that the catalog does not know.
+        manifest_faults, journal_damage: whether bytes of these are damaged.
+    """
 
     def __init__(self, path: Path, catalog: Catalog) -> None:
         self.path, self.folder, self.catalog = path, path / "sessions", catalog
@@ -30,6 +37,9 @@ class _Checker:
         with catalog.snapshot():  # files grow meanwhile; what this checkpoint speaks of does not
             self.rows, self.meta = catalog.stock.files(), catalog.meta()
             self.doomed = set(catalog.stock.doomed())
+        self.bad: list[FileRow] = []
+        self.unknown: list[str] = []
+        self.manifest_faults = self.journal_damage = False
         self.ledger = Ledger(**self.meta.get("ledger", {}))
         self.expired = self.meta.get("expired", {"files": 0, "spans": 0, "derived": 0, "bytes": 0})
 
@@ -37,7 +47,10 @@ class _Checker:
         """Read all session files."""
         spans = derived = 0
         for row in self.rows:
+            before = len(self.damage)
             found = self._file(row)
+            if len(self.damage) > before:
+                self.bad.append(row)
             spans += found - row.derived
             derived += row.derived
         if self.damage:
@@ -81,6 +94,7 @@ class _Checker:
         """Read the manifest and hold the catalog against it."""
         report = ManifestReport.of(RealFiles(), str(self.path), tuple(self.meta.get("manifest", (0, 0))))
         self.damage += [f"{self.path / 'MANIFEST'}: {text}" for text in report.faults]
+        self.manifest_faults = bool(report.faults)
         if not report.faults:
             self.damage += report.differences(self.rows, self.expired)
         return report
@@ -105,6 +119,7 @@ class _Checker:
                 beyond += size
             elif path.name.removesuffix(".tmp").removesuffix(PACKED) not in known:
                 self.damage.append(f"{path} is not known to the catalog")
+                self.unknown.append(path.name)
         return beyond
 
     def journal(self) -> int:
@@ -115,7 +130,41 @@ class _Checker:
             for r in report.damaged_regions
         ]
         self.damage += [f"journal segment {number} is missing" for number in report.missing_segments]
+        self.journal_damage = bool(report.damaged_regions or report.missing_segments)
         return report.torn_bytes
+
+    def report(self) -> dict[str, Any]:
+        """Check everything; the fields of `otel-ext verify --json`."""
+        self.files()
+        manifest = self.manifest()
+        beyond = self.strangers()
+        torn = self.journal()
+        ledger, damage = self.ledger, self.damage
+        if ledger.balance:
+            damage.append(f"the ledger does not balance: {ledger.balance} spans have no outcome")
+        rows = self.rows
+        return {
+            "ok": not damage,
+            "received": ledger.received,
+            "stored": ledger.stored,
+            "duplicate": ledger.duplicate,
+            "rejected": ledger.rejected,
+            "lost": ledger.lost,
+            "damage": damage,
+            "waiting": ledger.waiting,
+            "derived": ledger.derived,
+            "unfinished": ledger.unfinished,
+            "conflicts": ledger.conflicts,
+            "files": len(rows),
+            "bytes": sum(row.stored_length for row in rows),
+            "sealed": sum(row.state is not FileState.OPEN for row in rows),
+            "compressed": sum(row.state is FileState.PACKED for row in rows),
+            "expired": self.expired,
+            "manifest_lines": manifest.lines,
+            "uncommitted_bytes": beyond,
+            "torn_bytes": torn,
+            "engine": self.path.name,
+        }
 
 
 class _Count:
@@ -176,34 +225,4 @@ def check_engine(path: Path, catalog: Catalog) -> dict[str, Any]:
     Raises:
         ConfigError: files are compressed and no zstd is installed.
     """
-    checker = _Checker(path, catalog)
-    checker.files()
-    manifest = checker.manifest()
-    beyond = checker.strangers()
-    torn = checker.journal()
-    ledger, damage = checker.ledger, checker.damage
-    if ledger.balance:
-        damage.append(f"the ledger does not balance: {ledger.balance} spans have no outcome")
-    rows = checker.rows
-    return {
-        "ok": not damage,
-        "received": ledger.received,
-        "stored": ledger.stored,
-        "duplicate": ledger.duplicate,
-        "rejected": ledger.rejected,
-        "lost": ledger.lost,
-        "damage": damage,
-        "waiting": ledger.waiting,
-        "derived": ledger.derived,
-        "unfinished": ledger.unfinished,
-        "conflicts": ledger.conflicts,
-        "files": len(rows),
-        "bytes": sum(row.stored_length for row in rows),
-        "sealed": sum(row.state is not FileState.OPEN for row in rows),
-        "compressed": sum(row.state is FileState.PACKED for row in rows),
-        "expired": checker.expired,
-        "manifest_lines": manifest.lines,
-        "uncommitted_bytes": beyond,
-        "torn_bytes": torn,
-        "engine": path.name,
-    }
+    return Checker(path, catalog).report()

@@ -7,10 +7,16 @@ checkpoint, in one SQLite file (`catalog`, its files in `stock`). Sealed files a
 (`manifest`, `facts`), compressed (`pack`) and removed, all by the `keeper` as its `policy` says.
 """
 
+from otel_ext.sessions import facts
 from otel_ext.sessions.audit import ManifestReport
 from otel_ext.sessions.catalog import Catalog
 from otel_ext.sessions.checkpoint import Checkpoint, FileRow, FileState
+from otel_ext.sessions.facts import Fact
 from otel_ext.sessions.keeper import FULL, Keeper
+from otel_ext.sessions.manifest import NAME as MANIFEST
+from otel_ext.sessions.manifest import Manifest, Place
+from otel_ext.sessions.manifest import encode as encode_fact
+from otel_ext.sessions.manifest import read as read_manifest
 from otel_ext.sessions.names import PACKED, file_name, parse_name, stem
 from otel_ext.sessions.pack import codec
 from otel_ext.sessions.policy import Policy
@@ -20,13 +26,17 @@ from otel_ext.sessions.streams import Streams
 
 __all__ = [
     "FULL",
+    "MANIFEST",
     "PACKED",
     "Catalog",
     "Checkpoint",
+    "Fact",
     "FileRow",
     "FileState",
     "Keeper",
+    "Manifest",
     "ManifestReport",
+    "Place",
     "Policy",
     "Session",
     "State",
@@ -35,7 +45,10 @@ __all__ = [
     "codec",
     "committed_bytes",
     "committed_lines",
+    "encode_fact",
+    "facts",
     "file_name",
     "parse_name",
+    "read_manifest",
     "stem",
 ]

@@ -9,7 +9,7 @@ from typing import Self
 
 from otel_ext.files import Files
 from otel_ext.sessions.checkpoint import FileRow, FileState
-from otel_ext.sessions.facts import Packed, Removed, Sealed, sealed
+from otel_ext.sessions.facts import Damaged, Expired, Packed, Removed, Sealed, sealed
 from otel_ext.sessions.manifest import NAME, START, read
 
 
@@ -87,6 +87,11 @@ class ManifestReport:
                 self.packed.pop(fact.name, None)
             case Packed():
                 self.packed[fact.name] = fact
+            case Expired():
+                self.removed = {"files": fact.files, "spans": fact.spans, "derived": fact.derived}
+            case Damaged():
+                self.sealed.pop(fact.name, None)
+                self.packed.pop(fact.name, None)
             case Removed():
                 if self.sealed.pop(fact.name, None) is None:
                     return  # said twice, by a crash in between

@@ -15,11 +15,15 @@ import msgspec
 
 from otel_ext.sessions.checkpoint import Checkpoint
 from otel_ext.sessions.database import Database, text
+from otel_ext.sessions.facts import Stands, Totals
 from otel_ext.sessions.state import Session, Trace
 from otel_ext.sessions.stock import Stock
 
 _Row = TypeVar("_Row")
 
+_TRACE_ID: Final = 32
+"""Characters of a trace id; only a session under its trace's own id can be joined to another."""
+_NONE: Final = {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
 _MOST: Final = 2**63 - 1
 """The largest integer of SQLite; only sorting uses the column, the row itself keeps what was sent."""
 
@@ -50,7 +54,7 @@ class Catalog:
         with self._database.transaction() as db:
             db.executemany("REPLACE INTO meta VALUES(?,?)", ((k, pack(v)) for k, v in point.meta.items()))
             db.executemany(
-                "REPLACE INTO sessions VALUES(?,?,?,?,?,?,?)",
+                "REPLACE INTO sessions VALUES(?,?,?,?,?,?,?,0)",
                 (
                     (
                         text(s.session_id),
@@ -152,6 +156,32 @@ class Catalog:
         """Every generation of every session, by start."""
         return list(
             _all(self._query("SELECT data FROM sessions ORDER BY start, session_id, generation"), Session)
+        )
+
+    def untold(self, limit: int, *, open_too: bool) -> list[Session]:
+        """Generations whose present row the manifest does not know; those that have ended, or all."""
+        which = "" if open_too else "AND state<>'active' "
+        query = f"SELECT data FROM sessions WHERE told=0 {which}LIMIT ?"  # noqa: S608 - our own texts
+        return list(_all(self._query(query, limit), Session))
+
+    def stands(self, row: Session) -> Stands:
+        """What the manifest is told of a generation."""
+        traces: list[Trace] = []
+        if row.generation > 1 or len(row.session_id) == _TRACE_ID:
+            query = "SELECT data FROM traces WHERE session_id=?"
+            traces = list(_all(self._query(query, text(row.session_id)), Trace))
+        own = [t for t in traces if t.generation == row.generation and (t.generation > 1 or t.joined)]
+        return Stands(row=row, traces=[(t.trace_id.hex(), t.joined, t.joined_generation) for t in own])
+
+    def totals(self) -> Totals:
+        """What the manifest is told of the last checkpoint."""
+        meta = self.meta()
+        return Totals(
+            ledger=meta.get("ledger", {}),
+            expired=meta.get("expired", _NONE),
+            cursor=meta["cursor"],
+            next=meta.get("next_file", 1),
+            engine=str(meta["engine_time"]),
         )
 
     def finding_revisions(self) -> set[tuple[str, int]]:

@@ -28,9 +28,10 @@ _ADVICE: Final = {
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE sessions(session_id TEXT, generation INTEGER, state TEXT NOT NULL, open INTEGER NOT NULL,
-    start INTEGER NOT NULL, last_seen INTEGER NOT NULL, data BLOB NOT NULL,
+    start INTEGER NOT NULL, last_seen INTEGER NOT NULL, data BLOB NOT NULL, told INTEGER NOT NULL,
     PRIMARY KEY(session_id, generation)) WITHOUT ROWID;
 CREATE INDEX awake ON sessions(last_seen) WHERE open;
+CREATE INDEX untold ON sessions(session_id) WHERE told=0 AND state<>'active';
 CREATE TABLE traces(trace_id BLOB PRIMARY KEY, session_id TEXT NOT NULL, joined TEXT NOT NULL,
     data BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX members ON traces(session_id);
@@ -161,8 +162,7 @@ def text(session_id: str) -> str:
 def damaged(path: Path, error: Exception) -> DamageError:
     """The error of a catalog whose bytes SQLite cannot read."""
     return DamageError(
-        f"the catalog {path} is damaged: {error}; move the data folder away and replay its session files "
-        f"into a new one with `otel-ext replay`"
+        f"the catalog {path} is damaged: {error}; `otel-ext reindex` makes it anew from the files beside it"
     )
 
 

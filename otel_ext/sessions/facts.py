@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from otel_ext.sessions.checkpoint import FileRow
+from otel_ext.sessions.checkpoint import FileRow, FileState
 from otel_ext.sessions.database import text
+from otel_ext.sessions.state import Session
 
 VERSION: Final = 1
 """Of the manifest's format."""
@@ -62,13 +63,49 @@ class Quarantined(Fact, tag="quarantined"):
     length: int
 
 
+class Damaged(Fact, tag="damaged"):
+    """A file did not hold what was promised of it; what is left of it was moved away."""
+
+    name: str
+    spans: int
+    derived: int
+    length: int
+
+
+class Expired(Fact, tag="expired"):
+    """What was removed according to lines that could not be read any more when the manifest was made anew."""
+
+    files: int
+    spans: int
+    derived: int
+    bytes: int
+
+
+class Stands(Fact, tag="session"):
+    """How a generation of a session stands: it has ended, or the engine stopped politely.
+
+    Attributes:
+        row: what the catalog says of it.
+        traces: of its traces those whose place cannot be seen in its files: `(trace id, session id that was
+            learnt later, that session's generation)`.
+    """
+
+    row: Session
+    traces: list[tuple[str, str, int]] = []
+
+
 class Totals(Fact, tag="ledger"):
-    """The ledger, the journal's cursor and the next file's number, as of the checkpoint before this line."""
+    """The ledger, the journal's cursor and the next file's number, as of the checkpoint before this line.
+
+    Said before a segment of the journal goes, so what the journal holds always begins before the last one.
+    `engine` is the engine time, a decimal string of ns.
+    """
 
     ledger: dict[str, Any]
     expired: dict[str, int]
     cursor: list[int]
     next: int
+    engine: str = "0"
 
 
 class Torn(Fact, tag="torn"):
@@ -79,7 +116,7 @@ class Torn(Fact, tag="torn"):
     before: int
 
 
-AnyFact = Begun | Sealed | Packed | Removed | Quarantined | Totals | Torn
+AnyFact = Begun | Sealed | Packed | Removed | Quarantined | Damaged | Expired | Stands | Totals | Torn
 
 
 def sealed(row: FileRow, sha256: str) -> Sealed:
@@ -93,4 +130,19 @@ def sealed(row: FileRow, sha256: str) -> Sealed:
         crc=row.crc,
         sha256=sha256,
         at=str(row.sealed_at),
+    )
+
+
+def unsealed(fact: Sealed, number: int) -> FileRow:
+    """The row of a file as it was before the manifest was told of it."""
+    return FileRow(
+        name=fact.name,
+        session_id=fact.session,
+        sequence=number,
+        length=fact.length,
+        crc=fact.crc,
+        spans=fact.spans,
+        derived=fact.derived,
+        sealed_at=int(fact.at),
+        state=FileState.SEALED,
     )

@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What a full disk says."""
-_NONE: Final = {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
 
 
 class Keeper:
@@ -98,14 +97,16 @@ class Keeper:
             OSError: the disk failed; make a new keeper, which goes on where this one stopped.
         """
         facts: list[Fact] = [Quarantined(name=name, length=length) for name, length in quarantined]
+        untold = self._catalog.untold(self._policy.turn_files, open_too=closing)
+        stand = [self._catalog.stands(session) for session in untold]
         told = self._tell()
         removed = [] if closing else self._expire(now)
         packed = [] if closing or removed else self._pack(now)
-        facts += [*told, *removed, *packed]
+        facts += [*stand, *told, *removed, *packed]
         if facts or (closing and self._stated != self._stock.meta("cursor")):
             self._say(facts)
         self._sweep()
-        return bool(told or removed or packed)
+        return bool(stand or told or removed or packed)
 
     def next_deadline(self) -> int | None:
         """Engine time at which the oldest file is to be compressed or removed by age."""
@@ -119,6 +120,13 @@ class Keeper:
     def close(self) -> None:
         """Give the descriptor back; writes nothing."""
         self._manifest.close()
+
+    def totals(self) -> None:
+        """State the ledger and the cursor of the checkpoint that was just taken.
+
+        Raises: as `turn`.
+        """
+        self._say([])
 
     def _tell(self) -> list[Fact]:
         """Hash sealed files by reading them back."""
@@ -208,13 +216,7 @@ class Keeper:
         log.error("%s is passed over: %s", row.name, why)
 
     def _say(self, facts: list[Fact]) -> None:
-        meta = self._catalog.meta()
-        totals = Totals(
-            ledger=meta.get("ledger", {}),
-            expired=meta.get("expired", _NONE),
-            cursor=meta["cursor"],
-            next=meta.get("next_file", 1),
-        )
+        totals = self._catalog.totals()
         place = self._manifest.append([*facts, totals])
         self.purged += self._stock.keep(facts, place, self._gone)
         self._gone, self._stated = [], totals.cursor

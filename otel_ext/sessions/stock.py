@@ -12,7 +12,7 @@ import msgspec
 
 from otel_ext.sessions.checkpoint import FileRow, FileState
 from otel_ext.sessions.database import Database, text
-from otel_ext.sessions.facts import Fact, Packed, Removed, Sealed
+from otel_ext.sessions.facts import Damaged, Expired, Fact, Packed, Removed, Sealed, Stands
 from otel_ext.sessions.manifest import Place
 
 _PAGES: Final = 256
@@ -97,6 +97,18 @@ class Stock:
             emptied: set[str] = set()
             expired = self.meta("expired") or {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
             for fact in facts:
+                if isinstance(fact, Stands):
+                    key = text(fact.row.session_id), fact.row.generation
+                    db.execute("UPDATE sessions SET told=1 WHERE session_id=? AND generation=?", key)
+                if isinstance(fact, Damaged):
+                    self._lose(fact)
+                if isinstance(fact, Expired):
+                    expired = {
+                        "files": fact.files,
+                        "spans": fact.spans,
+                        "derived": fact.derived,
+                        "bytes": fact.bytes,
+                    }
                 row = self.file(fact.name) if isinstance(fact, Sealed | Packed | Removed) else None
                 if row is None:
                     continue
@@ -129,6 +141,20 @@ class Stock:
         """One small value of the catalog, None when it was never written."""
         rows = self._query("SELECT value FROM meta WHERE key=?", key)
         return msgspec.msgpack.decode(rows[0][0]) if rows else None
+
+    def _lose(self, fact: Damaged) -> None:
+        """A file is gone: its spans are lost, not stored. Of a file that is not here, nothing changes."""
+        row, ledger = self.file(fact.name), self.meta("ledger")
+        if row is None:
+            return
+        db = self._database.connection
+        if ledger is not None:
+            ledger["stored"] -= row.spans
+            ledger["derived"] -= row.derived
+            if row.spans:
+                ledger["lost"]["damage"] = ledger["lost"].get("damage", 0) + row.spans
+            db.execute("REPLACE INTO meta VALUES('ledger',?)", (_pack(ledger),))
+        db.execute("DELETE FROM files WHERE name=?", (row.name,))
 
     def _doom(self, row: FileRow) -> None:
         self._database.connection.execute("REPLACE INTO doomed VALUES(?)", (row.stored_name,))

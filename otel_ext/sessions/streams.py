@@ -44,7 +44,7 @@ class Streams:
         stock: the catalog's files, as of the checkpoint.
         following: the number of the next file, as of the checkpoint.
         now: engine time in ns, as of the checkpoint.
-        header: line one of a file, from its unique id.
+        header: line one of a file, from its unique id and its session id.
         engine_id: makes unique ids differ between data folders.
         max_bytes: a file is sealed before a line would take it past this; a larger line stands alone.
         max_age: ns of engine time after which a file is sealed; 0 for never.
@@ -64,7 +64,7 @@ class Streams:
         stock: Stock,
         following: int,
         now: int,
-        header: Callable[[str], bytes],
+        header: Callable[[str, str], bytes],
         engine_id: str,
         max_bytes: int,
         max_age: int,
@@ -108,7 +108,7 @@ class Streams:
             stream = self._fresh(session_id)
             row = stream.row
         if not row.length:
-            self._put(stream, self._header(f"{self._engine_id}/{row.name}"))
+            self._put(stream, self._header(f"{self._engine_id}/{row.name}", session_id))
         self._put(stream, line)
         row.spans += spans
         row.derived += derived

@@ -4,7 +4,8 @@ Pure folds over `Step`s: `Signals` takes steps in and gives `Finding`s out, `der
 span, `classify` says what a call does, `failing` what kind of failure it met. Reading order: `settings`,
 `finding`, `lanes`, `rounds`, `waste` (what is kept), `rule`, `episodes` (how a rule speaks), `failures`,
 `variants`, `repeats`, `polls`, `failed` (the rules), `fold`, `engine` (who calls them), `terminal` (how a
-session's end is told). A new rule is one class in a file of its own and one entry in `fold.RULES`.
+session's end is told), `retold` (a span read back as a finding). A new rule is one class in a file of its own
+and one entry in `fold.RULES`.
 """
 
 from otel_ext.signals.classify import effect_of, is_waiting
@@ -13,6 +14,7 @@ from otel_ext.signals.engine import Signals
 from otel_ext.signals.failing import absent_path, is_transient, is_vague
 from otel_ext.signals.finding import Finding, Status, Waste
 from otel_ext.signals.fold import RULES
+from otel_ext.signals.retold import finding_of
 from otel_ext.signals.rule import Call, Context, Rule
 from otel_ext.signals.settings import Levels, Settings
 from otel_ext.signals.terminal import termination
@@ -33,6 +35,7 @@ __all__ = [
     "derived_id",
     "derived_span",
     "effect_of",
+    "finding_of",
     "is_transient",
     "is_vague",
     "is_waiting",

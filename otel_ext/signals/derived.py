@@ -71,6 +71,7 @@ def attributes(finding: Finding) -> dict[str, object]:
         # Without a session of its own a span is stored under its trace id, which is no conversation.
         "gen_ai.conversation.id": "" if finding.session_id == finding.trace_id.hex() else finding.session_id,
         "gen_ai.tool.name": finding.tool,
+        "otel_ext.signal.service": finding.service,
     }
     found.update({key: value for key, value in optional.items() if value})
     return found

@@ -161,8 +161,10 @@ def test_extra_attributes_and_times() -> None:
 
 def test_header_line() -> None:
     """A file's first line starts with our key, holds no span, and both readers pass over it."""
-    line = otlp.header_line('file-"1"')
-    assert line.startswith(b'{"otel_ext":{"file":"file-\\"1\\""}')
+    line = otlp.header_line('file-"1"', "a/\N{SNOWMAN}\n")
+    assert line.startswith(b'{"otel_ext":{"file":"file-\\"1\\"","session":')
+    assert otlp.read_header(line) == ('file-"1"', "a/\N{SNOWMAN}\n")
+    assert otlp.read_header(otlp.line([])) is None
     assert line.endswith(b"\n")
     assert otlp.read_traces(line, instant=instant) == b""
     assert oracle(line) == ExportTraceServiceRequest()

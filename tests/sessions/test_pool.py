@@ -30,7 +30,7 @@ def test_thousands_of_open_sessions_take_few_descriptors(tmp_path: Path) -> None
         stock=catalog.stock,
         following=1,
         now=0,
-        header=lambda name: b'{"otel_ext":"%s"}\n' % name.encode(),
+        header=lambda name, _: b'{"otel_ext":"%s"}\n' % name.encode(),
         engine_id="e",
         max_bytes=1 << 20,
         max_age=0,

@@ -1,9 +1,19 @@
 """Findings as spans."""
 
+import pytest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from otel_ext.signals import SCOPE_NAME, Finding, derived_id, derived_span, scope_bytes
+from otel_ext.errors import DamageError
+from otel_ext.signals import (
+    SCOPE_NAME,
+    Finding,
+    derived_id,
+    derived_span,
+    finding_of,
+    scope_bytes,
+    termination,
+)
 from tests.signals.builders import ROOT, TRACE, Run, play
 
 
@@ -80,3 +90,27 @@ def test_the_scope_is_ours() -> None:
     """Name and version of the scope."""
     scope = InstrumentationScope.FromString(scope_bytes("1.2"))
     assert (scope.name, scope.version) == (SCOPE_NAME, "1.2")
+
+
+def test_a_derived_span_is_read_back() -> None:
+    """A finding and a session's end come back equal; a span that is none is refused."""
+    facts = {"state": "crashed", "reason": "boom", "generation": 2, "spans": 7, "crash_notes": ["x", "y"]}
+    for root in (ROOT, b""):
+        end = termination(
+            state="crashed",
+            reason="boom",
+            session_id="conversation",
+            revision=3,
+            trace_id=TRACE,
+            root=root,
+            start=5,
+            end=9,
+            facts=facts,
+        )
+        assert finding_of(derived_span(end)) == end
+    for finding in found():
+        finding.service = "billing"
+        finding.waste.duration = 40 * 86_400 * 10**9 + 1
+        assert finding_of(derived_span(finding)) == finding
+    with pytest.raises(DamageError):
+        finding_of(Span(name="detect nothing").SerializeToString())

@@ -102,6 +102,7 @@ def test_the_same_steps_give_the_same_findings_and_spans(steps: list[Step]) -> N
     one, two = run_all(steps), run_all(steps)
     assert one == two
     assert [derived_span(found) for found in one] == [derived_span(found) for found in two]
+    assert [finding_of(derived_span(found)) for found in one] == one
 
 
 @given(sequences(), st.sets(st.integers(0, 59), max_size=6))

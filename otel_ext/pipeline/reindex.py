@@ -1,0 +1,250 @@
+"""The catalog made anew from session files, manifest and journal.
+
+Law of this file: the files are the truth, the manifest says what was known of them, and no line of either is
+changed. The new catalog is made beside the old one and takes its name only when it is whole and on the
+disk; the old one is moved to `quarantine/`. A crash anywhere leaves a folder that can be reindexed again.
+
+What it gives back: every answer of `sessions`, `signals`, `cat` and `verify` as it was, where the engine had
+stopped politely. After a kill: every span that is in a file, counted once; what the journal holds beyond
+the files is appended to it again and processed by the next start (`unread`). What only the catalog knew is
+lost and stays small: how many re-deliveries an open session had, findings whose files retention removed, and
+begun spans whose records the journal has released. Detectors of open sessions are made anew (`rebuild`).
+"""
+
+import contextlib
+import itertools
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from otel_ext import otlp
+from otel_ext.dedup import Window
+from otel_ext.errors import Permanent
+from otel_ext.files import Files, RealFiles
+from otel_ext.journal import FolderLock, Journal, Position
+from otel_ext.pipeline.detect import REBUILD
+from otel_ext.pipeline.ledger import Ledger
+from otel_ext.pipeline.members import Members
+from otel_ext.pipeline.original import original
+from otel_ext.pipeline.relearn import Relearned, Told
+from otel_ext.pipeline.retold import Retold
+from otel_ext.pipeline.settings import EngineSettings
+from otel_ext.pipeline.spans import SpanReader
+from otel_ext.pipeline.stored import StoredReader, identities, relearn_window, request_of
+from otel_ext.pipeline.unfinished import Unfinished
+from otel_ext.pipeline.unread import Unread
+from otel_ext.sessions import Catalog, Checkpoint, FileRow, committed_lines
+
+NAME = "catalog.sqlite"
+_NEW = f"{NAME}.new"
+_BESIDE = ("-wal", "-shm")
+
+
+class Reindexed(msgspec.Struct, kw_only=True):
+    """What came of it.
+
+    Attributes:
+        engine: the owner's name.
+        files, sessions, spans, signals: what the new catalog holds; `signals` counts revisions.
+        again: spans that were in the journal only; the next start stores them.
+        old: where the old catalog lies now, "" when there was none.
+    """
+
+    engine: str
+    files: int
+    sessions: int
+    spans: int
+    signals: int
+    again: int
+    old: str
+
+
+def reindex(folder: Path, files: Files | None = None) -> Reindexed:
+    """Make the catalog of one engine's folder anew.
+
+    Raises:
+        DataFolderInUse: a live process owns it.
+        DataFolderError: the folder cannot be used.
+    """
+    files = files or RealFiles()
+    lock = FolderLock.acquire(str(folder))
+    try:
+        for name in (_NEW, *(_NEW + end for end in _BESIDE)):
+            with contextlib.suppress(FileNotFoundError):
+                files.remove(f"{folder}/{name}")
+        catalog = Catalog(folder / _NEW)
+        try:
+            report = _Reindex(folder, files, catalog).run()
+        finally:
+            catalog.close()
+        report.old = _swap(folder, files)
+        return report
+    finally:
+        lock.release(done=not lock.inherited)
+
+
+def _swap(folder: Path, files: Files) -> str:
+    """Give the new catalog the name; where the old one is now."""
+    new = files.open(f"{folder}/{_NEW}")
+    new.sync()
+    new.close()
+    old = ""
+    present = [name for name in (NAME, *(NAME + end for end in _BESIDE)) if files.exists(f"{folder}/{name}")]
+    if present:
+        aside = f"{folder}/quarantine"
+        files.make_directory(aside)
+        taken = set(files.list(aside))
+        number = next(n for n in itertools.count() if not any(f"{name}.{n}" in taken for name in present))
+        # The log first: without it the database is whole, with another one's it would not be.
+        for name in reversed(present):
+            files.rename(f"{folder}/{name}", f"{aside}/{name}.{number}")
+        files.sync_directory(aside)
+        files.sync_directory(str(folder))
+        old = f"{aside}/{present[0]}.{number}"
+    files.rename(f"{folder}/{_NEW}", f"{folder}/{NAME}")
+    files.sync_directory(str(folder))
+    return old
+
+
+class _Reindex:
+    def __init__(self, folder: Path, files: Files, catalog: Catalog) -> None:
+        self._folder, self._files, self._catalog = folder, files, catalog
+        settings = self._settings = EngineSettings()
+        reader = SpanReader(Window(1), Members(catalog, settings), Unfinished(1), settings.signals.effects)
+        self._reader = StoredReader(reader)
+
+    def run(self) -> Reindexed:
+        """All of it, but the swap."""
+        catalog = self._catalog
+        retold = Retold(catalog, self._files, str(self._folder))
+        totals = retold.totals
+        ledger = msgspec.convert(totals.ledger, Ledger) if totals and totals.ledger else Ledger()
+        since = Position(*totals.cursor) if totals else Position(0, 0)
+        journal = Journal.open(self._files, f"{self._folder}/journal")
+        try:
+            engine = int(totals.engine) if totals else 0
+            unread = Unread(journal, since, engine, ledger)
+            now = max(journal.engine_time, engine)
+            retold.files(now)
+            rows = catalog.stock.files()
+            expired = catalog.stock.meta("expired") or {"spans": 0, "derived": 0}
+            self._sessions(rows, retold.told, unread, now)
+            end = journal.readable_end
+            again, _ = unread.again()
+        finally:
+            journal.close()
+        found = _Found(
+            stored=sum(row.spans for row in rows) + expired["spans"],
+            derived=sum(row.derived for row in rows) + expired["derived"],
+            **self._counts,
+            marked=unread.marked,
+            again=again,
+            damaged=retold.damaged,
+        )
+        _balance(ledger, found)
+        window = self._window(rows)
+        catalog.commit(
+            Checkpoint(
+                meta={
+                    "engine_id": retold.engine_id or secrets.token_hex(8),
+                    "cursor": list(end),
+                    "engine_time": now,
+                    "next_file": retold.following,
+                    "ledger": ledger.as_dict(),
+                },
+                folds={REBUILD: b"1"},
+                dedup=(0, block) if (block := window.take_block()) else None,
+            )
+        )
+        return Reindexed(
+            engine=self._folder.name,
+            files=len(rows),
+            sessions=len(catalog.sessions()),
+            spans=sum(row.spans for row in rows),
+            signals=len(catalog.finding_revisions()),
+            again=again,
+            old="",
+        )
+
+    def _lines(self, row: FileRow) -> Iterator[bytes]:
+        return committed_lines(self._files, f"{self._folder}/sessions", row)
+
+    def _sessions(self, rows: list[FileRow], told: dict[str, Told], unread: Unread, now: int) -> None:
+        self._counts = {"unfinished": 0, "conflicts": 0}
+        placed: dict[bytes, bool] = {}
+        for session_id, group in itertools.groupby(rows, key=lambda row: row.session_id):
+            files = list(group)
+            session = Relearned(
+                session_id, told.pop(session_id, Told()), sum(row.spans for row in files), now=now
+            )
+            done = 0
+            for row in files:
+                with contextlib.suppress(OSError, Permanent):  # damaged: its row stays, and `verify` says so
+                    for line in self._lines(row):
+                        self._line(line, session, unread)
+                done += row.spans
+                session.at(done)
+            self._catalog.commit(session.checkpoint(placed))
+        for session_id, rest in told.items():  # sessions without a file: marks that came before any span
+            session = Relearned(session_id, rest, 0, now=now)
+            self._catalog.commit(session.checkpoint(placed))
+
+    def _line(self, line: bytes, session: Relearned, unread: Unread) -> None:
+        body = request_of(line)
+        if line.endswith(otlp.DERIVED):
+            session.findings(self._reader.findings(body))
+            return
+        items = list(self._reader.items(body))
+        session.items(items)
+        for item in items:
+            self._counts["conflicts"] += item.conflict
+            self._counts["unfinished"] += item.unfinished
+            if item.unfinished:
+                unread.written(item.trace_id + item.span_id)
+        if unread.read:
+            for identity in identities(original(body, findings=True)):
+                unread.stored(identity)
+
+    def _window(self, rows: list[FileRow]) -> Window:
+        """The window of re-deliveries, from the newest files."""
+        most, chosen = self._settings.dedup_window, list[FileRow]()
+        for row in sorted(rows, key=lambda r: (r.sealed_at or 1 << 63, r.sequence), reverse=True):
+            if most <= 0:
+                break
+            most -= row.spans
+            chosen.append(row)
+        window = Window(self._settings.dedup_window)
+        for row in reversed(chosen):
+            with contextlib.suppress(OSError, Permanent):
+                relearn_window(window, self._lines(row))
+        return window
+
+
+class _Found(NamedTuple):
+    """What was found of the spans of a folder; `marked`, `again`, `damaged`: see `Unread` and `Retold`."""
+
+    stored: int
+    derived: int
+    unfinished: int
+    conflicts: int
+    marked: int
+    again: int
+    damaged: int
+
+
+def _balance(ledger: Ledger, found: _Found) -> None:
+    """Make the last totals, with what came behind them, the ledger as of the journal's end."""
+    stored, unfinished, duplicate = ledger.stored, ledger.unfinished, ledger.duplicate
+    ledger.stored, ledger.derived = found.stored, found.derived
+    ledger.lose("damage", max(found.damaged, stored - found.stored))
+    ledger.unfinished = max(unfinished, found.unfinished)
+    ledger.conflicts = max(ledger.conflicts, found.conflicts)
+    # Unfinished spans of a death behind the totals count as received when they are written.
+    ledger.received += max(0, ledger.unfinished - unfinished - found.marked)
+    ledger.waiting, ledger.duplicate = found.again, 0
+    left = ledger.balance
+    ledger.duplicate = max(left, duplicate)
+    ledger.received += ledger.duplicate - left

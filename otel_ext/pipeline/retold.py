@@ -1,0 +1,200 @@
+"""The manifest told to a new catalog, line by line, and the files that it does not speak of.
+
+Law of this file: what was said becomes true in the order in which it was said, by the same code that made it
+true then (`Stock.keep`), so the files' rows, what expired and what is still to be removed end the same.
+"""
+
+import contextlib
+import itertools
+import zlib
+from collections.abc import Iterator
+
+from otel_ext import otlp
+from otel_ext.errors import Permanent
+from otel_ext.files import File, Files
+from otel_ext.pipeline.relearn import Told
+from otel_ext.pipeline.stored import request_of
+from otel_ext.sessions import (
+    MANIFEST,
+    Catalog,
+    Checkpoint,
+    Fact,
+    FileRow,
+    FileState,
+    Place,
+    Trace,
+    facts,
+    parse_name,
+    read_manifest,
+)
+
+_CHUNK = 1 << 20
+
+
+class Retold:
+    """Feeds a new catalog with files.
+
+    Attributes:
+        engine_id: of the folder, "" when nothing says it.
+        totals: the last that were stated.
+        told: what is said of sessions, by id.
+        damaged: spans in files that were found damaged after these totals.
+        following: the next file's number.
+    """
+
+    def __init__(self, catalog: Catalog, files: Files, folder: str) -> None:
+        self._catalog, self._files, self._folder = catalog, files, folder
+        self._sessions = f"{folder}/sessions"
+        self.engine_id, self.following, self.damaged = "", 1, 0
+        self.totals: facts.Totals | None = None
+        self.told: dict[str, Told] = {}
+        self._homes: dict[str, str] = {}
+        if not files.exists(f"{folder}/{MANIFEST}"):
+            return
+        file = files.open(f"{folder}/{MANIFEST}", read_only=True)
+        try:
+            for line in read_manifest(file):
+                if line.fact is not None:
+                    self._take(line.fact, line.end)
+        finally:
+            file.close()
+
+    def _take(self, fact: Fact, place: Place) -> None:
+        stock = self._catalog.stock
+        match fact:
+            case facts.Begun():
+                self.engine_id = fact.engine
+            case facts.Totals():
+                self.totals, self.damaged = fact, 0
+                self.following = max(self.following, fact.next)
+            case facts.Sealed():
+                parsed = parse_name(fact.name)
+                number = parsed[1] if parsed else 0
+                self.following = max(self.following, number + 1)
+                self._homes[fact.name] = fact.session
+                stock.put([facts.unsealed(fact, number)])
+            case facts.Removed() | facts.Damaged():
+                home = self._homes.pop(fact.name, None)
+                if home is not None:
+                    self.told.setdefault(home, Told(rows={}, traces={})).gone += fact.spans
+                self.damaged += fact.spans if isinstance(fact, facts.Damaged) else 0
+            case facts.Stands():
+                self._stands(fact)
+        purged = stock.keep([fact], place, ())
+        for session_id in purged:
+            self.told.pop(session_id, None)
+
+    def _stands(self, fact: facts.Stands) -> None:
+        row = fact.row
+        told = self.told.setdefault(row.session_id, Told(rows={}, traces={}))
+        told.rows[row.generation] = row
+        for trace_id, joined, generation in fact.traces:
+            trace = Trace(
+                trace_id=bytes.fromhex(trace_id), session_id=row.session_id, generation=row.generation
+            )
+            trace.joined, trace.joined_generation = joined, generation
+            told.traces[trace.trace_id] = trace
+        # It must be there for `keep`, which asks whether a generation is open before it forgets a session.
+        self._catalog.commit(Checkpoint(meta={}, sessions=[row]))
+
+    def files(self, now: int) -> None:
+        """Add the files that the manifest does not know; the last of each session is open.
+
+        Args:
+            now: engine time in ns, for when they were opened or sealed.
+        """
+        stock = self._catalog.stock
+        doomed, open_rows = set(stock.doomed()), dict[str, FileRow]()
+        numbered = [
+            (parsed[1], name) for name in self._files.list(self._sessions) if (parsed := parse_name(name))
+        ]
+        for number, name in sorted(numbered):
+            self.following = max(self.following, number + 1)
+            if name in doomed or stock.file(name) is not None:
+                continue
+            row = self._read(name, number, now)
+            if row is None:
+                quarantine(self._files, self._folder, name)
+                continue
+            if (older := open_rows.get(row.session_id)) is not None:
+                self._seal(older, now)
+            open_rows[row.session_id] = row
+        stock.put(open_rows.values())
+
+    def _read(self, name: str, number: int, now: int) -> FileRow | None:
+        """A file as far as its whole lines go; None when it has none."""
+        file = self._files.open(f"{self._sessions}/{name}", read_only=True)
+        try:
+            row: FileRow | None = None
+            for line in _lines(file):
+                if row is None:
+                    header = otlp.read_header(line)
+                    if header is None:
+                        return None
+                    self.engine_id = self.engine_id or header[0].partition("/")[0]
+                    row = FileRow(name=name, session_id=header[1], sequence=number, opened_at=now)
+                elif (spans := _count(line)) is None:
+                    break
+                elif line.endswith(otlp.DERIVED):
+                    row.derived += spans
+                else:
+                    row.spans += spans
+                row.length += len(line)
+                row.crc = zlib.crc32(line, row.crc)
+            if row is not None and row.length < file.size() and b"\n" in file.read(row.length, _CHUNK):
+                self._keep_copy(name, file)  # not only an unfinished write: somebody may want to read it
+            return row
+        finally:
+            file.close()
+
+    def _seal(self, row: FileRow, now: int) -> None:
+        row.state, row.sealed_at = FileState.SEALED, now
+        self._catalog.stock.put([row])
+        file = self._files.open(f"{self._sessions}/{row.name}")
+        if file.size() > row.length:
+            file.truncate(row.length)
+            file.sync()
+        file.close()
+
+    def _keep_copy(self, name: str, file: File) -> None:
+        copy = self._files.create(free_name(self._files, self._folder, name))
+        at = 0
+        while data := file.read(at, _CHUNK):
+            copy.append(data)
+            at += len(data)
+        copy.sync()
+        copy.close()
+        self._files.sync_directory(f"{self._folder}/quarantine")
+
+
+def free_name(files: Files, folder: str, name: str) -> str:
+    """A path in an engine's quarantine that nothing has; the folder is made."""
+    aside = f"{folder}/quarantine"
+    files.make_directory(aside)
+    return next(path for n in itertools.count() if not files.exists(path := f"{aside}/{name}.{n}"))
+
+
+def quarantine(files: Files, folder: str, name: str) -> str:
+    """Move a session file to its engine's quarantine, durably; where it is now."""
+    target = free_name(files, folder, name)
+    files.rename(f"{folder}/sessions/{name}", target)
+    files.sync_directory(f"{folder}/quarantine")
+    files.sync_directory(f"{folder}/sessions")
+    return target
+
+
+def _lines(file: File) -> Iterator[bytes]:
+    """Whole lines."""
+    rest, at = b"", 0
+    while data := file.read(at, _CHUNK):
+        at += len(data)
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+
+
+def _count(line: bytes) -> int | None:
+    """How many spans a line has; None when it cannot be read."""
+    with contextlib.suppress(Permanent):
+        return otlp.count(request_of(line))
+    return None
