@@ -181,7 +181,7 @@ class Catalog:
             expired=meta.get("expired", _NONE),
             cursor=meta["cursor"],
             next=meta.get("next_file", 1),
-            engine=str(meta["engine_time"]),
+            engine=str(meta.get("engine_time", 0)),
         )
 
     def finding_revisions(self) -> set[tuple[str, int]]:

@@ -1,21 +1,31 @@
 """The catalog made anew gives the same answers, and nothing acknowledged is lost or doubled."""
 
+import itertools
 import json
+import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otel_ext import otlp
 from otel_ext.cli.folder import engines, findings, lines_of
 from otel_ext.cli.folder import sessions as stored_sessions
 from otel_ext.cli.sessions import as_json
 from otel_ext.cli.verify import check_engine
+from otel_ext.errors import DataFolderError, DataFolderInUse
+from otel_ext.files import File, RealFiles
 from otel_ext.pipeline import reindex
-from otel_ext.sessions import Catalog
+from otel_ext.sessions import Catalog, State
+from tests.builders import agent, request, span, tool
 from tests.pipeline.test_exactly_once import SETTINGS, UNSAVED, Run, requests, spans_in
+from tests.pipeline.test_guard import Process
+from tests.support import corpus_files, objects, run
 
 ENGINE = "engines/main"
 
@@ -131,3 +141,169 @@ def test_killed_and_robbed_of_its_catalog_nothing_is_lost_or_doubled(
         revisions = [(f["id"], f["revision"]) for f in map(json.loads, said)]
         assert len(revisions) == len(set(revisions))
         assert sum(s.spans for s in made.sessions()) == ledger["stored"]
+
+
+def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Known sessions grow, re-deliveries are duplicates, conflicts conflicts, names are new."""
+    made = Run(tmp_path)
+    script = [body for body in requests(5) if isinstance(body, bytes)]
+    for body in script:
+        made.accept(body)
+        made.process()
+    stop(made, over=False)
+    before, names = made.ledger(), set(made.files())
+    lose_catalog(tmp_path)
+    reindex(tmp_path / ENGINE)
+    again = Run(tmp_path)
+    for body in script:
+        again.accept(body)
+    again.accept(request(span(1, 777, session__id="session-1")))
+    again.finish()
+    after = again.ledger()
+    sent = sum(otlp.count(body) for body in script)
+    assert after["duplicate"] == before["duplicate"] + sent
+    assert after["stored"] == before["stored"] + 1
+    assert after["conflicts"] == before["conflicts"]
+    assert all(again.files()[name] for name in names)
+    assert set(again.files()) - names
+    assert answers(tmp_path)["verify"][0]["damage"] == []
+
+
+def test_a_started_engine_says_what_to_do(tmp_path: Path) -> None:
+    """Without a catalog nothing is opened, and the error names the command."""
+    made = Run(tmp_path)
+    made.accept(request(span(1, 1, session__id="s")))
+    stop(made, over=False)
+    lose_catalog(tmp_path)
+    with pytest.raises(DataFolderError, match="otel-ext reindex"):
+        made.open()
+    made = Run(tmp_path / "other")
+    with pytest.raises(DataFolderInUse):
+        reindex(tmp_path / "other" / ENGINE)
+    made.engine.abandon()
+
+
+class Stopped(Exception):
+    """As by SIGKILL."""
+
+
+class StoppingFiles(RealFiles):
+    """The operating system's files; the n-th change never happens, nor anything after it."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def _step(self) -> None:
+        if self.left <= 0:
+            raise Stopped
+        self.left -= 1
+
+    def rename(self, old: str, new: str) -> None:
+        """Counted."""
+        self._step()
+        super().rename(old, new)
+
+    def create(self, path: str) -> File:
+        """Counted."""
+        self._step()
+        return super().create(path)
+
+    def remove(self, path: str) -> None:
+        """Counted."""
+        self._step()
+        super().remove(path)
+
+    def sync_directory(self, path: str) -> None:
+        """Counted."""
+        self._step()
+        super().sync_directory(path)
+
+
+def test_killed_anywhere_it_can_be_done_again(tmp_path: Path) -> None:
+    """After a kill at any change of names the folder works or is reindexed again, to the same answers."""
+    made = Run(tmp_path / "whole")
+    for body in requests(11):
+        made.accept(body)
+    stop(made, over=False)
+    before = answers(made.folder)
+    for steps in itertools.count():
+        data = tmp_path / str(steps)
+        shutil.copytree(made.folder, data)
+        try:
+            reindex(data / ENGINE, StoppingFiles(steps))
+        except Stopped:
+            assert (data / ENGINE / "sessions").is_dir()
+            if (data / ENGINE / "catalog.sqlite").exists():
+                assert answers(data) == before
+            else:
+                with pytest.raises(DataFolderError, match="otel-ext reindex"):
+                    Run(data)
+            reindex(data / ENGINE)
+            assert answers(data) == before
+            continue
+        assert answers(data) == before
+        break
+    assert steps > 5
+
+
+def ends(data: Path) -> list[tuple[Any, ...]]:
+    """Sessions of all engines as readers see them."""
+    return sorted(
+        (s.session.session_id, s.session.generation, s.session.state, s.session.spans, s.session.unfinished)
+        for e in engines(data, recover=False)
+        for s in stored_sessions(e, data)
+    )
+
+
+@pytest.mark.parametrize("saved", [0, 1, 2, 3, 4])
+def test_a_crashed_process_without_its_catalog(tmp_path: Path, saved: int) -> None:
+    """What it had begun is written once, marked; its session is crashed, whenever the catalog was lost."""
+    process = Process(tmp_path)
+    root = agent(1, 1)
+    first, second = (tool(1, n, 1, "read", "{}", "x", "s") for n in (2, 3))
+    for number, step in enumerate(
+        (
+            lambda: process.begin(root, first),
+            lambda: process.end(first),
+            lambda: process.begin(second),
+            lambda: process.ended("other"),
+        )
+    ):
+        step()
+        if number < saved:
+            process.process()
+    process.engine.abandon()
+    folder = tmp_path / "engines/process-1"
+    for path in folder.glob("catalog.sqlite*"):
+        path.unlink()
+    reindex(folder)
+    process.engine = process.open()
+    process.process()
+    process.process()
+    (session, *_) = [s for s in ends(tmp_path) if s[0] == "s"]
+    assert session[1:] == (1, State.CRASHED, 3, 2)
+    spans = Counter(s["spanId"] for s in process.spans() if not s["name"].startswith("detect"))
+    assert sorted(spans.values()) == [1, 1, 1]
+    process.leave()
+    reindex(folder)
+    assert [s[2] for s in ends(tmp_path) if s[0] == "s"] == [State.CRASHED]
+    for engine in engines(tmp_path, recover=False):
+        assert check_engine(engine)["damage"] == []
+
+
+def test_real_traces(tmp_path: Path) -> None:
+    """A file of the corpus: the commands print the same before and after."""
+    run("replay", corpus_files()[0], "--data", tmp_path)
+    calls = [["sessions", "--json"], ["signals", "--json", "--revisions"], ["cat"], ["verify", "--json"]]
+
+    def said() -> list[str]:
+        return [run(call[0], tmp_path, *call[1:]) for call in calls]
+
+    before = said()
+    lose_catalog(tmp_path)
+    run("verify", tmp_path, code=2)
+    (done,) = objects(run("reindex", tmp_path, "--json"))
+    assert done["spans"] > 0
+    assert said() == before
+    run("replay", corpus_files()[0], "--data", tmp_path)
+    assert said()[1:3] == before[1:3]

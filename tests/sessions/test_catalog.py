@@ -58,7 +58,7 @@ def test_damaged_pages_are_damage_not_a_traceback(tmp_path: Path) -> None:
     data = bytearray((tmp_path / "c").read_bytes())
     data[4096:] = b"\x5a" * (len(data) - 4096)
     (tmp_path / "c").write_bytes(data)
-    with pytest.raises(DamageError, match="otel-ext replay"):
+    with pytest.raises(DamageError, match="otel-ext reindex"):
         Catalog(tmp_path / "c", read_only=True).sessions()
 
 
