@@ -110,14 +110,16 @@ def header_line(unique: str, session_id: str) -> bytes:
     return b'{"otel_ext":{"file":%b,"session":%b},"resourceSpans":[]}\n' % (quote(unique), quote(session_id))
 
 
-def read_header(line: bytes) -> tuple[str, str] | None:
-    """`(unique id, session id)` of a header line, None when it is none."""
+def read_header(line: bytes) -> tuple[str, str | None] | None:
+    """`(unique id, session id)` of a header line, None when it is none; older ones name no session."""
     try:
         head = json.loads(line)["otel_ext"]
-        unique, session_id = head["file"], head["session"]
-    except (ValueError, KeyError, TypeError):
+        unique, session_id = head["file"], head.get("session")
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return (unique, session_id) if isinstance(unique, str) and isinstance(session_id, str) else None
+    if not isinstance(unique, str):
+        return None
+    return unique, session_id if isinstance(session_id, str) else None
 
 
 def _event(raw: bytes) -> bytes:

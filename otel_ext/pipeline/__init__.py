@@ -6,8 +6,9 @@ request read), `meaning` (a span as a Step), `hold` (spans without a session yet
 order of their times), `members` (traces, sessions, generations), `unfinished` and `guard` (how sessions
 end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts. `outputs` is what stands
 behind the fold (session files, checkpoint, manifest), `reserve` its disk space; `adoption` finishes what dead
-processes left, `verify` reads every byte. The same engine runs in the sidecar, in an agent's process and in
-`otel-ext replay`.
+processes left, `verify` reads every byte, `repair` sets aside what it finds, and `reindex` (with `retold`,
+`relearn`, `stored`, `unread`) makes the catalog anew. The same engine runs in the sidecar, in an agent's
+process and in `otel-ext replay`.
 """
 
 from otel_ext.pipeline.adoption import adopt, orphans

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 
 from otel_ext import otlp
-from otel_ext.errors import Permanent
+from otel_ext.errors import Permanent, UnsupportedVersion
 from otel_ext.files import File, Files
 from otel_ext.pipeline.relearn import Told
 from otel_ext.pipeline.stored import request_of
@@ -26,6 +26,7 @@ from otel_ext.sessions import (
     facts,
     parse_name,
     read_manifest,
+    session_of,
 )
 
 _CHUNK = 1 << 20
@@ -40,6 +41,9 @@ class Retold:
         told: what is said of sessions, by id.
         damaged: spans in files that were found damaged after these totals.
         following: the next file's number.
+
+    Raises:
+        UnsupportedVersion: a newer program wrote the manifest.
     """
 
     def __init__(self, catalog: Catalog, files: Files, folder: str) -> None:
@@ -63,6 +67,11 @@ class Retold:
         stock = self._catalog.stock
         match fact:
             case facts.Begun():
+                if fact.version > facts.VERSION:
+                    raise UnsupportedVersion(
+                        f"{self._folder}/{MANIFEST} has version {fact.version}, this otel-ext reads up to "
+                        f"{facts.VERSION}"
+                    )
                 self.engine_id = fact.engine
             case facts.Totals():
                 self.totals, self.damaged = fact, 0
@@ -128,11 +137,14 @@ class Retold:
             row: FileRow | None = None
             for line in _lines(file):
                 if row is None:
-                    header = otlp.read_header(line)
-                    if header is None:
+                    unique, session_id = otlp.read_header(line) or ("", None)
+                    session_id = (
+                        session_of(name.split(".", maxsplit=1)[0]) if session_id is None else session_id
+                    )
+                    if not unique or session_id is None:
                         return None
-                    self.engine_id = self.engine_id or header[0].partition("/")[0]
-                    row = FileRow(name=name, session_id=header[1], sequence=number, opened_at=now)
+                    self.engine_id = self.engine_id or unique.partition("/")[0]
+                    row = FileRow(name=name, session_id=session_id, sequence=number, opened_at=now)
                 elif (spans := _count(line)) is None:
                     break
                 elif line.endswith(otlp.DERIVED):

@@ -17,7 +17,7 @@ from otel_ext.sessions.manifest import NAME as MANIFEST
 from otel_ext.sessions.manifest import Manifest, Place
 from otel_ext.sessions.manifest import encode as encode_fact
 from otel_ext.sessions.manifest import read as read_manifest
-from otel_ext.sessions.names import PACKED, file_name, parse_name, stem
+from otel_ext.sessions.names import PACKED, file_name, parse_name, session_of, stem
 from otel_ext.sessions.pack import codec
 from otel_ext.sessions.policy import Policy
 from otel_ext.sessions.reading import committed_bytes, committed_lines
@@ -50,5 +50,6 @@ __all__ = [
     "file_name",
     "parse_name",
     "read_manifest",
+    "session_of",
     "stem",
 ]

@@ -14,7 +14,7 @@ from typing import Any, Final
 from otel_ext.errors import DamageError, DataFolderError, UnsupportedVersion
 from otel_ext.sessions.network import refuse_network
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of the schema below."""
 
 _ADVICE: Final = {
@@ -175,8 +175,8 @@ def _prepare(database: sqlite3.Connection, path: Path, *, read_only: bool) -> No
         )
     if 0 < version < VERSION:
         raise UnsupportedVersion(
-            f"{path} has catalog version {version}, this otel-ext reads only {VERSION}; move the data folder "
-            f"away and replay its session files into a new one with `otel-ext replay`"
+            f"{path} has catalog version {version}, this otel-ext reads only {VERSION}; "
+            f"`otel-ext reindex` makes it anew from the files beside it"
         )
     if version == 0:
         if read_only:

@@ -1,6 +1,7 @@
 """What the manifest says, one struct a fact.
 
-Law of this file: a fact is never taken back, only followed by another one about the same name.
+Law of this file: a fact is never taken back, only followed by another one about the same name. What is said
+is enough to make the catalog anew where its files alone do not say it.
 """
 
 from typing import Any, Final

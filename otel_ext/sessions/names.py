@@ -9,6 +9,7 @@ and ends in `~` and its SHA-256, and no short form holds a `~`.
 import hashlib
 import re
 from typing import Final
+from urllib.parse import unquote
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _READABLE = 100
@@ -28,6 +29,14 @@ def stem(session_id: str) -> str:
             return escaped
     head = "".join(chr(byte) if byte in _PLAIN else "-" for byte in data[:_PREFIX])
     return f"{head}~{hashlib.sha256(data).hexdigest()}"
+
+
+def session_of(stem_of_it: str) -> str | None:
+    """The session id of which this is the `stem`; None for a long one, which only a header can tell."""
+    if stem_of_it == "%":
+        return ""
+    session_id = unquote(stem_of_it, errors="surrogatepass")
+    return session_id if stem(session_id) == stem_of_it else None
 
 
 PACKED: Final = ".zst"

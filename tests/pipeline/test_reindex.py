@@ -5,6 +5,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -261,14 +262,13 @@ def test_a_crashed_process_without_its_catalog(tmp_path: Path, saved: int) -> No
     process = Process(tmp_path)
     root = agent(1, 1)
     first, second = (tool(1, n, 1, "read", "{}", "x", "s") for n in (2, 3))
-    for number, step in enumerate(
-        (
-            lambda: process.begin(root, first),
-            lambda: process.end(first),
-            lambda: process.begin(second),
-            lambda: process.ended("other"),
-        )
-    ):
+    script: list[Callable[[], None]] = [
+        lambda: process.begin(root, first),
+        lambda: process.end(first),
+        lambda: process.begin(second),
+        lambda: process.ended("other"),
+    ]
+    for number, step in enumerate(script):
         step()
         if number < saved:
             process.process()

@@ -5,7 +5,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_ext.sessions import file_name, parse_name, stem
+from otel_ext.sessions import file_name, parse_name, session_of, stem
 
 HOSTILE = [
     "a/b",
@@ -51,3 +51,9 @@ def test_a_name_is_read_back(session_id: str, sequence: int) -> None:
     """A name tells its stem and sequence; foreign names tell nothing."""
     assert parse_name(file_name(session_id, sequence)) == (stem(session_id), sequence)
     assert parse_name(f"{stem(session_id)}.jsonl.tmp") is None
+
+
+@given(st.text())
+def test_a_short_name_tells_its_session(text: str) -> None:
+    """What is readable in a name can be read back; of a long id only that it is long."""
+    assert session_of(stem(text)) == (None if "~" in stem(text) else text)
