@@ -307,3 +307,25 @@ def test_real_traces(tmp_path: Path) -> None:
     assert said() == before
     run("replay", corpus_files()[0], "--data", tmp_path)
     assert said()[1:3] == before[1:3]
+
+
+def test_what_released_records_counted_is_told_before_they_go(tmp_path: Path) -> None:
+    """One session that never ends, its journal mostly released: the ledger is still exact."""
+    quiet = msgspec.structs.replace(SETTINGS, segment_bytes=3000, checkpoint_interval=0.0, file_bytes=1 << 20)
+    made = Run(tmp_path, quiet)
+    for number in range(1, 40):
+        made.accept(
+            request(*(span(1, n, session__id="s", note="x" * 300) for n in (number, max(1, number - 1))))
+        )
+        made.process()
+    segments = sorted((tmp_path / ENGINE / "journal").glob("*.journal"))
+    assert int(segments[0].stem) > 1
+    ledger = made.ledger()
+    made.engine.abandon()
+    lose_catalog(tmp_path)
+    reindex(tmp_path / ENGINE)
+    (report,) = answers(tmp_path)["verify"]
+    assert report["damage"] == []
+    assert {name: report[name] for name in ("received", "stored", "duplicate")} == {
+        name: ledger[name] for name in ("received", "stored", "duplicate")
+    }
