@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from otel_ext.errors import DataFolderError
+from otel_ext.errors import DataFolderError, Permanent
 from otel_ext.files import RealFiles
 from otel_ext.pipeline import adopt
 from otel_ext.sessions import Catalog, FileRow, Session, committed_lines
@@ -44,7 +44,7 @@ def engines(data: Path, *, recover: bool = True) -> list[EngineFolder]:
         recover: first finish what dead processes left, where this user may write.
 
     Raises:
-        DataFolderError: there is none.
+        DataFolderError: there is none, or none that can be read. One that cannot is named and left out.
     """
     if recover and os.access(data / "engines", os.W_OK):
         for owner in adopt(data):
@@ -52,7 +52,17 @@ def engines(data: Path, *, recover: bool = True) -> list[EngineFolder]:
     found = sorted(data.glob("engines/*/catalog.sqlite"))
     if not found:
         raise DataFolderError(f"{data} holds no otel-ext data (no engines/*/catalog.sqlite below it)")
-    return [EngineFolder(path.parent, Catalog(path, read_only=True)) for path in found]
+    opened, failures = [], []
+    for path in found:
+        try:
+            opened.append(EngineFolder(path.parent, Catalog(path, read_only=True)))
+        except Permanent as error:
+            failures.append(error)
+    if not opened:
+        raise failures[0]
+    for failure in failures:
+        click.echo(f"left out: {failure}", err=True)
+    return opened
 
 
 def owners(data: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from otel_ext.errors import DataFolderInUse, OtelExtError
+from otel_ext.errors import DamageError, DataFolderInUse, OtelExtError, UnsupportedVersion
 from otel_ext.journal import FolderLock
 from otel_ext.pipeline.engine import Engine
 from otel_ext.pipeline.folder import OWNER
@@ -26,14 +26,24 @@ def orphans(data: Path) -> list[str]:
     return [folder.name for folder in folders if folder.name != OWNER and FolderLock.abandoned(str(folder))]
 
 
-def adopt(data: Path, settings: EngineSettings | None = None) -> list[str]:
+def adopt(
+    data: Path, settings: EngineSettings | None = None, *, refused: set[str] | None = None
+) -> list[str]:
     """Finish what dead owners left: unfinished spans are written, their sessions end, crashed or not.
+
+    Args:
+        data: the data folder.
+        settings: bounds and intervals; those of an agent's process unless given.
+        refused: owners that cannot be finished by this program; they are passed over, and added to.
 
     Returns:
         Owners that were finished. One that cannot be, e.g. for want of space, is logged and left.
     """
     finished = []
+    refused = set() if refused is None else refused
     for owner in orphans(data):
+        if owner in refused:
+            continue
         try:
             engine = Engine(data, settings or IN_PROCESS, owner=owner)
             engine.start()
@@ -42,5 +52,7 @@ def adopt(data: Path, settings: EngineSettings | None = None) -> list[str]:
         except DataFolderInUse:
             continue  # somebody was faster
         except OtelExtError as error:
+            if isinstance(error, DamageError | UnsupportedVersion):
+                refused.add(owner)  # trying again changes nothing
             log.warning("%s could not be recovered: %s", data / "engines" / owner, error)
     return finished

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from otel_ext.clock import Clock, SystemClock
-from otel_ext.errors import DamageError, DataFolderInUse, Retryable
+from otel_ext.errors import DamageError, DataFolderInUse, Retryable, UnsupportedVersion
 from otel_ext.files import Files, RealFiles
 from otel_ext.journal import Journal, folder_error
 from otel_ext.pipeline.consumer import Consumer
@@ -124,7 +124,7 @@ class Engine:
         So there are never more folders than there were processes at one time, and what a dead process
         left is brought to its end by the next one.
 
-        Raises: as the class; a folder that is damaged is passed over.
+        Raises: as the class; a folder that is damaged or of another version is passed over.
         """
         for number in itertools.count(1):
             with contextlib.suppress(DataFolderInUse):
@@ -138,8 +138,8 @@ class Engine:
                         owner=f"process-{number}",
                         derived=derived,
                     )
-                except DamageError as error:
-                    log.warning("passing over a damaged folder: %s", error)
+                except (DamageError, UnsupportedVersion) as error:
+                    log.warning("passing over a folder that cannot be used: %s", error)
         raise AssertionError("counting never ends")
 
     def start(self) -> None:

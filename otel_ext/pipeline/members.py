@@ -192,8 +192,10 @@ class Members:
         return gone
 
     def busy(self) -> set[str]:
-        """Ids of sessions of which a generation is open."""
-        return {session_id for session_id, _ in self._open}
+        """Ids of sessions of which a generation is open, and of traces that have just joined one."""
+        open_ids = {session_id for session_id, _ in self._open}
+        joined = (trace for trace in self._changed_traces.values() if trace.joined in open_ids)
+        return open_ids | {trace.session_id for trace in joined}
 
     def forget(self, session_ids: set[str]) -> None:
         """Retention left nothing of these sessions: so does memory, right after a checkpoint."""

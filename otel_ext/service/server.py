@@ -57,9 +57,10 @@ class Server:
 
     def _watch(self) -> None:
         """Adopt what processes left that died in the same data folder, as long as the server runs."""
+        refused: set[str] = set()
         while True:
             try:
-                for owner in adopt(self.config.data):
+                for owner in adopt(self.config.data, refused=refused):
                     log.info("recovered what a dead process left in %s", owner)
             except Exception:  # a defect in one dead process's data must not end the watch
                 log.exception("dead processes could not be recovered")

@@ -63,9 +63,14 @@ class Stock:
         )
 
     def removable(self, limit: int) -> list[FileRow]:
-        """Told files of sessions without an active generation, oldest first."""
+        """Told files of sessions without an active generation, oldest first.
+
+        Of a trace that joined a session later, that session counts too.
+        """
         return self._rows(
             "WHERE state>=2 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.session_id=files.session_id AND "
+            "(s.open OR s.state='active')) AND NOT EXISTS (SELECT 1 FROM traces t JOIN sessions s "
+            "ON s.session_id=t.joined WHERE t.session_id=files.session_id AND t.joined<>'' AND "
             "(s.open OR s.state='active')) ORDER BY sealed_at, sequence LIMIT ?",
             limit,
         )

@@ -7,6 +7,7 @@ here the order of records in a journal, so its races are every order that the sa
 import itertools
 import json
 import random
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -417,6 +418,20 @@ def test_a_crash_survives_being_derived_again(process: Process, tmp_path: Path) 
     assert after == before
     assert {row["state"] for row in before} == {"crashed", "completed"}
     process.engine = process.open()
+
+
+def test_a_folder_of_another_version_blocks_nobody(tmp_path: Path) -> None:
+    """A process that finds an older folder takes the next one; readers read what can be read, and say so."""
+    old = Process(tmp_path)
+    old.leave()
+    database = sqlite3.connect(tmp_path / "engines/process-1/catalog.sqlite")
+    database.execute("PRAGMA user_version=1")
+    database.close()
+    process = Process(tmp_path)
+    process.end(call(1), ROOT)
+    process.leave()
+    assert [row["spans"] for row in objects(run("sessions", tmp_path, "--json"))] == [2]
+    assert sorted(p.name for p in (tmp_path / "engines").iterdir()) == ["process-1", "process-2"]
 
 
 FACTS = ("spans", "root", "crash", "end", "late", "silence", "duplicate")

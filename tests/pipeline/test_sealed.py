@@ -17,7 +17,8 @@ from otel_ext.cli.verify import check_engine
 from otel_ext.errors import DamageError
 from otel_ext.pipeline import Engine
 from otel_ext.sessions import FileRow, FileState, State
-from tests.builders import looping_run, request, span
+from otel_ext.testing import ManualClock
+from tests.builders import START, looping_run, request, span
 from tests.pipeline.test_exactly_once import SECOND, SETTINGS, Run, requests
 from tests.support import objects, run
 
@@ -262,3 +263,29 @@ def test_a_folder_without_its_manifest_is_refused(tmp_path: Path) -> None:
             Engine(tmp_path, SETTINGS)
     path.write_bytes(data)
     Engine(tmp_path, SETTINGS).abandon()
+
+
+def test_a_trace_that_joined_an_open_session_is_not_removed(tmp_path: Path) -> None:
+    """Its file is the session's, too: it stays as long as that one is open, and goes with it."""
+    settings = msgspec.structs.replace(SETTINGS, retention_age=30.0, checkpoint_interval=0.1)
+    clock = ManualClock(START)
+    engine = Engine(tmp_path, settings, clock=clock)
+
+    def pass_seconds(seconds: int) -> None:
+        for _ in range(seconds):
+            engine.tick(engine.journal.engine_time + SECOND)
+            clock.advance(SECOND)
+            engine.step()
+
+    engine.intake.accept(request(span(1, 1)))
+    pass_seconds(4)
+    engine.intake.accept(request(span(1, 2, 1, session__id="S")))
+    for number in range(20):
+        engine.intake.accept(request(span(2, 100 + number, session__id="S")))
+        pass_seconds(5)
+    (folder,) = engines(tmp_path)
+    assert sum(line.count(b'"spanId"') for line in lines_of(folder, "S")) == 22
+    pass_seconds(120)
+    (folder,) = engines(tmp_path)
+    assert folder.catalog.meta()["expired"]["spans"] == 22
+    engine.abandon()
