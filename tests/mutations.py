@@ -252,11 +252,11 @@ MUTATIONS = (
         "release-before-commit",
         "L2: the journal is released only behind the checkpoint",
         (
-            Edit(CONSUMER, "        self._journal.release(self._saved)\n", ""),
+            Edit(CONSUMER, "        self._outputs.release(self._journal, self._saved)\n", ""),
             Edit(
                 CONSUMER,
                 "        self._outputs.save(",
-                "        self._journal.release(self._cursor)\n        self._outputs.save(",
+                "        self._outputs.release(self._journal, self._cursor)\n        self._outputs.save(",
             ),
         ),
         (CRASHES,),
@@ -332,8 +332,14 @@ MUTATIONS = (
     one(
         "begun-spans-not-saved",
         "L2: spans that have begun",
-        *(PROCESS, "        if begun is not None:\n", "        if False:\n"),
+        *(PROCESS, "        folds.update(self._unfinished.dump())\n", "        self._unfinished.dump()\n"),
         CRASHES,
+    ),
+    one(
+        "interrupted-append-ignored",
+        "L1: an append that a signal handler interrupted does not misplace the next ones",
+        *("journal/tail.py", "self._interrupted = True\n", "self._interrupted = False\n"),
+        "tests/journal/test_interrupted.py",
     ),
     one(
         "open-sessions-not-saved",

@@ -55,6 +55,9 @@ class Tail:
         self._file: File | None = None  # open while `segment` is one of ours
         self._unsynced: list[tuple[Segment, File]] = []  # older ones of ours, still to be synced
         self._new_names = False
+        # Stays set when a signal handler raised in the middle of an append: the file may then hold more than
+        # we know of, and only a new segment, whose header states where this one ends, makes that void.
+        self._interrupted = False
         self.segment = recovered.tail
         self.items = recovered.items
         self.engine = recovered.engine
@@ -72,7 +75,7 @@ class Tail:
         engine = max(self.engine, now if engine is None else engine)
         size = FRAME_HEADER + len(payload)
         segment, file = self.segment, self._file
-        if segment is None or file is None or self._full(segment, size):
+        if segment is None or file is None or self._interrupted or self._full(segment, size):
             segment, file = self.create()
         head = encode(
             segment.sequence,
@@ -86,11 +89,13 @@ class Tail:
             engine=engine,
             durable_end=self._durable_end_of(segment),
         )
+        self._interrupted = True
         file.append(head, payload)
         segment.end += size
         segment.size = segment.end
         self.items += items
         self.engine = engine
+        self._interrupted = False
         return Position(segment.sequence, segment.end)
 
     def create(self) -> tuple[Segment, File]:
@@ -116,6 +121,7 @@ class Tail:
             if self._file is not None:
                 self._unsynced.append((before, self._file))
         self.segment, self._file, self._new_names = segment, file, True
+        self._interrupted = False
         return segment, file
 
     def replace(self) -> None:

@@ -11,10 +11,10 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from otel_ext.clock import Clock, SystemClock
-from otel_ext.errors import DamageError, DataFolderInUse, Retryable, UnsupportedVersion
+from otel_ext.errors import DamageError, DataFolderError, DataFolderInUse, Retryable
 from otel_ext.files import Files, RealFiles
 from otel_ext.journal import Journal, folder_error
 from otel_ext.pipeline.consumer import Consumer
@@ -26,6 +26,9 @@ from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 from otel_ext.stats import Stats
 
 log = logging.getLogger(__name__)
+
+_UNUSABLE: Final = 8
+"""Folders of processes that are passed over; where so many cannot be used, the disk is to blame."""
 
 
 class Engine:
@@ -124,8 +127,9 @@ class Engine:
         So there are never more folders than there were processes at one time, and what a dead process
         left is brought to its end by the next one.
 
-        Raises: as the class; a folder that is damaged or of another version is passed over.
+        Raises: as the class; a folder that cannot be used (damage, another version) is passed over.
         """
+        unusable = 0
         for number in itertools.count(1):
             with contextlib.suppress(DataFolderInUse):
                 try:
@@ -138,7 +142,12 @@ class Engine:
                         owner=f"process-{number}",
                         derived=derived,
                     )
-                except (DamageError, UnsupportedVersion) as error:
+                except DataFolderInUse:
+                    raise
+                except (DamageError, DataFolderError) as error:
+                    unusable += 1
+                    if unusable == _UNUSABLE:
+                        raise
                     log.warning("passing over a folder that cannot be used: %s", error)
         raise AssertionError("counting never ends")
 

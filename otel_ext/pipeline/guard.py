@@ -82,14 +82,27 @@ class CrashGuard:
             session = self._members.session(trace, begun.session_id)
             session.stirred(now)
             self._members.changed(session, active=True)
+        while (oldest := self._unfinished.crowded()) is not None:
+            if not oldest.written:  # better found as unfinished, should it end after all, than not at all
+                self._write([oldest], now)
+            self._unfinished.ended(oldest.trace_id + oldest.span_id)
 
     def mark(self, session_id: str, kind: MarkKind, reason: str, now: int) -> None:
         """Note somebody's word about a session, known or not yet."""
-        session = self._members.newest(session_id, now)
-        if kind == "crashed":
-            self.crash(session, reason, now)
-        else:
-            self.over(session, reason, now)
+        newest = self._members.newest(session_id, now)
+        for session in (newest, *self._members.joined_to(newest)):
+            if kind == "crashed":
+                self.crash(session, reason, now)
+            else:
+                self.over(session, reason, now)
+
+    def bound(self, trace: Trace, now: int) -> None:
+        """Carry a crash that came first, stated of a trace's id or of an unseen session, to its session."""
+        for told, to in ((trace.trace_id.hex(), trace.session_id), (trace.joined, trace.session_id)):
+            marked = self._members.marked(told) if told and told != to else None
+            if marked is not None:
+                for reason in filter(None, (marked.crash, *marked.crash_notes)):
+                    self.crash(self._members.session(trace), reason, now)
 
     def heed(self, item: Item, session: Session, now: int) -> None:
         """Act on what a span that was just stored states of its session."""
@@ -109,6 +122,9 @@ class CrashGuard:
 
     def crash(self, session: Session, reason: str, now: int) -> None:
         """Note that a session crashed: write what it had begun, close what was found in it."""
+        if reason in {session.crash, *session.crash_notes}:
+            return  # said before
+        self._members.mark(session)
         self._write(
             [begun for begun in self._unfinished.unwritten() if self._session_of(begun) is session], now
         )

@@ -34,6 +34,7 @@ class Members:
         self._changed_traces: dict[bytes, Trace] = {}
         # Traces that detectors follow and that the catalog does not know as such yet.
         self._followed: dict[_Key, set[bytes]] = {}
+        self._marked = set(catalog.marked())
         # Open generations, the longest silent first.
         self._open: OrderedDict[_Key, None] = OrderedDict()
         for session in catalog.active():
@@ -103,6 +104,28 @@ class Members:
             self._sessions[session_id, 1] = session
             self._latest[session_id] = 1
         return session
+
+    def mark(self, session: Session) -> None:
+        """Remember that a crash was stated of a session before any trace of it; `marked` then knows it."""
+        if not session.traces:
+            self._marked.add(session.session_id)
+
+    def marked(self, session_id: str) -> Session | None:
+        """The session of an id of which a crash was stated before any trace of it was seen."""
+        session = self._newest(session_id) if session_id in self._marked else None
+        return session if session is not None and session.crash and not session.traces else None
+
+    def joined_to(self, session: Session) -> list[Session]:
+        """The sessions of traces that were stored under their own ids and joined this generation later."""
+        traces = {t.trace_id: t for t in self._catalog.joined_to(session.session_id)}
+        traces.update(
+            (t.trace_id, t) for t in self._changed_traces.values() if t.joined == session.session_id
+        )
+        return [
+            self.session(self._traces.get(trace_id, trace))
+            for trace_id, trace in sorted(traces.items())
+            if trace.joined_generation == session.generation
+        ]
 
     def leave(self, session: Session) -> list[bytes]:
         """Take a generation that ended out of the open ones; the traces to close, as in `idle`."""

@@ -63,7 +63,7 @@ class Processor:
         self._detection = Detection(
             settings, members=self.members, lines=self._lines, ledger=self.ledger, derived=derived
         )
-        self._unfinished = Unfinished(settings.open_spans)
+        self._unfinished = Unfinished(settings.open_spans, settings.open_spans_bytes)
         self._reader = SpanReader(self._window, self.members, self._unfinished, settings.signals.effects)
         self._guard = CrashGuard(self, self.ledger, self.members, self._unfinished, self._reader)
         self._load(stored)
@@ -108,9 +108,7 @@ class Processor:
         """What the next transaction must hold, less the cursor and the files' rows."""
         sessions, traces = self.members.take_changes()
         folds = {"hold": self._hold.dump(), **self._detection.dump()}
-        begun = self._unfinished.dump()
-        if begun is not None:
-            folds["unfinished"] = begun
+        folds.update(self._unfinished.dump())
         first = self._window.first_index
         block = self._window.take_block()
         return Checkpoint(
@@ -124,14 +122,15 @@ class Processor:
         )
 
     def _load(self, stored: Callable[[FileRow], Iterable[bytes]]) -> None:
-        detection = {}
+        detection, begun = {}, {}
         for key, data in self._catalog.folds().items():
             if key == "hold":
                 self._hold.load(data)
-            elif key == "unfinished":
-                self._unfinished.load(data)
+            elif key.startswith("begun/"):
+                begun[key] = data
             else:
                 detection[key] = data
+        self._unfinished.load(begun)
         self._detection.load(detection, lambda signals: rebuild(signals, self._catalog, self._reader, stored))
         self._lines.flush()
 
@@ -169,6 +168,7 @@ class Processor:
             trace = self.settle(item.trace_id, session_id, now)
         elif session_id and not trace.joined and trace.session_id == item.trace_id.hex() != session_id:
             self.members.join(trace, session_id)
+            self._guard.bound(trace, now)
         self.store(item, trace, now)
 
     def settle(self, trace_id: bytes, session_id: str, now: int) -> Trace:
@@ -179,6 +179,7 @@ class Processor:
             self.store(item, trace, now)
         if duplicates:
             self.members.session(trace).duplicates += duplicates
+        self._guard.bound(trace, now)
         return trace
 
     def store(self, item: Item, trace: Trace, now: int) -> None:

@@ -113,7 +113,7 @@ class _Reindex:
     def __init__(self, folder: Path, files: Files, catalog: Catalog) -> None:
         self._folder, self._files, self._catalog = folder, files, catalog
         settings = self._settings = EngineSettings()
-        reader = SpanReader(Window(1), Members(catalog, settings), Unfinished(1), settings.signals.effects)
+        reader = SpanReader(Window(1), Members(catalog, settings), Unfinished(1, 1), settings.signals.effects)
         self._reader = StoredReader(reader)
 
     def run(self) -> Reindexed:

@@ -42,7 +42,9 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         hold_bytes: most bytes held for a session id.
         reorder_steps: most steps that wait to be put in order.
         dedup_window: spans remembered to recognise a re-delivery.
-        open_spans: spans that have begun in this process and not ended; beyond it the oldest is forgotten.
+        open_spans: spans that have begun in this process and not ended; beyond it the oldest is written
+            as unfinished at once.
+        open_spans_bytes: the same bound in bytes.
         open_sessions: sessions that may be open at once; beyond it the longest silent ends early.
         cached_sessions, cached_traces: rows kept in memory; older ones are read from the catalog.
     """
@@ -76,6 +78,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     reorder_steps: int = 10_000
     dedup_window: int = 262_144
     open_spans: int = 100_000
+    open_spans_bytes: int = 256 * MIB
     open_sessions: int = 100_000
     cached_sessions: int = 20_000
     cached_traces: int = 100_000
@@ -93,6 +96,7 @@ IN_PROCESS: Final = EngineSettings(
     reserve=0,
     dedup_window=16_384,
     open_spans=10_000,
+    open_spans_bytes=64 * MIB,
     cached_sessions=1_000,
     cached_traces=10_000,
 )

@@ -6,6 +6,7 @@ never registers an identity: a span that ends after all is a span like any other
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import msgspec
 
@@ -20,6 +21,7 @@ class Begun(msgspec.Struct, array_like=True):
     Attributes:
         session_id: the session id that it or its resource carries, "" for none.
         written: it is in a file already, as unfinished, because its session crashed.
+        order: grows with each span that begins.
     """
 
     trace_id: bytes
@@ -31,27 +33,28 @@ class Begun(msgspec.Struct, array_like=True):
     raw: bytes
     session_id: str
     written: bool = False
+    order: int = 0
 
 
 class _Dump(msgspec.Struct, array_like=True):
     version: int
-    begun: list[Begun]
+    begun: Begun
 
 
 class Unfinished:
     """Begun spans in the order in which they began; used by the pipeline's thread only.
 
     Args:
-        most: spans kept; beyond it the longest open one is forgotten and counted in `forgotten`.
+        most: spans kept.
+        most_bytes: wire bytes kept. Beyond either the longest open span is in `crowded`.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most, self._most_bytes, self._bytes, self._order = most, most_bytes, 0, 0
         self._begun: OrderedDict[bytes, Begun] = OrderedDict()
         self._open: dict[bytes, int] = {}
         self._names: dict[bytes, str] = {}
-        self._changed = False
-        self.forgotten = 0
+        self._changed: dict[bytes, Begun | None] = {}
 
     def __len__(self) -> int:
         return len(self._begun)
@@ -61,22 +64,28 @@ class Unfinished:
         key = begun.trace_id + begun.span_id
         known = self._begun.get(key)
         if known is None:
+            self._order = max(self._order + 1, begun.order)
+            begun.order = self._order
             self._open[begun.trace_id] = self._open.get(begun.trace_id, 0) + 1
         else:
-            begun.written = known.written
-        self._begun[key] = begun
+            begun.written, begun.order = known.written, known.order
+            self._bytes -= len(known.raw)
+        self._begun[key] = self._changed[key] = begun
+        self._bytes += len(begun.raw)
         if begun.session_id:
             self._names.setdefault(begun.trace_id, begun.session_id)
-        self._changed = True
-        if len(self._begun) > self._most:
-            self.ended(next(iter(self._begun)))
-            self.forgotten += 1
+
+    def crowded(self) -> Begun | None:
+        """The longest open span, when more is kept than should be."""
+        crowded = len(self._begun) > self._most or self._bytes > self._most_bytes
+        return next(iter(self._begun.values())) if crowded else None
 
     def ended(self, key: bytes) -> None:
         """Forget a span, by trace id and span id in one: it has ended."""
         begun = self._begun.pop(key, None)
         if begun is not None:
-            self._changed = True
+            self._changed[key] = None
+            self._bytes -= len(begun.raw)
             self._open[begun.trace_id] -= 1
             if not self._open[begun.trace_id]:
                 del self._open[begun.trace_id]
@@ -92,29 +101,35 @@ class Unfinished:
 
     def wrote(self, begun: Begun) -> None:
         """Note that a span was written, marked unfinished."""
-        begun.written = self._changed = True
+        begun.written = True
+        self._changed[begun.trace_id + begun.span_id] = begun
 
     def clear(self) -> None:
         """Forget all: nothing of this will ever end."""
-        self._changed = self._changed or bool(self._begun)
+        self._changed.update(dict.fromkeys(self._begun))
         self._begun.clear()
         self._open.clear()
         self._names.clear()
+        self._bytes = 0
 
-    def dump(self) -> bytes | None:
-        """The state, empty when nothing is open; None when it has not changed since the last dump."""
-        if not self._changed:
-            return None
-        self._changed = False
-        return msgspec.msgpack.encode(_Dump(VERSION, list(self._begun.values()))) if self._begun else b""
+    def dump(self) -> dict[str, bytes]:
+        """What changed since the last dump, by key; empty for what has ended."""
+        changed, self._changed = self._changed, {}
+        return {
+            f"begun/{key.hex()}": msgspec.msgpack.encode(_Dump(VERSION, begun)) if begun else b""
+            for key, begun in changed.items()
+        }
 
-    def load(self, data: bytes) -> None:
-        """Restore a dump.
+    def load(self, dumped: Mapping[str, bytes]) -> None:
+        """Restore what `dump` gave, put together.
 
         Raises:
             UnsupportedVersion: a newer version wrote it.
         """
-        check_version(data, VERSION, "begun spans")
-        for begun in msgspec.msgpack.decode(data, type=_Dump).begun:
+        found = []
+        for data in dumped.values():
+            check_version(data, VERSION, "begun spans")
+            found.append(msgspec.msgpack.decode(data, type=_Dump).begun)
+        for begun in sorted(found, key=lambda one: one.order):
             self.add(begun)
-        self._changed = False
+        self._changed.clear()

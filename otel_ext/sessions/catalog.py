@@ -129,6 +129,15 @@ class Catalog:
         """Where a trace belongs."""
         return _one(self._query("SELECT data FROM traces WHERE trace_id=?", trace_id), Trace)
 
+    def joined_to(self, session_id: str) -> list[Trace]:
+        """Traces stored under their own ids that joined a session later."""
+        return list(_all(self._query("SELECT data FROM traces WHERE joined=?", text(session_id)), Trace))
+
+    def marked(self) -> list[str]:
+        """Ids of sessions that crashed before any span of them was seen."""
+        query = "SELECT session_id FROM sessions WHERE state='crashed' AND start=0"
+        return [session_id for (session_id,) in self._query(query)]
+
     def trace_count(self) -> int:
         """How many traces there are."""
         return int(self._query("SELECT count(*) FROM traces")[0][0])

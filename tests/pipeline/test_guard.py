@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -432,6 +433,50 @@ def test_a_folder_of_another_version_blocks_nobody(tmp_path: Path) -> None:
     process.leave()
     assert [row["spans"] for row in objects(run("sessions", tmp_path, "--json"))] == [2]
     assert sorted(p.name for p in (tmp_path / "engines").iterdir()) == ["process-1", "process-2"]
+
+
+def test_a_crash_of_a_session_whose_id_came_late_is_told(process: Process) -> None:
+    """Spans stored under their trace, which then joined the session: mark before or after, it crashed."""
+    for trace, first in ((1, True), (2, False)):
+        session = f"late-{trace}"
+        process.end(span(trace, trace * 10, trace * 10 + 9))
+        process.silence(3)
+        if first:
+            process.crashed(session)
+        process.end(span(trace, trace * 10 + 1, trace * 10 + 9, session__id=session))
+        if not first:
+            process.crashed(session)
+        process.process()
+        assert process.told(session) == ["crashed"]
+        assert {s.state for (name, _), s in process.rows().items() if name == session} == {State.CRASHED}
+
+
+def test_a_crash_of_a_trace_reaches_the_session_that_it_is_given_to(process: Process) -> None:
+    """A program that knows only the trace marks it: the session that the trace turns out to be of crashed."""
+    process.crashed(trace_id(1).hex(), "sandbox lost")
+    process.end(call(1), ROOT)
+    assert process.rows()["s", 1].reason == "sandbox lost"
+    assert process.told("s") == ["crashed"]
+
+
+def test_begun_spans_beyond_the_bound_are_written_not_forgotten(tmp_path: Path) -> None:
+    """More begun spans than are kept: the oldest stand in the files at once; a death finds all of them."""
+    clock = ManualClock(START)
+    bounded = msgspec.structs.replace(SETTINGS, open_spans=5, open_spans_bytes=1 << 20)
+    engine = Engine.in_process(tmp_path, bounded, clock=clock)
+    for number in range(1, 13):
+        begun = agent(number, number * 1000, session=f"s{number}")
+        begun.end_time_unix_nano = 0
+        engine.intake.started(request(begun))
+    engine.step()
+    engine.abandon()
+    engine = Engine.in_process(tmp_path, bounded, clock=clock)
+    engine.step()
+    engine.abandon()
+    found = [s.session for e in engines(tmp_path) for s in stored_sessions(e, tmp_path)]
+    assert {s.session_id: s.unfinished for s in found} == {f"s{number}": 1 for number in range(1, 13)}
+    assert sum(s.state is State.CRASHED for s in found) == 5
+    assert all(check_engine(e)["ok"] for e in engines(tmp_path))
 
 
 FACTS = ("spans", "root", "crash", "end", "late", "silence", "duplicate")
