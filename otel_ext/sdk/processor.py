@@ -16,7 +16,7 @@ anywhere.
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -29,6 +29,10 @@ from otel_ext.sdk.derived import DerivedExport
 from otel_ext.sdk.settings import read
 from otel_ext.sdk.warn import warn
 from otel_ext.stats import Stats
+
+
+UNWANTED: Final = 4096
+"""Open spans of our own threads remembered at most; one that is forgotten is taken when it ends."""
 
 
 class AgentSpanProcessor(SpanProcessor):
@@ -59,6 +63,9 @@ class AgentSpanProcessor(SpanProcessor):
         if self._derived is not None:
             self._recorder.sinks.append(self._derived.put)
         self._done = False
+        # Spans that a thread of ours began; a span of the program may end there too: the garbage collector
+        # runs the program's finalizers in whatever thread it happens to be.
+        self._unwanted: dict[tuple[int, int], None] = {}
         if self.settings.crash_hooks:
             hooks.install()
         fatal.install(self.settings.signal_names)
@@ -72,7 +79,12 @@ class AgentSpanProcessor(SpanProcessor):
         """Journal that the span began; never raises."""
         try:
             context = span.get_span_context()
-            if self._done or not context.trace_flags.sampled or _ours():
+            if self._done or not context.trace_flags.sampled:
+                return
+            if _ours():
+                if len(self._unwanted) >= UNWANTED:
+                    self._unwanted.clear()
+                self._unwanted[context.trace_id, context.span_id] = None
                 return
             session = self.settings.session
             root = span.parent is None or span.parent.is_remote
@@ -87,13 +99,17 @@ class AgentSpanProcessor(SpanProcessor):
         """Journal the span; never raises."""
         try:
             context = span.get_span_context()
-            if context is None or not context.trace_flags.sampled or _ours():
+            if context is None or not context.trace_flags.sampled:
+                return
+            key, aside = (context.trace_id, context.span_id), _ours()
+            if self._unwanted and key in self._unwanted:
+                self._unwanted.pop(key, None)
                 return
             if self._done:
                 self.stats.add("otel_ext.sdk.spans.after_shutdown")
                 return
             if self._recorder.live.ended(span) and self._recorder.claim(span):
-                self._recorder.ended((span,))
+                self._recorder.ended((span,), aside=aside)
         except Exception as error:  # noqa: BLE001 - law L11
             self.stats.add("otel_ext.sdk.spans.dropped")
             warn("on_end", "a span is lost", error)

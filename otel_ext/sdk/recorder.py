@@ -84,10 +84,20 @@ class Recorder:
         body = encode((span,))
         self._hand(Item("started", (body,), len(body), 0), only_if)
 
-    def ended(self, spans: Sequence[ReadableSpan]) -> bool:
-        """Journal ended spans; whether they are in it when this returns. If not, they wait or are counted."""
+    def ended(self, spans: Sequence[ReadableSpan], *, aside: bool = False) -> bool:
+        """Journal ended spans; whether they are in it when this returns. If not, they wait or are counted.
+
+        Args:
+            spans: what ended.
+            aside: only queue them. A finalizer may run in a thread of ours that is just inside the journal.
+        """
         body = encode(spans)
-        return self._hand(Item("ended", (body,), len(body), len(spans)))
+        item = Item("ended", (body,), len(body), len(spans))
+        if aside:
+            self._handover.put(item)
+            self._keeper.call()
+            return False
+        return self._hand(item)
 
     def mark(self, session: str, kind: str, reason: str) -> bool:
         """Journal a fact about a session; whether it is in the journal when this returns."""

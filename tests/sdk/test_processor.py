@@ -421,3 +421,22 @@ def test_a_full_fork_of_this_process_shares_nothing(tmp_path: Path) -> None:
     assert os.waitpid(child, 0)[1] == 0
     provider.shutdown()
     assert names(tmp_path) == {"parent": 1, "child": 1}
+
+
+def test_a_span_of_the_program_may_end_in_our_threads(tmp_path: Path) -> None:
+    """The garbage collector runs the program's finalizers in any thread; who began a span decides."""
+    processor = AgentSpanProcessor(tmp_path)
+    provider, tracer = traced(processor)
+    spans_of_program = [tracer.start_span(name) for name in ("first", "second")]
+    spans_of_program[0].end()
+
+    def finalizer() -> None:
+        spans_of_program[1].end()
+        tracer.start_span("a statement of our own database").end()
+
+    thread = threading.Thread(target=finalizer, name="otel-ext-keeper")
+    thread.start()
+    thread.join()
+    provider.shutdown()
+    assert names(tmp_path) == {"first": 1, "second": 1}
+    assert processor.stats.get("otel_ext.sdk.spans.journalled") == 2
