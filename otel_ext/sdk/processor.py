@@ -30,7 +30,6 @@ from otel_ext.sdk.settings import read
 from otel_ext.sdk.warn import warn
 from otel_ext.stats import Stats
 
-
 UNWANTED: Final = 4096
 """Open spans of our own threads remembered at most; one that is forgotten is taken when it ends."""
 

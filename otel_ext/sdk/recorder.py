@@ -7,6 +7,7 @@ writing, and has its own engine at its first span. After `close` a late span ope
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -48,12 +49,12 @@ class Recorder:
         self.borrowers = 0
         self.sinks: list[Callable[[bytes], None]] = []
         self._files = files
-        self._claimed: dict[tuple[int, int], None] = {}
+        self._claimed: dict[tuple[int, int], object] = {}
+        self._order: deque[tuple[int, int]] = deque()
         self._reset()
 
     def _reset(self) -> None:
         queue = self.settings.queue_mib * MIB
-        self._claiming = threading.Lock()
         self._handover = Handover(queue, self.stats, always=self.settings.sync == "always")
         self._keeper = Keeper(self._handover, self._open, self._journal_grown)
 
@@ -71,12 +72,13 @@ class Recorder:
         if self.borrowers < 2 or context is None:
             return True
         key = (context.trace_id, context.span_id)
-        with self._claiming:
-            if key in self._claimed:
-                return False
-            if len(self._claimed) >= CLAIMS:
-                del self._claimed[next(iter(self._claimed))]
-            self._claimed[key] = None
+        # No lock: a signal handler or a finalizer may end a span in the middle of this. Each line is atomic.
+        mine = object()
+        if self._claimed.setdefault(key, mine) is not mine:
+            return False
+        self._order.append(key)
+        if len(self._order) > CLAIMS:
+            self._claimed.pop(self._order.popleft(), None)
         return True
 
     def started(self, span: Span, only_if: Callable[[], bool] | None = None) -> None:

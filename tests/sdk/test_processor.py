@@ -25,6 +25,7 @@ from otel_ext import AgentSpanProcessor, FileSpanExporter, mark_crashed
 from otel_ext.errors import ConfigError
 from otel_ext.sdk import registry, warn
 from tests.sdk.agents import keys, names, sessions, spans, unfinished
+from tests.support import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -440,3 +441,33 @@ def test_a_span_of_the_program_may_end_in_our_threads(tmp_path: Path) -> None:
     provider.shutdown()
     assert names(tmp_path) == {"first": 1, "second": 1}
     assert processor.stats.get("otel_ext.sdk.spans.journalled") == 2
+
+
+def test_a_claim_inside_a_claim(tmp_path: Path) -> None:
+    """A signal handler or finalizer that ends a span while another is claimed: there is no lock to wait for."""
+    provider, tracer = traced(AgentSpanProcessor(tmp_path), SimpleSpanProcessor(FileSpanExporter(tmp_path)))
+    (recorder,) = registry.recorders()
+    waited: list[bool] = []
+
+    class Interrupted(dict[Any, Any]):
+        def interrupt(self) -> None:
+            if not waited:
+                waited.append(False)
+                inner = threading.Thread(target=lambda: tracer.start_span("inner").end(), daemon=True)
+                inner.start()
+                inner.join(PATIENCE / 10)
+                waited.append(inner.is_alive())
+
+        def __contains__(self, key: object) -> bool:
+            self.interrupt()
+            return super().__contains__(key)
+
+        def setdefault(self, key: Any, default: Any = None) -> Any:
+            self.interrupt()
+            return super().setdefault(key, default)
+
+    recorder._claimed = Interrupted()
+    tracer.start_span("outer").end()
+    provider.shutdown()
+    assert waited == [False, False]
+    assert names(tmp_path) == {"outer": 1, "inner": 1}
