@@ -38,7 +38,8 @@ class Handover:
         self.queue = Queue(max_bytes)
         self.engine: Engine | None = None
         self.drained = 0
-        self._door = threading.Lock()
+        self._door = threading.RLock()  # it knows whose it is; entered twice by nobody, see `_inside`
+        self._inside = 0  # ident of the thread that appends
         self._direct = False
         self._slow = False
         self._stats = stats
@@ -56,12 +57,18 @@ class Handover:
             0 when it is in the journal (or unwanted), -1 when the journal refused it for good, else the
             value that `drained` must reach.
         """
+        me = threading.get_ident()
+        if self._inside == me:  # a signal handler or finalizer of the thread that is just appending
+            return self.put(item)
         while self._direct:
-            if not self._door.acquire(timeout=PATIENCE):
-                self._direct, self._slow = False, True
-                self._stats.add("otel_ext.sdk.disk.slow")
-                break
+            # A signal handler may raise after any call, also between `acquire` and what follows it. So the
+            # way out is one call that releases only what this thread has, and nothing is called before it.
             try:
+                if not self._door.acquire(timeout=PATIENCE):
+                    self._direct, self._slow = False, True
+                    self._stats.add("otel_ext.sdk.disk.slow")
+                    break
+                self._inside = me
                 if not self._is_direct():
                     break
                 if only_if is not None and not only_if():
@@ -73,7 +80,12 @@ class Handover:
                 self.put(item)
                 raise
             finally:
-                self._door.release()
+                if self._inside == me:
+                    self._inside = 0
+                try:  # noqa: SIM105 - `suppress` is a call
+                    self._door.release()
+                except RuntimeError:  # another thread's: it was not opened in time
+                    pass
             if not done:
                 return -1
             return 0 if self._synced(item) else self.put(item)
@@ -110,7 +122,11 @@ class Handover:
                     return True
                 item = self.queue.take()
             with self._door:
-                done = self._append(item)
+                self._inside = threading.get_ident()
+                try:
+                    done = self._append(item)
+                finally:
+                    self._inside = 0
             if done is None or (done and not self._synced(item)):
                 with self.lock:
                     self.queue.give_back(item)

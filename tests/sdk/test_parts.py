@@ -206,3 +206,61 @@ def test_a_span_has_grown_once_for_each_change() -> None:
         assert list(watched.grown()) == []
     span.set_attribute("a", 2)
     assert list(watched.grown()) == []
+
+
+class Interrupting:
+    """A door at which a signal handler raises as soon as somebody is in."""
+
+    def __init__(self, door: Any) -> None:
+        self.door, self.calm = door, False
+
+    def acquire(self, timeout: float) -> bool:
+        """Enter, and be interrupted."""
+        entered: bool = self.door.acquire(timeout=timeout)
+        if not self.calm:
+            raise KeyboardInterrupt
+        return entered
+
+    def release(self) -> None:
+        """Leave."""
+        self.door.release()
+
+
+def test_an_interrupt_at_the_door_leaves_it_open() -> None:
+    """Ctrl-C between entering and what follows it: the item waits in the queue, the door is free."""
+    engine, stats = Moody(0), Stats()
+    engine.well = True
+    handover = Handover(1 << 20, stats, always=False)
+    handover.engine = engine  # type: ignore[assignment]
+    assert handover.drain()
+    door = Interrupting(handover._door)
+    handover._door = door  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        handover.hand(item(b"interrupted"))
+    free: list[bool] = []
+    other = threading.Thread(target=lambda: free.append(door.door.acquire(blocking=False)))
+    other.start()
+    other.join()
+    assert free == [True]
+
+
+def test_a_span_that_a_signal_handler_ends_inside_the_door_waits() -> None:
+    """The journal is not entered twice by one thread; what comes from inside is queued, nothing is slow."""
+    stats = Stats()
+    handover = Handover(1 << 20, stats, always=False)
+
+    class Handling(Moody):
+        def accept(self, body: bytes) -> None:
+            if body == b"outer":
+                assert handover.hand(item(b"inner")) > 0
+                assert self.took == []
+            super().accept(body)
+
+    engine = Handling(0)
+    engine.well = True
+    handover.engine = engine  # type: ignore[assignment]
+    assert handover.drain()
+    assert handover.hand(item(b"outer")) == 0
+    assert handover.drain()
+    assert engine.took == [b"outer", b"inner"]
+    assert stats.get("otel_ext.sdk.disk.slow") == 0
