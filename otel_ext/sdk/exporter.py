@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_ext.files import Files
 from otel_ext.sdk import registry
+from otel_ext.sdk.host import is_hosts
 from otel_ext.sdk.settings import read
 from otel_ext.sdk.warn import warn
 from otel_ext.stats import Stats
@@ -56,7 +57,10 @@ class FileSpanExporter(SpanExporter):
             unseen = [span for span in spans if self._recorder.claim(span)]
             if not unseen or self._recorder.ended(unseen):
                 return SpanExportResult.SUCCESS
-        except Exception as error:  # noqa: BLE001 - law L11
+        except BaseException as error:  # law L11
+            if is_hosts(error):
+                self._recorder.rescue(spans)
+                raise
             self.stats.add("otel_ext.sdk.spans.dropped", len(spans))
             warn("export", f"{len(spans)} spans are lost", error)
         return SpanExportResult.FAILURE
@@ -65,7 +69,9 @@ class FileSpanExporter(SpanExporter):
         """Whether everything exported so far is on the disk."""
         try:
             return self._recorder.flush(timeout_millis / 1000)
-        except Exception as error:  # noqa: BLE001 - law L11
+        except Exception as error:
+            if is_hosts(error):
+                raise
             warn("force_flush", "spans are not flushed", error)
             return False
 
@@ -76,5 +82,7 @@ class FileSpanExporter(SpanExporter):
         self._done = True
         try:
             registry.give_back(self._recorder)
-        except Exception as error:  # noqa: BLE001 - law L11
+        except Exception as error:
+            if is_hosts(error):
+                raise
             warn("shutdown", "the end was not clean; the next process finishes it", error)

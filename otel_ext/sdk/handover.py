@@ -13,6 +13,7 @@ from typing import Final
 from otel_ext.clock import SystemClock
 from otel_ext.errors import Retryable
 from otel_ext.pipeline import Engine
+from otel_ext.sdk.host import is_hosts
 from otel_ext.sdk.queue import Item, Queue
 from otel_ext.sdk.warn import warn
 from otel_ext.stats import Stats
@@ -159,7 +160,9 @@ class Handover:
             self._stats.add("otel_ext.sdk.journal.busy")
             warn("busy", "spans wait in memory, the journal does not take them now", error)
             return None
-        except Exception as error:  # noqa: BLE001 - a guest never raises
+        except Exception as error:
+            if is_hosts(error):
+                raise
             self._drop(item.spans, "the journal refused them", error)
             return False
         self._slow = _clock.monotonic() - began > _PATIENCE_NS

@@ -119,6 +119,11 @@ class Live:
                 self._remember_failures(span, _session(key[0], trace))
         return True
 
+    def is_inherited(self, span: ReadableSpan) -> bool:
+        """Whether the span was open when this process was forked: it is the parent's."""
+        context = span.get_span_context()
+        return context is not None and (context.trace_id, context.span_id) in self._inherited
+
     def grown(self) -> Iterator[tuple[Open, Span]]:
         """Open spans that differ from what was journalled of them; taking one says that it now is."""
         for entry in list(self._open.values()):

@@ -6,12 +6,15 @@ Law of this file: it never raises. It speaks to every engine of this process; wi
 from typing import Literal
 
 from otel_ext.sdk import registry
+from otel_ext.sdk.host import is_hosts
 from otel_ext.sdk.reasons import DEFAULT, cut
 from otel_ext.sdk.warn import warn
 
 
 def mark_crashed(session: str, reason: str | None = None) -> bool:
-    """Mark a session as crashed; that wins over every other end, and the last reason given is kept.
+    """Mark a session as crashed; that wins over every other end.
+
+    The first reason given stays the primary one, at most 8 later ones stand beside it.
 
     Args:
         session: its id, e.g. the value of `gen_ai.conversation.id`, or the trace id in lower-case hex.
@@ -33,6 +36,8 @@ def _mark(session: str, kind: Literal["crashed", "ended"], reason: str) -> bool:
     try:
         for recorder in registry.recorders():
             done = recorder.mark(str(session), kind, cut(str(reason))) or done
-    except Exception as error:  # noqa: BLE001 - law L11
+    except Exception as error:
+        if is_hosts(error):
+            raise
         warn("mark", "a session is not marked", error)
     return done

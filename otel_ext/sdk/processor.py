@@ -1,6 +1,7 @@
 """AgentSpanProcessor: every span into the journal as it starts and as it ends.
 
-Law of this file: nothing is raised into the program, and when `on_end` returns the span is in the kernel's
+Law of this file: nothing of ours is raised into the program, what its own signal handlers raise while we
+work goes on to it, and when `on_end` returns the span is in the kernel's
 page cache (or, with `sync: always`, on the disk), so that it survives any death of the process. What it costs
 when the disk is slow or full is `handover`'s law.
 
@@ -26,6 +27,7 @@ from otel_ext.conventions.identity import session_of
 from otel_ext.files import Files
 from otel_ext.sdk import fatal, hooks, registry
 from otel_ext.sdk.derived import DerivedExport
+from otel_ext.sdk.host import is_hosts
 from otel_ext.sdk.settings import read
 from otel_ext.sdk.warn import warn
 from otel_ext.stats import Stats
@@ -91,11 +93,13 @@ class AgentSpanProcessor(SpanProcessor):
                 span.set_attribute("session.id", session)
             if self._recorder.live.began(span):
                 self._recorder.started(span)
-        except Exception as error:  # noqa: BLE001 - law L11
+        except Exception as error:
+            if is_hosts(error):
+                raise
             warn("on_start", "the start of a span is not recorded", error)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Journal the span; never raises."""
+        """Journal the span; raises nothing but what a signal handler of the program raises meanwhile."""
         try:
             context = span.get_span_context()
             if context is None or not context.trace_flags.sampled:
@@ -109,7 +113,10 @@ class AgentSpanProcessor(SpanProcessor):
                 return
             if self._recorder.live.ended(span) and self._recorder.claim(span):
                 self._recorder.ended((span,), aside=aside)
-        except Exception as error:  # noqa: BLE001 - law L11
+        except BaseException as error:  # law L11
+            if is_hosts(error):
+                self._recorder.rescue((span,))
+                raise
             self.stats.add("otel_ext.sdk.spans.dropped")
             warn("on_end", "a span is lost", error)
 
@@ -119,7 +126,9 @@ class AgentSpanProcessor(SpanProcessor):
             flushed = self._recorder.flush(timeout_millis / 1000)
             if self._derived is not None:
                 flushed = self._derived.flush(timeout_millis / 1000) and flushed
-        except Exception as error:  # noqa: BLE001 - law L11
+        except Exception as error:
+            if is_hosts(error):
+                raise
             warn("force_flush", "spans are not flushed", error)
             return False
         return flushed
@@ -136,7 +145,9 @@ class AgentSpanProcessor(SpanProcessor):
             registry.give_back(self._recorder)
             if self._derived is not None:
                 self._derived.close(self.settings.shutdown_timeout)
-        except Exception as error:  # noqa: BLE001 - law L11
+        except Exception as error:
+            if is_hosts(error):
+                raise
             warn("shutdown", "the end was not clean; the next process finishes it", error)
 
 

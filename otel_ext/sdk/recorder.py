@@ -101,6 +101,16 @@ class Recorder:
             return False
         return self._hand(item)
 
+    def rescue(self, spans: Sequence[ReadableSpan]) -> None:
+        """Queue spans whose handing over the program interrupted; what is there twice is a duplicate."""
+        try:
+            own = [span for span in spans if not self.live.is_inherited(span)]
+            if own:
+                self.ended(own, aside=True)
+        except BaseException:
+            self.stats.add("otel_ext.sdk.spans.dropped", len(spans))
+            raise
+
     def mark(self, session: str, kind: str, reason: str) -> bool:
         """Journal a fact about a session; whether it is in the journal when this returns."""
         return self._hand(Item("mark", (session, kind, reason), len(session) + len(reason), 0))

@@ -2,9 +2,10 @@
 
 import logging
 import os
+import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -444,7 +445,7 @@ def test_a_span_of_the_program_may_end_in_our_threads(tmp_path: Path) -> None:
 
 
 def test_a_claim_inside_a_claim(tmp_path: Path) -> None:
-    """A signal handler or finalizer that ends a span while another is claimed: there is no lock to wait for."""
+    """A signal handler or finalizer that ends a span while another is claimed: no lock to wait for."""
     provider, tracer = traced(AgentSpanProcessor(tmp_path), SimpleSpanProcessor(FileSpanExporter(tmp_path)))
     (recorder,) = registry.recorders()
     waited: list[bool] = []
@@ -471,3 +472,45 @@ def test_a_claim_inside_a_claim(tmp_path: Path) -> None:
     provider.shutdown()
     assert waited == [False, False]
     assert names(tmp_path) == {"outer": 1, "inner": 1}
+
+
+class Timeout(Exception):
+    """What a program's own signal handler raises."""
+
+
+@pytest.mark.parametrize("sharing", [False, True], ids=["alone", "with an exporter"])
+def test_what_a_signal_handler_raises_goes_on_to_the_program(tmp_path: Path, sharing: bool) -> None:
+    """A tool's timeout that fires inside us is not swallowed; the span that it interrupted is kept."""
+    processor = AgentSpanProcessor(tmp_path)
+    shared = [SimpleSpanProcessor(FileSpanExporter(tmp_path))] if sharing else []
+    provider, tracer = traced(processor, *shared)
+    (recorder,) = registry.recorders()
+    tracer.start_span("first").end()
+    raised = []
+
+    def handler(*_: Any) -> None:
+        if not raised:
+            raised.append(1)
+            raise Timeout
+
+    for place, name in ((recorder._handover, "_append"), (recorder.live, "ended"), (recorder, "claim")):
+        work = getattr(place, name)
+
+        def interrupted(*given: Any, work: Callable[..., Any] = work, place: Any = place) -> Any:
+            signal.raise_signal(signal.SIGUSR1)
+            return work(*given)
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        span = tracer.start_span(name)
+        setattr(place, name, interrupted)
+        try:
+            with pytest.raises(Timeout):
+                span.end()
+        finally:
+            delattr(place, name)
+            signal.signal(signal.SIGUSR1, before)
+        raised.clear()
+    assert provider.force_flush()
+    provider.shutdown()
+    assert names(tmp_path) == {"first": 1, "_append": 1, "ended": 1, "claim": 1}
+    assert processor.stats.get("otel_ext.sdk.spans.dropped") == 0
