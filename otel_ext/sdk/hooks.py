@@ -54,7 +54,7 @@ class _Hook:
         if not isinstance(error, Exception) or (self._fatal and hasattr(sys, "ps1")):
             return
         for recorder in registry.recorders():
-            reason = recorder.crash(error, threading.get_ident())
+            reason = recorder.crash(error)
             if self._fatal:
                 recorder.fatal = reason
 

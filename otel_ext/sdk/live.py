@@ -32,6 +32,18 @@ _SEARCH: Final = 1_000_000_000
 _clock = SystemClock()
 
 
+_own = threading.local()
+
+
+def this_thread() -> object:
+    """The calling thread's token: unlike its ident, it is never given to a later thread."""
+    try:
+        return _own.token
+    except AttributeError:
+        token = _own.token = object()
+        return token
+
+
 class Open:
     """One open span: who started it, and what of it is in the journal."""
 
@@ -40,7 +52,7 @@ class Open:
     def __init__(self, span: Span, key: tuple[int, int]) -> None:
         self.span = weakref.ref(span)
         self.key = key
-        self.thread = threading.get_ident()
+        self.thread = this_thread()
         self.seen: object = _look(span)
 
 
@@ -49,6 +61,7 @@ class _Failed(NamedTuple):
     message: str
     session: str
     when: int
+    thread: object
 
 
 class _Trace:
@@ -139,18 +152,22 @@ class Live:
                         trace.session = session_of(span.attributes or {})
                 yield entry, span
 
-    def sessions(self, thread: int | None = None) -> list[str]:
+    def sessions(self, thread: object = None) -> list[str]:
         """Sessions with open spans, those that a thread started or all of them."""
         with self._lock:
-            traces = {e.key[0]: None for e in self._open.values() if thread is None or e.thread == thread}
+            traces = {e.key[0]: None for e in self._open.values() if thread is None or e.thread is thread}
             return list(dict.fromkeys(_session(trace, self._traces.get(trace)) for trace in traces))
 
     def failed(self, error: BaseException) -> list[str]:
-        """Sessions whose root span recorded this exception, or one that led to it."""
+        """Sessions whose root span recorded this exception, or one that led to it, in this thread.
+
+        A span records type and message only, and another thread's failure may well have equal ones.
+        """
         causes = {(type_name(each), str(each)) for each in chain(error)}
-        since = _clock.monotonic() - _RECENT
+        since, thread = _clock.monotonic() - _RECENT, this_thread()
         with self._lock:
-            found = [f.session for f in self._failed if f.when >= since and (f.kind, f.message) in causes]
+            recent = [f for f in self._failed if f.when >= since and f.thread is thread]
+        found = [f.session for f in recent if (f.kind, f.message) in causes]
         return list(dict.fromkeys(found))
 
     def forked(self) -> None:
@@ -181,7 +198,8 @@ class Live:
             if event.name == "exception":
                 attributes = event.attributes or {}
                 kind, message = attributes.get("exception.type"), attributes.get("exception.message")
-                self._failed.append(_Failed(str(kind), str(message), session, _clock.monotonic()))
+                failed = _Failed(str(kind), str(message), session, _clock.monotonic(), this_thread())
+                self._failed.append(failed)
 
 
 def _session(trace_id: int, trace: _Trace | None) -> str:

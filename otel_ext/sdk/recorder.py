@@ -19,7 +19,7 @@ from otel_ext.sdk import children
 from otel_ext.sdk.encode import encode
 from otel_ext.sdk.handover import Handover
 from otel_ext.sdk.keeper import Keeper
-from otel_ext.sdk.live import Live
+from otel_ext.sdk.live import Live, this_thread
 from otel_ext.sdk.queue import Item
 from otel_ext.sdk.reasons import reason_of
 from otel_ext.sdk.settings import MIB, Settings
@@ -115,14 +115,15 @@ class Recorder:
         """Journal a fact about a session; whether it is in the journal when this returns."""
         return self._hand(Item("mark", (session, kind, reason), len(session) + len(reason), 0))
 
-    def crash(self, error: BaseException, thread: int | None) -> str:
-        """Mark the sessions that an uncaught exception ends; returns the reason.
+    def crash(self, error: BaseException, *, left_open: bool = True) -> str:
+        """Mark the sessions that an exception ends, uncaught in this thread; returns the reason.
 
-        They are those whose root span recorded it, and those with spans open in `thread` (None for none).
+        They are those whose root span recorded it in this thread and, if `left_open`, those with spans that
+        this thread began and left open.
         """
         reason = reason_of(error)
-        left_open = self.live.sessions(thread) if thread is not None else []
-        for session in dict.fromkeys(self.live.failed(error) + left_open):
+        open_here = self.live.sessions(this_thread()) if left_open else []
+        for session in dict.fromkeys(self.live.failed(error) + open_here):
             self.mark(session, "crashed", reason)
         return reason
 
@@ -148,7 +149,7 @@ class Recorder:
     def end_child(self, error: BaseException | None) -> None:
         """The end of a `multiprocessing` child, which leaves by `os._exit`; `error` is what it died of."""
         if isinstance(error, Exception):
-            self.fatal = self.crash(error, None)
+            self.fatal = self.crash(error, left_open=False)
         self.close(self.settings.shutdown_timeout)
 
     def forked(self) -> None:

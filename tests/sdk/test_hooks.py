@@ -262,3 +262,46 @@ def test_a_program_may_say_so_itself(tmp_path: Path) -> None:
     assert row(tmp_path, "a") == ("crashed", "the process exited before the session completed")
     assert row(tmp_path, "b") == ("crashed", "first; beside it: second")
     assert row(tmp_path, "c") == ("completed", "asked to")
+
+
+def test_a_thread_with_a_reused_ident_crashes_nobody_elses_session(tmp_path: Path) -> None:
+    """A span that outlives the thread that began it; a later thread gets the same ident, and dies."""
+    script = """
+    spans, idents = [], []
+    def begin():
+        idents.append(threading.get_ident())
+        spans.append(hold("healthy"))
+    def die():
+        idents.append(threading.get_ident())
+        raise RuntimeError("sandbox lost")
+    for work in (begin, die):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    spans[0].end()
+    say(idents[0] == idents[1])
+    """
+    out, _ = agent(script, tmp_path)
+    if out.strip() != "True":
+        pytest.skip("the idents differ on this platform")
+    assert row(tmp_path, "healthy")[0] == "completed"
+
+
+def test_an_equal_failure_of_another_thread_is_another(tmp_path: Path) -> None:
+    """Sessions that failed and were answered; a background thread dies of an equal exception."""
+    script = """
+    try:
+        with root("served"):
+            raise RuntimeError("sandbox lost")
+    except RuntimeError:
+        pass
+    def background():
+        with root("background"):
+            raise RuntimeError("sandbox lost")
+    thread = threading.Thread(target=background)
+    thread.start()
+    thread.join()
+    """
+    agent(script, tmp_path)
+    assert row(tmp_path, "served")[0] == "completed"
+    assert row(tmp_path, "background")[0] == "crashed"
