@@ -1,8 +1,9 @@
 """Spans that began and have not ended: whose session they belong to, and whether they have grown.
 
 Law of this file: it holds no span (only weak references to it), at most `MOST` entries and `FAILED` failures,
-and it is exact for what it holds: the session of a trace is the first that one of its spans named, else the
-trace id. Threads may use it at once; every change is a plain dict operation or under the lock.
+and it is exact for what it holds: the session of a trace is the first that one of its spans or their
+resources named, else the trace id. Threads may use it at once; every change is a plain dict operation or
+under the lock.
 """
 
 import threading
@@ -81,6 +82,7 @@ class Live:
         self._traces: dict[int, _Trace] = {}
         self._failed: deque[_Failed] = deque(maxlen=FAILED)
         self._inherited: frozenset[tuple[int, int]] = frozenset()
+        self._resource: tuple[object, str | None] = (None, None)  # the last one, and the session it names
         self._search_at = 0
         self.unwatched = 0
         """Spans that were not watched because `MOST` were open."""
@@ -107,7 +109,7 @@ class Live:
                 trace = self._traces[key[0]] = _Trace()
             trace.open += 1
             if trace.session is None:
-                trace.session = session_of(span.attributes or {})
+                trace.session = self._named(span)
         return True
 
     def ended(self, span: ReadableSpan) -> bool:
@@ -123,12 +125,14 @@ class Live:
             trace = self._traces.get(key[0])
             if trace is not None:
                 if trace.session is None:
-                    trace.session = session_of(span.attributes or {})
+                    trace.session = self._named(span)
                 if entry is not None:
                     trace.open -= 1
                     if trace.open <= 0:
                         del self._traces[key[0]]
-            if span.parent is None or span.parent.is_remote:
+            parent = span.parent
+            inherited = parent is not None and (parent.trace_id, parent.span_id) in self._inherited
+            if parent is None or parent.is_remote or inherited:
                 self._remember_failures(span, _session(key[0], trace))
         return True
 
@@ -136,6 +140,11 @@ class Live:
         """Whether the span was open when this process was forked: it is the parent's."""
         context = span.get_span_context()
         return context is not None and (context.trace_id, context.span_id) in self._inherited
+
+    @property
+    def inherited(self) -> frozenset[tuple[int, int]]:
+        """Keys of the spans that were open when this process was forked: parents in another process."""
+        return self._inherited
 
     def grown(self) -> Iterator[tuple[Open, Span]]:
         """Open spans that differ from what was journalled of them; taking one says that it now is."""
@@ -149,7 +158,7 @@ class Live:
                 with self._lock:
                     trace = self._traces.get(entry.key[0])
                     if trace is not None and trace.session is None:
-                        trace.session = session_of(span.attributes or {})
+                        trace.session = self._named(span)
                 yield entry, span
 
     def sessions(self, thread: object = None) -> list[str]:
@@ -176,6 +185,14 @@ class Live:
         self._lock = threading.RLock()
         self._open, self._traces = {}, {}
         self._failed.clear()
+
+    def _named(self, span: ReadableSpan) -> str | None:
+        """The session that a span names itself, or its resource; as the engine has it."""
+        resource, session = self._resource
+        if resource is not span.resource:
+            session = session_of(dict(span.resource.attributes))
+            self._resource = span.resource, session
+        return session_of(span.attributes or {}) or session
 
     def _forget_dropped(self) -> bool:
         """Forget spans that the program dropped without ending them; whether there were any."""

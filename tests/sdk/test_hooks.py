@@ -305,3 +305,17 @@ def test_an_equal_failure_of_another_thread_is_another(tmp_path: Path) -> None:
     agent(script, tmp_path)
     assert row(tmp_path, "served")[0] == "completed"
     assert row(tmp_path, "background")[0] == "crashed"
+
+
+def test_a_session_that_the_resource_names_crashes(tmp_path: Path) -> None:
+    """No span names a session; the resource does, and the engine stores the spans under it."""
+    script = """
+    from opentelemetry.sdk.resources import Resource
+    provider = TracerProvider(resource=Resource.create({"session.id": "of the resource"}))
+    provider.add_span_processor(processor)
+    with provider.get_tracer("agent").start_as_current_span("invoke_agent"):
+        raise RuntimeError("sandbox lost")
+    """
+    agent(script, tmp_path, code=1)
+    assert set(sessions(tmp_path)) == {"of the resource"}
+    assert row(tmp_path, "of the resource")[0] == "crashed"
