@@ -8,7 +8,7 @@ keeps the object, so that its id is not given to another one).
 Field numbers are those of opentelemetry-proto `trace.proto`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from struct import Struct
 from typing import Final
 
@@ -46,25 +46,35 @@ _resources: Final[dict[int, tuple[object, bytes, bytes]]] = {}
 _scopes: Final[dict[int, tuple[object, bytes, bytes]]] = {}
 
 
-def encode(spans: Sequence[ReadableSpan]) -> bytes:
-    """The request that carries these spans, in order, those of one resource and scope together."""
+def encode(spans: Sequence[ReadableSpan], remote: Container[tuple[int, int]] = ()) -> bytes:
+    """The request that carries these spans, in order, those of one resource and scope together.
+
+    Args:
+        spans: ended or open.
+        remote: `(trace id, span id)` of spans that live in another process though their context does not say
+            so: a fork copies the open spans of its parent.
+    """
     if len(spans) == 1:
         span = spans[0]
-        return _request(span.resource, {id(span.instrumentation_scope): [span]})
+        return _request(span.resource, {id(span.instrumentation_scope): [span]}, remote)
     groups: dict[int, dict[int, list[ReadableSpan]]] = {}
     for span in spans:
         scopes = groups.setdefault(id(span.resource), {})
         scopes.setdefault(id(span.instrumentation_scope), []).append(span)
-    return b"".join(_request(next(iter(scopes.values()))[0].resource, scopes) for scopes in groups.values())
+    return b"".join(
+        _request(next(iter(scopes.values()))[0].resource, scopes, remote) for scopes in groups.values()
+    )
 
 
-def _request(resource: Resource, scopes: dict[int, list[ReadableSpan]]) -> bytes:
+def _request(
+    resource: Resource, scopes: dict[int, list[ReadableSpan]], remote: Container[tuple[int, int]]
+) -> bytes:
     """One ResourceSpans as field 1; requests that follow one another are one request."""
     head, tail = _resource(resource)
     parts = [head]
     for spans in scopes.values():
         before, after = _scope(spans[0].instrumentation_scope)
-        encoded = [encode_span(span) for span in spans]
+        encoded = [encode_span(span, remote) for span in spans]
         size = len(before) + len(after)
         body = [before]
         for span in encoded:
@@ -76,8 +86,8 @@ def _request(resource: Resource, scopes: dict[int, list[ReadableSpan]]) -> bytes
     return b"".join((b"\x0a", varint(sum(map(len, parts))), *parts))
 
 
-def encode_span(span: ReadableSpan) -> bytes:
-    """The Span message."""
+def encode_span(span: ReadableSpan, remote: Container[tuple[int, int]] = ()) -> bytes:
+    """The Span message; see `encode`."""
     context, parent = span.get_span_context(), span.parent
     name, start, end = utf8(span.name), span.start_time or 0, span.end_time or 0
     parts = [
@@ -110,7 +120,8 @@ def encode_span(span: ReadableSpan) -> bytes:
         parts.append(b"\x70" + varint(dropped))
     if (status := span.status) is not None:
         parts.append(_status(status))
-    parts.append(_FLAGS_REMOTE if parent and parent.is_remote else _FLAGS_LOCAL)
+    far = parent and (parent.is_remote or (parent.trace_id, parent.span_id) in remote)
+    parts.append(_FLAGS_REMOTE if far else _FLAGS_LOCAL)
     return b"".join(parts)
 
 

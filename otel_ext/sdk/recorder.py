@@ -83,7 +83,7 @@ class Recorder:
 
     def started(self, span: Span, only_if: Callable[[], bool] | None = None) -> None:
         """Journal an open span as it is now."""
-        body = encode((span,))
+        body = encode((span,), self.live.inherited)
         self._hand(Item("started", (body,), len(body), 0), only_if)
 
     def ended(self, spans: Sequence[ReadableSpan], *, aside: bool = False) -> bool:
@@ -93,7 +93,7 @@ class Recorder:
             spans: what ended.
             aside: only queue them. A finalizer may run in a thread of ours that is just inside the journal.
         """
-        body = encode(spans)
+        body = encode(spans, self.live.inherited)
         item = Item("ended", (body,), len(body), len(spans))
         if aside:
             self._handover.put(item)

@@ -10,6 +10,7 @@ import pytest
 
 from otel_ext.pipeline import IN_PROCESS, Engine
 from tests.sdk.agents import adopt, agent, environment, names, sessions, start, unfinished
+from tests.sdk.agents import spans as stored_spans
 from tests.support import PATIENCE, until
 
 FORK = """
@@ -254,3 +255,22 @@ def run_file(script: Path, data: Path, *arguments: str) -> str:
         timeout=PATIENCE * 2,
     )
     return done.stdout
+
+
+@pytest.mark.parametrize("end", ["processor.shutdown(); os._exit(0)", "sys.exit()"])
+def test_spans_under_an_inherited_root_are_roots_of_the_childs_engine(tmp_path: Path, end: str) -> None:
+    """Their parent is in another process, as a remote one is: when they end, nothing was interrupted."""
+    script = f"""
+    with root("s1"):
+        child = os.fork()
+        if child == 0:
+            with tool("in child"):
+                pass
+            {end}
+        os.waitpid(child, 0)
+    """
+    agent(script, tmp_path)
+    adopt(tmp_path)
+    (stored,) = (span for span in stored_spans(tmp_path) if span["name"] == "execute_tool in child")
+    assert stored["flags"] & 0x300 == 0x300
+    assert {each["state"] for each in sessions(tmp_path).values()} == {"completed"}
