@@ -436,10 +436,43 @@ MUTATIONS = (
         *("sessions/pack.py", "if before != sha256:", "if False:"),
         KEEPER,
     ),
+    Mutation(
+        "recovered-purge-forgets-the-living",
+        "L1: what retention left nothing of at the start is nobody's memory; the living are never forgotten",
+        (
+            Edit(
+                KEEPING,
+                "            self._stock.keep(late, self._manifest.place, ())  #",
+                "            self.purged += self._stock.keep(late, self._manifest.place, ())  #",
+            ),
+            Edit("pipeline/members.py", "        session_ids = session_ids - live - {", "        live |= {"),
+        ),
+        ("tests/sweeps/test_keeping.py",),
+    ),
+    one(
+        "one-stuck-name-stops-all",
+        "L5: a name that cannot be taken away stops nobody",
+        *("sessions/doomed.py", "        except OSError as error:\n", "        except EOFError as error:\n"),
+        KEEPER,
+    ),
+    one(
+        "one-unreadable-file-stops-all",
+        "L5: a file that cannot be compressed is passed over",
+        *(
+            KEEPING,
+            "                if error.errno not in FULL:  #",
+            "                if error.errno not in FULL:\n                    raise\n                if error.errno not in FULL:  #",
+        ),
+        KEEPER,
+    ),
     one(
         "leftovers-of-removal-not-swept",
         "L4: a name that had to go goes, after a crash as well",
-        *(KEEPING, "            self._say(facts)\n        self._sweep()\n", "            self._say(facts)\n"),
+        *(
+            KEEPING,
+            "            self._say(facts)\n        self._doomed.sweep()\n",
+            "            self._say(facts)\n",
+        ),
         KEEPER,
     ),
     one(

@@ -221,7 +221,12 @@ class Members:
         return open_ids | {trace.session_id for trace in joined}
 
     def forget(self, session_ids: set[str]) -> None:
-        """Retention left nothing of these sessions: so does memory, right after a checkpoint."""
+        """Retention left nothing of these sessions: so does memory.
+
+        Except of those that live: of what is open or not yet in a checkpoint, memory is all there is.
+        """
+        live = {session_id for session_id, _ in (*self._open, *self._changed)}
+        session_ids = session_ids - live - {trace.session_id for trace in self._changed_traces.values()}
         for key in [key for key in self._sessions if key[0] in session_ids]:
             del self._sessions[key]
         for session_id in session_ids:

@@ -18,10 +18,11 @@ from typing import Final
 from otel_ext.errors import DamageError
 from otel_ext.files import Files
 from otel_ext.sessions.catalog import Catalog
-from otel_ext.sessions.checkpoint import FileRow, FileState
+from otel_ext.sessions.checkpoint import FileRow
+from otel_ext.sessions.doomed import Doomed
 from otel_ext.sessions.facts import Fact, Packed, Quarantined, Removed, Totals, sealed
 from otel_ext.sessions.manifest import Manifest, Place
-from otel_ext.sessions.names import PACKED, parse_name
+from otel_ext.sessions.names import PACKED
 from otel_ext.sessions.pack import TEMPORARY, codec, digest, pack
 from otel_ext.sessions.policy import Policy
 from otel_ext.stats import Stats
@@ -71,7 +72,7 @@ class Keeper:
         self._files, self._sessions, self._catalog = files, f"{folder}/sessions", catalog
         self._stock, self._policy, self._stats, self._busy = catalog.stock, policy, stats, busy
         self._passed_over: set[str] = set()
-        self._gone: list[str] = []
+        self._doomed = Doomed(files, self._sessions, self._stock, stats)
         self._stated: object = None
         self.purged: list[str] = []
         known = Place(*self._stock.meta("manifest") or (0, 0))
@@ -101,11 +102,11 @@ class Keeper:
         stand = [self._catalog.stands(session) for session in untold]
         told = self._tell()
         removed = [] if closing else self._expire(now)
-        packed = [] if closing or removed else self._pack(now)
+        packed = [] if closing else self._pack(now, {fact.name for fact in removed})
         facts += [*stand, *told, *removed, *packed]
         if facts or (closing and self._stated != self._stock.meta("cursor")):
             self._say(facts)
-        self._sweep()
+        self._doomed.sweep()
         return bool(stand or told or removed or packed)
 
     def next_deadline(self) -> int | None:
@@ -153,12 +154,12 @@ class Keeper:
         self._stats.add("otel_ext.sessions.sealed_files", len(facts))
         return facts
 
-    def _expire(self, now: int) -> list[Fact]:
+    def _expire(self, now: int) -> list[Removed]:
         policy = self._policy
         if not (policy.max_age or policy.max_bytes or policy.max_files):
             return []
         files, size = self._stock.totals() if policy.max_bytes or policy.max_files else (0, 0)
-        facts: list[Fact] = []
+        facts: list[Removed] = []
         busy: Set[str] | None = None
         for row in self._stock.removable(policy.turn_files):
             aged = policy.max_age and row.sealed_at + policy.max_age <= now
@@ -178,17 +179,20 @@ class Keeper:
             self._stats.add("otel_ext.sessions.expired_spans", row.spans)
         return facts
 
-    def _pack(self, now: int) -> list[Fact]:
+    def _pack(self, now: int, removed: Set[str]) -> list[Fact]:
         policy = self._policy
         if not policy.compress_after:
             return []
         facts: list[Fact] = []
         read = 0
-        limit = policy.turn_files + len(self._passed_over)
-        for row in self._stock.plain(now - policy.compress_after, limit):
-            if read >= policy.turn_bytes or len(facts) >= policy.turn_files:
+        left = self._passed_over | removed
+        most = (
+            max(policy.turn_files // 8, 1) if removed else policy.turn_files
+        )  # removal is cheaper: it is first
+        for row in self._stock.plain(now - policy.compress_after, most + len(left)):
+            if read >= policy.turn_bytes or len(facts) >= most:
                 break
-            if row.name in self._passed_over:
+            if row.name in left:
                 continue
             read += row.length
             try:
@@ -197,12 +201,13 @@ class Keeper:
                 self._pass_over(row, str(error))
                 continue
             except OSError as error:
-                if error.errno not in FULL:
-                    raise
-                with contextlib.suppress(FileNotFoundError):  # no room to save room: not now
+                with contextlib.suppress(OSError):
                     self._files.remove(f"{self._sessions}/{row.name}{PACKED}{TEMPORARY}")
+                if error.errno not in FULL:  # one file that cannot be read or replaced holds up no other
+                    self._pass_over(row, f"cannot be compressed: {error}")
+                    continue
                 self._stats.add("otel_ext.sessions.postponed_compressions")
-                break
+                break  # no room to save room: not now
             facts.append(Packed(name=row.name, length=length, sha256=sha256))
             self._stats.add("otel_ext.sessions.compressed_files")
         if facts:
@@ -218,32 +223,14 @@ class Keeper:
     def _say(self, facts: list[Fact]) -> None:
         totals = self._catalog.totals()
         place = self._manifest.append([*facts, totals])
-        self.purged += self._stock.keep(facts, place, self._gone)
-        self._gone, self._stated = [], totals.cursor
-
-    def _sweep(self) -> None:
-        """Take doomed names off the disk."""
-        doomed = [name for name in self._stock.doomed() if name not in self._gone]
-        for name in doomed:
-            with contextlib.suppress(FileNotFoundError):
-                self._files.remove(f"{self._sessions}/{name}")
-        if doomed:
-            self._files.sync_directory(self._sessions)
-            self._gone += doomed
+        self.purged += self._stock.keep(facts, place, self._doomed.gone)
+        self._doomed.gone, self._stated = [], totals.cursor
 
     def _recover(self) -> None:
         """Finish what a crash interrupted: said but not yet true, true but not yet off the disk."""
         late = self._manifest.late
         known = self._stock.meta("manifest")
         if known is None or tuple(known) != self._manifest.place:
-            self.purged += self._stock.keep(late, self._manifest.place, ())
+            self._stock.keep(late, self._manifest.place, ())  # nobody remembers those it purges yet
         self.high_water = max((fact.next for fact in late if isinstance(fact, Totals)), default=1)
-        for name in self._files.list(self._sessions):
-            plain = name.removesuffix(TEMPORARY).removesuffix(PACKED)
-            if plain == name or parse_name(plain) is None:
-                continue
-            row = self._stock.file(plain)
-            unfinished = name.endswith(TEMPORARY)
-            if unfinished or (row is not None and row.state is not FileState.PACKED):
-                self._files.remove(f"{self._sessions}/{name}")
-                self._stats.add("otel_ext.sessions.swept_files")
+        self._doomed.unfinished()

@@ -64,13 +64,11 @@ def pack(files: Files, path: str, sha256: str) -> tuple[int, str]:
     temporary = path + PACKED + TEMPORARY
     if files.exists(temporary):
         files.remove(temporary)
-    source, target = files.open(path, read_only=True), files.create(temporary)
-    try:
+    with contextlib.ExitStack() as opened:
+        opened.callback((source := files.open(path, read_only=True)).close)
+        opened.callback((target := files.create(temporary)).close)
         before, length, after = _copy(source, target)
         target.sync()
-    finally:
-        source.close()
-        target.close()
     if before != sha256:
         files.remove(temporary)
         raise DamageError(f"{path} was changed since it was sealed; it stays as it is")

@@ -1,5 +1,6 @@
 """Sealed files are told, compressed and removed; a crash anywhere loses nothing and says nothing twice."""
 
+import errno
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from otel_ext.files import Files
+from otel_ext.files import File, Files
 from otel_ext.sessions import FileState, Policy
-from otel_ext.testing import CrashableFiles, PowerCut
+from otel_ext.testing import CrashableFiles, PowerCut, WrappedFiles
 from tests.sessions.world import FOLDER, HOUR, Event, World, line
 
 pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
@@ -196,6 +197,60 @@ def test_bytes_that_changed_are_never_compressed(tmp_path: Path, told: bool) -> 
     assert disk.list(f"{FOLDER}/sessions") == [row.name]
     assert world.stats.get("otel_ext.sessions.damaged_files") == (not told)
     assert world.stats.get("otel_ext.sessions.unreadable_files") == told
+    world.close()
+
+
+class Stubborn(WrappedFiles):
+    """A disk with one name that cannot be read, or not be taken away."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(CrashableFiles(), lambda _, file: file)
+        self.name, self.number, self.armed = name, number, True
+
+    def open(self, path: str, *, read_only: bool = False) -> File:
+        """See `Files`."""
+        if self.armed and read_only and self.number == errno.EIO and path.endswith(self.name):
+            raise OSError(self.number, "Input/output error")
+        return super().open(path, read_only=read_only)
+
+    def remove(self, path: str) -> None:
+        """See `Files`."""
+        if self.armed and self.number == errno.EPERM and path.endswith(self.name):
+            raise OSError(self.number, "Operation not permitted")
+        super().remove(path)
+
+
+@pytest.mark.parametrize("compress", [0, HOUR])
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EIO])
+def test_one_file_that_the_disk_holds_on_to_stops_no_other(
+    tmp_path: Path, number: int, compress: int
+) -> None:
+    """It is passed over and counted once; the others go their way; the next start tries again."""
+    disk, journal = Stubborn("s0.000001.jsonl", number), list[Event]()
+    policy = Policy(compress_after=compress, max_age=0 if compress else HOUR)
+    disk.armed = number == errno.EPERM
+    world = World(disk, tmp_path / "c", journal, policy)
+    for n in range(5):
+        world.happen(Event("line", f"s{n}", 1, line(n)))
+        world.happen(Event("end", f"s{n}", 1))
+    world.keep(2)
+    disk.armed = True
+    for hour in (2, 3, 4):
+        world.keep(hour * HOUR)
+    left = [name for name in disk.list(f"{FOLDER}/sessions") if not name.endswith(".zst")]
+    fails = number == errno.EPERM or compress
+    assert left == (["s0.000001.jsonl"] if fails else [])
+    stats = world.stats.snapshot()
+    stuck = "unremovable" if number == errno.EPERM else "unreadable"
+    assert stats.get(f"otel_ext.sessions.{stuck}_files", 0) == bool(fails)
+    done = sum(row.state is FileState.PACKED for row in world.rows())
+    assert done == (5 - (number == errno.EIO) if compress else 0)
+    world.close()
+    disk.armed = False
+    world = World(disk, tmp_path / "c", journal, policy)
+    world.keep(5 * HOUR)
+    assert [name for name in disk.list(f"{FOLDER}/sessions") if not name.endswith(".zst")] == []
+    assert not compress or list(world.faults()) == []
     world.close()
 
 
