@@ -458,11 +458,7 @@ MUTATIONS = (
     one(
         "one-unreadable-file-stops-all",
         "L5: a file that cannot be compressed is passed over",
-        *(
-            KEEPING,
-            "                if error.errno not in FULL:  #",
-            "                if error.errno not in FULL:\n                    raise\n                if error.errno not in FULL:  #",
-        ),
+        *(KEEPING, "if error.errno not in FULL:  #", "if error.errno not in FULL:\n" + " " * 20 + "raise  #"),
         KEEPER,
     ),
     one(

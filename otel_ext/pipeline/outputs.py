@@ -90,7 +90,11 @@ class Outputs:
         except BaseException:
             self._keeper.close()
             raise
-        self.processor = Processor(catalog, self.streams, settings, stored=folder.lines, derived=derived)
+        try:
+            self.processor = Processor(catalog, self.streams, settings, stored=folder.lines, derived=derived)
+        except BaseException:
+            self.close()
+            raise
 
     def settle(self) -> None:
         """The journal is read to where it ended at the start."""

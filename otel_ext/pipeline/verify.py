@@ -12,6 +12,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from otel_ext.errors import DamageError
 from otel_ext.files import RealFiles
 from otel_ext.journal import scan
@@ -64,8 +66,15 @@ class Checker:
                     f"the ledger has {total} spans {name}, the files hold {present} and {gone} have expired"
                 )
 
-    def _file(self, row: FileRow) -> int:
-        """Read one session file; spans found in its committed bytes."""
+    def _file(self, row: FileRow, newer: FileRow | None = None) -> int:
+        """Read one session file; spans found in its committed bytes.
+
+        `newer` is its row when it was compressed since: it says where the bytes are, `row` what they are.
+        """
+        if newer is not None:
+            same = newer.length == row.length
+            facts = {key: getattr(row, key) for key in ("length", "crc", "spans", "derived")}
+            row = structs.replace(newer, **facts, sha256=newer.sha256 if same else "")
         path = self.folder / row.stored_name
         count = _Count()
         try:
@@ -78,7 +87,7 @@ class Checker:
             if now is None:  # retention removed it since the checkpoint
                 return row.spans + row.derived
             if now.stored_name != row.stored_name:  # it was compressed since
-                return self._file(now)
+                return self._file(row, now)
             self.damage.append(f"{path} is missing")
             return 0
         except OSError as error:

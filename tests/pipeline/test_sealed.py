@@ -16,6 +16,7 @@ from otel_ext.cli.folder import engines, lines_of
 from otel_ext.cli.verify import check_engine
 from otel_ext.errors import DamageError
 from otel_ext.pipeline import Engine
+from otel_ext.pipeline.verify import Checker
 from otel_ext.sessions import FileRow, FileState, State
 from otel_ext.testing import ManualClock
 from tests.builders import START, looping_run, request, span
@@ -289,3 +290,34 @@ def test_a_trace_that_joined_an_open_session_is_not_removed(tmp_path: Path) -> N
     (folder,) = engines(tmp_path)
     assert folder.catalog.meta()["expired"]["spans"] == 22
     engine.abandon()
+
+
+def test_verify_beside_a_writer_judges_by_what_was_promised_when_it_began(tmp_path: Path) -> None:
+    """A file that was open then has grown, was sealed and compressed: its first bytes are as promised."""
+    made = Run(tmp_path, msgspec.structs.replace(WHOLE, compress_after=1.0))
+    made.accept(request(span(1, 1, session__id="s")))
+    made.accept(SECOND)
+    made.process()
+    (folder,) = engines(made.folder)
+    checker = Checker(folder.path, folder.catalog)
+    assert [row.state for row in checker.rows] == [FileState.OPEN]
+    made.accept(request(span(1, 2, session__id="s")))
+    made.accept(30 * SECOND)
+    made.process()
+    made.clock.advance(30 * SECOND)
+    turns(made)
+    assert [row.state for row in rows(made)] == [FileState.PACKED]
+    (path,) = tmp_path.rglob("*.zst")
+    data = path.read_bytes()
+    assert checker.report()["damage"] == []
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert not Checker(folder.path, folder.catalog).report()["ok"]
+    checker.files()
+    assert len(checker.damage) == 1
+    path.write_bytes(data)
+    checker.rows[0].crc ^= 1
+    checker.damage.clear()
+    checker.files()
+    assert "CRC-32" in checker.damage[0]
+    made.engine.abandon()
+    folder.catalog.close()

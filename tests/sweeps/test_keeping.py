@@ -24,7 +24,7 @@ def script() -> list[Action]:
     """Sessions of one span each that end, are compressed and removed, and come back right then."""
     actions, now = [], START
     for number in range(12):
-        body = request(span(number % 4 + 1, number + 1, session__id=f"s{number % 3}"))
+        body = request(span(number % 4 + 1, number + 1, session__id=f"s{number % 2}"))
         actions += [Action(now, "send", body), Action(now, "step")]
         for _ in range(3):
             now += 6 * SECOND
