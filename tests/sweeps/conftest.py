@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from otel_ext.sessions import Catalog
+from otel_ext.sessions.stock import Stock
 from otel_ext.testing import CrashableFiles
 
 RAM = Path("/dev/shm")
@@ -43,6 +44,18 @@ class Watch:
         with disk.operation(changes_first=False):
             pass
 
+    def keep(self, path: Path, keep: Callable[[], list[str]]) -> list[str]:
+        """The same around what makes the manifest's words true."""
+        disk = self._disks.get(path.parent)
+        if disk is None:
+            return keep()
+        with disk.operation(changes_first=False):
+            pass
+        purged = keep()
+        with disk.operation(changes_first=False):
+            pass
+        return purged
+
 
 @pytest.fixture
 def points(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
@@ -74,8 +87,11 @@ def ram(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watch:
     """`watched(engine's folder, disk)`: see `Watch`."""
-    watch, commit = Watch(), Catalog.commit
+    watch, commit, keep = Watch(), Catalog.commit, Stock.keep
     monkeypatch.setattr(
         Catalog, "commit", lambda self, point: watch.commit(self, lambda: commit(self, point))
+    )
+    monkeypatch.setattr(
+        Stock, "keep", lambda self, *a: watch.keep(self._database.path, lambda: keep(self, *a))
     )
     return watch

@@ -26,8 +26,8 @@ def script() -> list[Action]:
     for number in range(12):
         body = request(span(number % 4 + 1, number + 1, session__id=f"s{number % 2}"))
         actions += [Action(now, "send", body), Action(now, "step")]
-        for _ in range(3):
-            now += 6 * SECOND
+        for pause in (2, 4, 6, 6):  # a checkpoint while the session is open; then it ends
+            now += pause * SECOND
             actions += [Action(now, "pass"), Action(now, "step"), Action(now, "step")]
     return [*actions, Action(now + 60 * SECOND, "pass"), Action(now + 60 * SECOND, "stop")]
 
