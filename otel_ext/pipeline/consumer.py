@@ -70,7 +70,7 @@ class Consumer:
         self._failed: set[Position] = set()
         self._started_at = journal.readable_end
         self._distrust = self._settled = self._more = False
-        self._careful_until = Position(0, 0)
+        self._careful_until, self._since = Position(0, 0), 0
         self._reserve = Reserve(files, folder.path, settings.reserve, settings.min_free, stats)
         self.finished, self.processed, self._processed_saved = False, 0, 0
         try:
@@ -82,16 +82,14 @@ class Consumer:
     def run(self) -> None:
         """Process until `stop` was called and everything in the journal is processed and saved."""
         reload = False
-        while True:
+        while not self.finished:
             stopping = self._stop.is_set()
             try:
                 if reload:
                     self._outputs.close()
                     self._load()
                     reload = False
-                if not self.step():
-                    self.finished = True
-                    return
+                self.finished = not self.step()
             except _SetAside:
                 reload = True
             except Exception as error:  # this thread must live: without it nothing accepted is ever seen
@@ -125,7 +123,8 @@ class Consumer:
         if stopping or self._checkpoint_due():
             self._try_checkpoint(None)
         if self._more and self._cursor == self._saved:
-            self._more = self._outputs.turn(self._now(), closing=stopping)
+            turns, now = self._outputs.turns, self._now()
+            self._more = turns(now, closing=stopping, clock=self._clock, since=self._since)
             if self._more:
                 return True
         if not records and not stopping:
@@ -218,7 +217,8 @@ class Consumer:
         if self._cursor == self._saved:
             return
         self._outputs.save(self._cursor, self._journal.engine_time)
-        self._saved, self._saved_at, self._unsaved = self._cursor, self._clock.monotonic(), 0
+        now = self._clock.monotonic()
+        self._since, self._saved, self._saved_at, self._unsaved = now - self._saved_at, self._cursor, now, 0
         self._processed_saved, self._distrust = self.processed, False
         self._outputs.release(self._journal, self._saved)
         self._more = True

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from otel_ext import otlp
+from otel_ext.clock import Clock
 from otel_ext.files import Files
 from otel_ext.journal import Journal, Position
 from otel_ext.pipeline.folder import EngineFolder
@@ -112,14 +113,24 @@ class Outputs:
         self.processor.members.trim()
         self.streams.trim(self._settings.cached_sessions)
 
-    def turn(self, now: int, *, closing: bool = False) -> bool:
-        """Right after a checkpoint: a bounded part of the work on sealed files; whether there may be more.
+    def turns(self, now: int, *, closing: bool, clock: Clock, since: int) -> bool:
+        """Right after a checkpoint: work on sealed files; whether there may be more.
+
+        At least one turn, and at most half of the time: as long as the last checkpoint took to come, `since`
+        ns, but not longer than they come when there is little to do.
 
         Raises:
             OSError, DamageError: the disk; load anew.
         """
-        if self._broken:
-            return False
+        end = clock.monotonic() + min(since, int(self._settings.checkpoint_interval * SECOND))
+        while not self._broken:
+            if not self._turn(now, closing=closing):
+                return False
+            if clock.monotonic() >= end:
+                return True
+        return False
+
+    def _turn(self, now: int, *, closing: bool) -> bool:
         try:
             done = self._keeper.turn(now, quarantined=self.streams.take_quarantined(), closing=closing)
         except OSError:

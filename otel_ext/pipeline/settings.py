@@ -31,7 +31,8 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         retention_age: engine time since a file was sealed after which it is removed; 0 for never.
         retention_bytes, retention_files: all session files together may take so much; the oldest sealed ones
             are removed beyond it; 0 for no limit.
-        turn_files, turn_bytes: most work on sealed files after one checkpoint.
+        turn_files, turn_bytes: most work on sealed files at one go; after a checkpoint there is
+            one go or more, in at most half of the time.
         open_files: descriptors of session files kept open.
         sync_each: written files above which a checkpoint syncs the whole disk instead of each of them.
         reserve: bytes of disk space kept for checkpoints and retention on a full disk; 0 for none.

@@ -321,3 +321,21 @@ def test_verify_beside_a_writer_judges_by_what_was_promised_when_it_began(tmp_pa
     assert "CRC-32" in checker.damage[0]
     made.engine.abandon()
     folder.catalog.close()
+
+
+def test_work_on_sealed_files_keeps_up_under_load(tmp_path: Path) -> None:
+    """The engine is never idle, and more files are sealed between checkpoints than one turn can take."""
+    made = Run(
+        tmp_path,
+        msgspec.structs.replace(
+            WHOLE, idle_timeout=1.0, turn_files=2, retention_files=10, compress_after=2.0, reserve=0
+        ),
+    )
+    for number in range(1, 161):
+        made.accept(request(*(span(number * 8 + n, 1, session__id=f"s{number}-{n}") for n in range(8))))
+        if number % 4 == 0:  # two seconds have passed
+            made.process()
+    found = rows(made)
+    made.engine.abandon()
+    assert sum(row.state is FileState.SEALED for row in found) == 0
+    assert sum(row.state is not FileState.OPEN for row in found) <= 10

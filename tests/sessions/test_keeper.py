@@ -254,6 +254,21 @@ def test_one_file_that_the_disk_holds_on_to_stops_no_other(
     world.close()
 
 
+def test_compression_does_not_wait_until_nothing_is_to_be_removed(tmp_path: Path) -> None:
+    """A turn that removes compresses some as well, and none of those that it removes."""
+    world = World(CrashableFiles(), tmp_path / "c", [], Policy(compress_after=1, max_files=9, turn_files=8))
+    for number in range(18):
+        world.happen(Event("line", f"s{number}", number + 1, line(number)))
+        world.happen(Event("end", f"s{number}", number + 1))
+    world.keep(100, turns=2)
+    world.keep(100, turns=1)
+    stats = world.stats.snapshot()
+    assert stats["otel_ext.sessions.expired_files"] > 1
+    assert stats["otel_ext.sessions.compressed_files"] >= 1
+    assert list(world.faults()) == []
+    world.close()
+
+
 class Keeping(RuleBasedStateMachine):
     """Rotation, retention and compression against a model: the list of lines of each session."""
 
