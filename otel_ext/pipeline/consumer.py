@@ -77,7 +77,6 @@ class Consumer:
             self._load()
         except OSError as error:
             raise folder_error(folder.path, error) from error
-        self._reserve.keep()
 
     def run(self) -> None:
         """Process until `stop` was called and everything in the journal is processed and saved."""

@@ -22,6 +22,7 @@ from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Intake
 from otel_ext.pipeline.records import DIED, FINISH, SETTLE, TICK
+from otel_ext.pipeline.reserve import relieve
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 from otel_ext.stats import Stats
 
@@ -66,9 +67,25 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.stats = stats or Stats()
         self._files, self._clock = files or RealFiles(), clock or SystemClock()
-        self._folder = EngineFolder(data, self._files, owner)
         try:
-            self.journal = Journal.open(
+            self._open(data, owner, derived)
+        except DataFolderInUse:
+            raise
+        except Exception as error:
+            if not relieve(self._files, str(data / "engines" / owner), error, self.stats):
+                raise
+            self._open(data, owner, derived)
+        # In its creator's context: an SDK may have turned instrumentation off there, e.g. of our database.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(
+            target=run, args=(self._consumer.run,), name="otel-ext-pipeline", daemon=True
+        )
+
+    def _open(self, data: Path, owner: str, derived: Callable[[bytes], None] | None) -> None:
+        self._folder = EngineFolder(data, self._files, owner)
+        journal: Journal | None = None
+        try:
+            self.journal = journal = Journal.open(
                 self._files,
                 self._folder.journal,
                 segment_bytes=self.settings.segment_bytes,
@@ -88,7 +105,7 @@ class Engine:
                 clock=self._clock,
                 time=self._time,
                 stats=self.stats,
-                live=live,
+                live=self._live,
                 derived=derived,
             )
             self.intake = Intake(
@@ -101,15 +118,12 @@ class Engine:
                 free_bytes=lambda: self._files.free_bytes(self._folder.path),
             )
         except BaseException as error:
+            if journal is not None:
+                journal.abandon()
             self._folder.close()
             if isinstance(error, OSError):
                 raise folder_error(self._folder.path, error) from error
             raise
-        # In its creator's context: an SDK may have turned instrumentation off there, e.g. of our database.
-        run = contextvars.copy_context().run
-        self._thread = threading.Thread(
-            target=run, args=(self._consumer.run,), name="otel-ext-pipeline", daemon=True
-        )
 
     @classmethod
     def in_process(

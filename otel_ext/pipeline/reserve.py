@@ -5,7 +5,9 @@ meets a full disk; then a checkpoint can be taken, retention can remove and the 
 Intake answers Busy long before, below `min_free`; this is for what other programs take.
 """
 
+import contextlib
 import logging
+import sqlite3
 from typing import Final
 
 from otel_ext.errors import Retryable
@@ -17,6 +19,14 @@ from otel_ext.stats import Stats
 log = logging.getLogger(__name__)
 
 NAME: Final = "RESERVE"
+_NOTHING: Final = 1 << 20
+"""Free bytes below which any failure of the disk is that of a full one: SQLite has many words for it."""
+
+
+def relieve(files: Files, folder: str, error: BaseException, stats: Stats) -> bool:
+    """Give up the reserve that lies in a folder whose opening failed; whether to try once more."""
+    path, full = f"{folder}/{NAME}", _is_full(files, folder, error)
+    return full and files.exists(path) and Reserve(files, folder, files.size(path), 0, stats).give(error)
 
 
 class Reserve:
@@ -34,6 +44,9 @@ class Reserve:
         self._files, self._folder, self._size, self._min_free = files, folder, size, min_free
         self._path, self._stats = f"{folder}/{NAME}", stats
         self._there = files.exists(self._path) and files.size(self._path) == size > 0
+        if not self._there:  # of other settings
+            with contextlib.suppress(OSError):
+                self._remove()
 
     def keep(self) -> None:
         """Make it when it is missing and there is room; a failure is no failure of the caller."""
@@ -54,7 +67,7 @@ class Reserve:
 
     def give(self, error: BaseException) -> bool:
         """Give it up when `error` is that of a full disk; whether that freed anything."""
-        if not isinstance(error, OSError) or error.errno not in FULL or not self._there:
+        if not self._there or not _is_full(self._files, self._folder, error):
             return False
         self._there = False
         try:
@@ -78,3 +91,16 @@ class Reserve:
         if self._files.exists(self._path):
             self._files.remove(self._path)
             self._files.sync_directory(self._folder)
+
+
+def _is_full(files: Files, folder: str, error: BaseException) -> bool:
+    cause: BaseException | None = error
+    sick = False
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            return True
+        sick = sick or isinstance(cause, OSError | sqlite3.Error)
+        cause = cause.__cause__
+    with contextlib.suppress(OSError):
+        return sick and files.free_bytes(folder) < _NOTHING
+    return False
