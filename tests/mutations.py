@@ -492,7 +492,7 @@ MUTATIONS = (
     one(
         "reserve-never-given-up",
         "L6: a full disk is survived",
-        *("pipeline/reserve.py", "or not self._there:", "or True:"),
+        *("pipeline/reserve.py", "if not self._there or", "if True or"),
         "tests/pipeline/test_reserve.py",
     ),
     one(

@@ -25,8 +25,10 @@ _NOTHING: Final = 1 << 20
 
 def relieve(files: Files, folder: str, error: BaseException, stats: Stats) -> bool:
     """Give up the reserve that lies in a folder whose opening failed; whether to try once more."""
-    path, full = f"{folder}/{NAME}", _is_full(files, folder, error)
-    return full and files.exists(path) and Reserve(files, folder, files.size(path), 0, stats).give(error)
+    path = f"{folder}/{NAME}"
+    with contextlib.suppress(OSError):
+        return files.exists(path) and Reserve(files, folder, files.size(path), 0, stats).give(error)
+    return False
 
 
 class Reserve:
