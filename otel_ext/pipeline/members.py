@@ -117,15 +117,10 @@ class Members:
 
     def joined_to(self, session: Session) -> list[Session]:
         """The sessions of traces that were stored under their own ids and joined this generation later."""
-        traces = {t.trace_id: t for t in self._catalog.joined_to(session.session_id)}
-        traces.update(
-            (t.trace_id, t) for t in self._changed_traces.values() if t.joined == session.session_id
-        )
-        return [
-            self.session(self._traces.get(trace_id, trace))
-            for trace_id, trace in sorted(traces.items())
-            if trace.joined_generation == session.generation
-        ]
+        known = {t.trace_id: t for t in self._catalog.joined_to(session.session_id)} | self._changed_traces
+        joined = (self._traces.get(trace_id, trace) for trace_id, trace in sorted(known.items()))
+        key = session.session_id, session.generation
+        return [self.session(trace) for trace in joined if (trace.joined, trace.joined_generation) == key]
 
     def leave(self, session: Session) -> list[bytes]:
         """Take a generation that ended out of the open ones; the traces to close, as in `idle`."""

@@ -486,7 +486,7 @@ def test_what_a_signal_handler_raises_goes_on_to_the_program(tmp_path: Path, sha
     provider, tracer = traced(processor, *shared)
     (recorder,) = registry.recorders()
     tracer.start_span("first").end()
-    raised = []
+    raised: list[int] = []
 
     def handler(*_: Any) -> None:
         if not raised:
