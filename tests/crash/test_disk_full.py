@@ -13,7 +13,7 @@ from tests.support import ServerProcess, run, server, until
 
 MIB = 64
 CONFIG = """
-extensions: {{journal: {{segment_mib: 1, min_free_mib: {min_free}}}}}
+extensions: {{journal: {{segment_mib: 1, min_free_mib: {min_free}, reserve_mib: 4}}}}
 service: {{checkpoint_interval: 200ms}}
 """
 
