@@ -47,7 +47,7 @@ class Writer:
         self._interval = interval
         self._clock = clock
         self._changed = changed
-        self._sync_lock = threading.Lock()
+        self._sync_lock = threading.RLock()  # it knows its owner, see `append`
         self._append_lock = threading.Lock()
         self._written = recovered.end
         self._dirty_since: int | None = None
@@ -96,11 +96,13 @@ class Writer:
         self._changed()
         # The reader's thread syncs (`sync_if_due`); an appender only where nobody reads, and never
         # behind another sync: it may be a guest's thread (L11).
-        if self._due(2 * self._interval) and self._sync_lock.acquire(blocking=False):
+        if self._due(2 * self._interval):
             try:
-                self._sync()
-            finally:
-                self._sync_lock.release()
+                if self._sync_lock.acquire(blocking=False):
+                    self._sync()
+            finally:  # also where a signal handler raised just as the lock became ours
+                with contextlib.suppress(RuntimeError):  # it is not ours
+                    self._sync_lock.release()
         return end
 
     def sync(self) -> None:
