@@ -143,26 +143,30 @@ class Engine:
 
         Raises: as the class; a folder that cannot be used (damage, another version) is passed over.
         """
-        unusable = 0
+        passed: list[str] = []
         for number in itertools.count(1):
-            with contextlib.suppress(DataFolderInUse):
-                try:
-                    return cls(
-                        data,
-                        settings or IN_PROCESS,
-                        files=files,
-                        clock=clock,
-                        stats=stats,
-                        owner=f"process-{number}",
-                        derived=derived,
-                    )
-                except DataFolderInUse:
+            owner = f"process-{number}"
+            try:
+                engine = cls(
+                    data,
+                    settings or IN_PROCESS,
+                    files=files,
+                    clock=clock,
+                    stats=stats,
+                    owner=owner,
+                    derived=derived,
+                )
+            except DataFolderInUse:
+                continue
+            except (DamageError, DataFolderError) as error:
+                passed.append(str(error))
+                # Where not even the folder is there, the disk is to blame and the next one fares no better.
+                if len(passed) == _UNUSABLE or not (data / "engines" / owner / "sessions").is_dir():
                     raise
-                except (DamageError, DataFolderError) as error:
-                    unusable += 1
-                    if unusable == _UNUSABLE:
-                        raise
-                    log.warning("passing over a folder that cannot be used: %s", error)
+                continue
+            for text in passed:
+                log.warning("passed over a folder that cannot be used: %s", text)
+            return engine
         raise AssertionError("counting never ends")
 
     def start(self) -> None:

@@ -174,7 +174,7 @@ class Driven:
         self.turn()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(ACTIONS)
 def test_any_steps_kills_and_silences(actions: list[tuple[str, int]]) -> None:
     """Whatever the wall clock does: time grows, silence alone ends sessions, each span is stored once."""

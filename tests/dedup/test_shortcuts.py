@@ -85,7 +85,7 @@ def test_nesting_and_circles_are_not_plain() -> None:
     assert plain_json(deep) is None
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text())
 def test_a_shape_finds_what_the_text_holds(text: str) -> None:
     """Searching in the shape replaces what the patterns replace in the text itself."""

@@ -155,4 +155,4 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournalMachine = JournalMachine.TestCase
-TestJournalMachine.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
+TestJournalMachine.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

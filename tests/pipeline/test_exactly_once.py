@@ -143,7 +143,7 @@ def spans_in(files: dict[str, bytes]) -> Counter[str]:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     steps=st.lists(st.sampled_from(["process", "kill", "go"]), min_size=50, max_size=50),

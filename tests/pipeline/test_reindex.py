@@ -68,7 +68,7 @@ def stop(run: Run, *, over: bool) -> None:
         assert run.engine.close()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), over=st.booleans())
 def test_a_polite_folder_gives_the_same_answers(seed: int, over: bool) -> None:
     """Byte for byte, open sessions, generations and joined traces included; and again."""
@@ -90,7 +90,7 @@ def test_a_polite_folder_gives_the_same_answers(seed: int, over: bool) -> None:
         assert answers(made.folder) == before
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     steps=st.lists(st.sampled_from(["process", "kill", "go", "lose"]), min_size=50, max_size=50),

@@ -379,4 +379,4 @@ class Keeping(RuleBasedStateMachine):
 
 
 TestKeeping = Keeping.TestCase
-TestKeeping.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestKeeping.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
