@@ -71,6 +71,7 @@ class EngineFolder:
             file.append(record.payload)
             file.sync()
             file.close()
+            self._files.sync_directory(folder)
 
     def lines(self, row: FileRow) -> Iterator[bytes]:
         """The committed lines of a session file."""

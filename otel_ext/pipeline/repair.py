@@ -190,7 +190,7 @@ class _Repair:
             self._files.remove(f"{folder}/{_NEW}")
         expired = catalog.stock.meta("expired") or {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
         said: list[facts.Fact] = [
-            facts.Begun(version=facts.VERSION, engine=engine_id),
+            facts.Opening(version=facts.VERSION, engine=engine_id),
             facts.Expired(**expired),
         ]
         for row in catalog.stock.files():

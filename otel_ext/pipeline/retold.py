@@ -66,7 +66,7 @@ class Retold:
     def _take(self, fact: Fact, place: Place) -> None:
         stock = self._catalog.stock
         match fact:
-            case facts.Begun():
+            case facts.Opening():
                 if fact.version > facts.VERSION:
                     raise UnsupportedVersion(
                         f"{self._folder}/{MANIFEST} has version {fact.version}, this otel-ext reads up to "

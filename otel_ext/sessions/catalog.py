@@ -17,13 +17,12 @@ from otel_ext.sessions.checkpoint import Checkpoint
 from otel_ext.sessions.database import Database, text
 from otel_ext.sessions.facts import Stands, Totals
 from otel_ext.sessions.state import Session, Trace
-from otel_ext.sessions.stock import Stock
+from otel_ext.sessions.stock import NOTHING, Stock
 
 _Row = TypeVar("_Row")
 
 _TRACE_ID: Final = 32
 """Characters of a trace id; only a session under its trace's own id can be joined to another."""
-_NONE: Final = {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
 _MOST: Final = 2**63 - 1
 """The largest integer of SQLite; only sorting uses the column, the row itself keeps what was sent."""
 
@@ -187,7 +186,7 @@ class Catalog:
         meta = self.meta()
         return Totals(
             ledger=meta.get("ledger", {}),
-            expired=meta.get("expired", _NONE),
+            expired=meta.get("expired", NOTHING),
             cursor=meta["cursor"],
             next=meta.get("next_file", 1),
             engine=str(meta.get("engine_time", 0)),

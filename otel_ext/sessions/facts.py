@@ -20,7 +20,7 @@ class Fact(msgspec.Struct, kw_only=True, tag_field="fact"):
     """One line's content."""
 
 
-class Begun(Fact, tag="manifest"):
+class Opening(Fact, tag="manifest"):
     """The first line."""
 
     version: int
@@ -117,7 +117,7 @@ class Torn(Fact, tag="torn"):
     before: int
 
 
-AnyFact = Begun | Sealed | Packed | Removed | Quarantined | Damaged | Expired | Stands | Totals | Torn
+AnyFact = Opening | Sealed | Packed | Removed | Quarantined | Damaged | Expired | Stands | Totals | Torn
 
 
 def sealed(row: FileRow, sha256: str) -> Sealed:

@@ -186,9 +186,8 @@ class Keeper:
         facts: list[Fact] = []
         read = 0
         left = self._passed_over | removed
-        most = (
-            max(policy.turn_files // 8, 1) if removed else policy.turn_files
-        )  # removal is cheaper: it is first
+        # Removal is cheaper, so it goes first: beside it, little is compressed.
+        most = max(policy.turn_files // 8, 1) if removed else policy.turn_files
         for row in self._stock.plain(now - policy.compress_after, most + len(left)):
             if read >= policy.turn_bytes or len(facts) >= most:
                 break

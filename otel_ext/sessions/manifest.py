@@ -25,7 +25,7 @@ import msgspec
 
 from otel_ext.errors import DamageError, UnsupportedVersion
 from otel_ext.files import File, Files
-from otel_ext.sessions.facts import VERSION, AnyFact, Begun, Fact, Torn
+from otel_ext.sessions.facts import VERSION, AnyFact, Fact, Opening, Torn
 
 NAME: Final = "MANIFEST"
 _MARK: Final = b',"check":"'
@@ -175,7 +175,7 @@ class Manifest:
 
     def _refuse_newer(self, file: File) -> None:
         first = next(read(file, end=file.size()), None)
-        if first is not None and isinstance(first.fact, Begun) and first.fact.version > VERSION:
+        if first is not None and isinstance(first.fact, Opening) and first.fact.version > VERSION:
             raise UnsupportedVersion(
                 f"{self.path} has version {first.fact.version}, this otel-ext reads up to {VERSION}"
             )
@@ -187,8 +187,8 @@ class Manifest:
             length += 1
             self.place = Place(at + length, self.place.check)
             self.append([Torn(at=at, length=length, before=self.place.check)])
-        if not known_begun and not any(isinstance(fact, Begun) for fact in self.late):
-            self.append([Begun(version=VERSION, engine=engine_id)])
+        if not known_begun and not any(isinstance(fact, Opening) for fact in self.late):
+            self.append([Opening(version=VERSION, engine=engine_id)])
 
 
 def _refuse_cut(path: str, size: int, known: int) -> None:

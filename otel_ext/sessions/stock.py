@@ -17,6 +17,8 @@ from otel_ext.sessions.manifest import Place
 
 _PAGES: Final = 256
 """Free pages given back to the file system in one transaction."""
+NOTHING: Final = {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
+"""What has expired while nothing has."""
 _pack = msgspec.msgpack.encode
 
 
@@ -100,7 +102,7 @@ class Stock:
         """
         with self._database.transaction() as db:
             emptied: set[str] = set()
-            expired = self.meta("expired") or {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
+            expired = self.meta("expired") or dict(NOTHING)
             for fact in facts:
                 if isinstance(fact, Stands):
                     key = text(fact.row.session_id), fact.row.generation

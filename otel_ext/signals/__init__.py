@@ -14,7 +14,7 @@ from otel_ext.signals.engine import Signals
 from otel_ext.signals.failing import absent_path, is_transient, is_vague
 from otel_ext.signals.finding import Finding, Status, Waste
 from otel_ext.signals.fold import RULES
-from otel_ext.signals.retold import finding_of
+from otel_ext.signals.readback import finding_of
 from otel_ext.signals.rule import Call, Context, Rule
 from otel_ext.signals.settings import Levels, Settings
 from otel_ext.signals.terminal import termination

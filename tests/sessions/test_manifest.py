@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from otel_ext.errors import DamageError, UnsupportedVersion
-from otel_ext.sessions.facts import Begun, Fact, Packed, Quarantined, Removed, Sealed, Torn, Totals
+from otel_ext.sessions.facts import Fact, Opening, Packed, Quarantined, Removed, Sealed, Torn, Totals
 from otel_ext.sessions.manifest import START, Manifest, Place, encode, read
 from otel_ext.testing import CrashableFiles, PowerCut, content, overwrite
 
@@ -44,7 +44,7 @@ def disk() -> CrashableFiles:
 def facts(files: CrashableFiles, start: Place = START) -> list[Fact | None]:
     """What a reader sees, less first lines and torn ones."""
     file = files.open(PATH, read_only=True)
-    return [line.fact for line in read(file, start) if not isinstance(line.fact, Begun | Torn)]
+    return [line.fact for line in read(file, start) if not isinstance(line.fact, Opening | Torn)]
 
 
 def test_what_was_appended_is_read_from_anywhere() -> None:
@@ -165,7 +165,7 @@ def test_what_is_missing_or_newer_is_refused() -> None:
     files.remove(PATH)
     with pytest.raises(DamageError):
         Manifest(files, "/e", "id", place)
-    line, _ = encode(Begun(version=2, engine="id"), 0)
+    line, _ = encode(Opening(version=2, engine="id"), 0)
     overwrite(files, PATH, line)
     with pytest.raises(UnsupportedVersion):
         Manifest(files, "/e", "id", START)
