@@ -538,7 +538,7 @@ def run(mutation: Mutation, folder: Path) -> str | None:
     probe = [sys.executable, "-c", "import otel_ext; print(otel_ext.__file__)"]
     found = subprocess.run(probe, cwd=folder, env=environment, capture_output=True, text=True, check=True)
     assert Path(found.stdout.strip()).is_relative_to(folder), "the copy must be what is tested"
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=120", "--show-capture=no", "--tb=no"]
+    options = ["-n0", "-x", "-q", "-p", "no:cacheprovider", "--timeout=120", "--show-capture=no", "--tb=no"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *mutation.tests],
         cwd=folder,

@@ -6,14 +6,13 @@ different although they mean the same; they are never called equal although they
 """
 
 import ast
-import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from otel_ext.span import Value
 from otel_ext.step import NOT_CAPTURED
+from otel_ext.strictjson import STRICT
 
 MAX_LEVELS = 3
 """JSON in a string in a string: producers nest at most this deep (research of 30 emitters)."""
@@ -38,26 +37,8 @@ _OPENINGS = frozenset(
 _WARNS = re.compile(r"\\[^\n\\'\"abfnrtv0-7xNuU]|\d(?:and|else|for|if|in|is|not|or)", re.ASCII)
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate key")
-    return members
-
-
-def _constant(name: str) -> float:
-    raise ValueError(name)
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("beyond a double")
-    return number
-
-
 # `JSONDecoder.decode` without its search for blanks at both ends: what is scanned here has none.
-_SCAN = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float).scan_once  # type: ignore[attr-defined] # typeshed leaves it out
+_SCAN = STRICT.scan_once  # type: ignore[attr-defined] # typeshed leaves it out
 
 
 def is_sentinel(value: object) -> bool:

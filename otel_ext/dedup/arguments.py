@@ -27,6 +27,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from otel_ext.dedup.plain import plain_json
+from otel_ext.strictjson import STRICT
 
 CANONICALIZATION: Final = "jcs-exactint/1"
 """The name and version of the canonical form, for whoever compares hashes (vectors.json has examples)."""
@@ -83,27 +84,6 @@ class _Raw:
         self.text = text
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate key")
-    return members
-
-
-def _constant(name: str) -> float:
-    raise ValueError(name)
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("beyond a double")
-    return number
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float)
-
-
 def _parsed(arguments: object) -> object:
     if not isinstance(arguments, str):
         return arguments
@@ -111,7 +91,7 @@ def _parsed(arguments: object) -> object:
     if text[:1] not in {"{", "[", '"'}:
         return arguments
     try:
-        value: object = _DECODER.decode(text)
+        value: object = STRICT.decode(text)
     except (ValueError, RecursionError):
         return _Raw(text)
     return _Raw(text) if _too_deep(value) else value

@@ -11,7 +11,7 @@ absent, a byte order mark. Lines that `jsonlines` wrote give back equal protobuf
 
 import json
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Final
 
 from otel_ext.errors import InvalidRequest
 from otel_ext.otlp.jsonattributes import attribute_pairs, encoded_pair
@@ -41,6 +41,7 @@ from otel_ext.otlp.schema import (
     ScopeSpans,
     Status,
 )
+from otel_ext.strictjson import no_constant, unique_keys
 
 UNREADABLE: Final = "otel_ext.timestamp.unreadable."
 """Attribute name, less `start`, `end` or (on an event) `time`: the text of a time that was not one."""
@@ -77,7 +78,7 @@ def _decoded(line: bytes | str) -> object:
     try:
         content = line.decode() if isinstance(line, bytes) else line
         return json.loads(
-            content.removeprefix("\ufeff"), object_pairs_hook=_unique, parse_constant=_no_constant
+            content.removeprefix("\ufeff"), object_pairs_hook=unique_keys, parse_constant=no_constant
         )
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the JSON is not UTF-8: {error.reason} at byte {error.start}") from None
@@ -86,17 +87,6 @@ def _decoded(line: bytes | str) -> object:
     except ValueError as error:
         # JSONDecodeError, the two below, or an integer of more digits than Python reads.
         raise InvalidRequest(f"not JSON: {error}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return members
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number (OTLP/JSON writes it as a string)")
 
 
 class _Reader:

@@ -19,7 +19,7 @@ from tests.crash.load import Load, ids
 from tests.support import ServerProcess, server
 
 CONFIG = """
-extensions: {{journal: {{sync: {sync}, segment_mib: 1, min_free_mib: 1}}}}
+extensions: {{journal: {{sync: {sync}, sync_interval: 1h, segment_mib: 1, min_free_mib: 1}}}}
 exporters: {{file: {{rotation: {{max_megabytes: 1}}}}}}
 service: {{checkpoint_interval: {checkpoint}}}
 """

@@ -1,13 +1,11 @@
 """The engine against itself: killed anywhere, it writes what an undisturbed one does (laws L2-L4, L7)."""
 
 import itertools
-import json
 import random
 import shutil
 import sqlite3
 import tempfile
 import threading
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from otel_ext.sessions import Catalog, ManifestReport, Session
 from otel_ext.testing import ManualClock
 from tests.builders import START, looping_run, request, span, tool
 from tests.support import until
+from tests.sweeps.workload import spans_of
 
 SECOND = 10**9
 SETTINGS = EngineSettings(
@@ -130,19 +129,6 @@ class Run:
         return self.engine.ledger
 
 
-def spans_in(files: dict[str, bytes]) -> Counter[str]:
-    """How often each received span stands in the files."""
-    return Counter(
-        s["traceId"] + s["spanId"] + s["name"]
-        for text in files.values()
-        for line in text.splitlines()
-        for r in json.loads(line)["resourceSpans"]
-        for scope in r["scopeSpans"]
-        if scope["scope"]["name"] != "otel_ext"
-        for s in scope["spans"]
-    )
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -172,7 +158,7 @@ def test_a_killed_engine_writes_what_an_undisturbed_one_writes(seed: int, steps:
         assert calm.ledger()["derived"] > 0
         assert calm.ledger()["conflicts"] == 1
         assert calm.ledger()["waiting"] == 0
-        counts = spans_in(calm.files())
+        counts = spans_of(calm.files())
         assert sum(counts.values()) == calm.ledger()["stored"]
         assert set(counts.values()) == {1}
 
@@ -246,8 +232,8 @@ def test_another_rotation_size_after_a_crash_loses_and_repeats_nothing(
     run.settings = msgspec.structs.replace(run.settings, file_bytes=after)
     run.engine = run.open()
     run.finish()
-    assert set(spans_in(run.files()).values()) == {1}
-    assert run.ledger()["stored"] == len(spans_in(run.files())) == 13
+    assert set(spans_of(run.files()).values()) == {1}
+    assert run.ledger()["stored"] == len(spans_of(run.files())) == 13
     (folder,) = engines(tmp_path)
     assert check_engine(folder)["ok"]
 

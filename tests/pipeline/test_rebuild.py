@@ -12,7 +12,8 @@ import pytest
 from otel_ext.cli.folder import engines, findings
 from otel_ext.errors import UnsupportedVersion
 from tests.builders import looping_run, request, span
-from tests.pipeline.test_exactly_once import SECOND, Run, spans_in
+from tests.pipeline.test_exactly_once import SECOND, Run
+from tests.sweeps.workload import spans_of
 
 
 def change_version(data: Path, version: int, where: str) -> int:
@@ -85,7 +86,7 @@ def test_another_version_is_rebuilt_and_says_nothing_twice(
     }
     said = [(f["id"], f["revision"]) for f in all_findings(tmp_path / "other")]
     assert len(said) == len(set(said))
-    assert spans_in(other.files()) == spans_in(calm.files())
+    assert spans_of(other.files()) == spans_of(calm.files())
     with caplog.at_level(logging.WARNING):
         caplog.clear()
         other.engine = other.open()

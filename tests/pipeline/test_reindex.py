@@ -24,9 +24,10 @@ from otel_ext.files import File, RealFiles
 from otel_ext.pipeline import reindex
 from otel_ext.sessions import Catalog, State
 from tests.builders import agent, request, span, tool
-from tests.pipeline.test_exactly_once import SETTINGS, UNSAVED, Run, requests, spans_in
+from tests.pipeline.test_exactly_once import SETTINGS, UNSAVED, Run, requests
 from tests.pipeline.test_guard import Process
 from tests.support import corpus_files, objects, run
+from tests.sweeps.workload import spans_of
 
 ENGINE = "engines/main"
 
@@ -128,7 +129,7 @@ def test_killed_and_robbed_of_its_catalog_nothing_is_lost_or_doubled(
             made.accept(body)
         calm.finish()
         made.finish()
-        assert spans_in(made.files()) == spans_in(calm.files())
+        assert spans_of(made.files()) == spans_of(calm.files())
         (report,) = answers(made.folder)["verify"]
         assert report["damage"] == []
         ledger, wanted = made.ledger(), calm.ledger()

@@ -12,7 +12,6 @@ from otel_ext.sessions.stock import Stock
 from otel_ext.testing import CrashableFiles
 
 RAM = Path("/dev/shm")
-POINTS = pytest.StashKey[Counter[str]]()
 
 
 class Watch:
@@ -64,13 +63,18 @@ def points(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     yield counted
     for kind, number in counted.items():
         request.node.user_properties.append((f"{kind} points", number))
-    request.config.stash.setdefault(POINTS, Counter()).update(counted)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """How many points all sweeps visited."""
-    if counted := config.stash.get(POINTS, None):
-        text = ", ".join(f"{kind} points: {number:,}" for kind, number in sorted(counted.items()))
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many points all sweeps visited, in whichever process."""
+    counted = Counter[str]()
+    for report in terminalreporter.getreports(""):
+        if report.when == "teardown":
+            for kind, number in report.user_properties:
+                if kind.endswith(" points"):
+                    counted[kind] += number
+    if counted:
+        text = ", ".join(f"{kind}: {number:,}" for kind, number in sorted(counted.items()))
         terminalreporter.write_line(f"sweeps: {text}")
 
 
