@@ -14,11 +14,15 @@ from otel_ext.files import Files
 from otel_ext.sdk.recorder import Recorder
 from otel_ext.sdk.settings import Settings
 from otel_ext.sdk.warn import warn
+from otel_ext.sessions.forkgate import GATE
 
 _Key = tuple[str, int]
+_REST: Final = 5.0
+"""Seconds that a fork waits for the engine's threads to be where they may be left behind."""
 
 _lock = threading.Lock()
 _recorders: Final[dict[_Key, Recorder]] = {}
+_forking = threading.RLock()
 _held: Final[list[threading.Lock]] = []
 
 
@@ -61,23 +65,29 @@ def _close_all() -> None:
 
 
 def _before_fork() -> None:
+    _forking.acquire()  # one after another: the first to be done would let the others' go
     for recorder in recorders():
         # Of an engine that takes longer the child keeps a descriptor, and with it the folder's lock.
-        if recorder.opening.acquire(timeout=5.0):
+        if recorder.opening.acquire(timeout=_REST):
             _held.append(recorder.opening)
         else:
             warn("fork", "forked while the engine was being opened")
+    if not GATE.shut(_REST):
+        warn("fork", "forked while the engine's database was at work; spans of the child are not kept")
 
 
 def _after_in_parent() -> None:
+    GATE.open()
     while _held:
         _held.pop().release()
+    _forking.release()
 
 
 def _after_in_child() -> None:
-    global _lock  # noqa: PLW0603 - the parent's may be held by a thread that does not exist here
-    _lock = threading.Lock()
+    global _lock, _forking
+    _lock, _forking = threading.Lock(), threading.RLock()
     _held.clear()
+    GATE.forked()
     for recorder in recorders():
         try:
             recorder.forked()

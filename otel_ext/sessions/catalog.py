@@ -39,7 +39,7 @@ class Catalog:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._database = Database(path, read_only=read_only)
-        self._db, self._query = self._database.connection, self._database.query
+        self._query = self._database.query
         self.stock = Stock(self._database)
         """Its files."""
 
@@ -203,14 +203,14 @@ class Catalog:
 
     def close(self) -> None:
         """Close the database; the last connection folds the WAL in."""
-        self._db.close()
+        self._database.close()
 
     def abandon_after_fork(self) -> None:
         """Keep the connection for ever, in a forked child: SQLite forbids to use or close it there.
 
         Closing it, which happens at the latest when Python frees it, could fold in the parent's WAL.
         """
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._db))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._database.connection))
 
 
 def _one(rows: list[Any], kind: type[_Row]) -> _Row | None:

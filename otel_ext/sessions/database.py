@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_ext.errors import DamageError, DataFolderError, UnsupportedVersion
+from otel_ext.sessions.forkgate import GATE
 from otel_ext.sessions.network import refuse_network
 
 VERSION: Final = 3
@@ -58,14 +59,21 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     Raises:
         UnsupportedVersion: a newer program wrote it.
         DamageError: SQLite cannot read it.
-        DataFolderError: it is missing (read-only), on a network file system, or cannot be written.
+        DataFolderError: it is missing (read-only), on a network file system, or cannot be written; or this
+            process was forked from one whose SQLite was at work and did not come to rest.
     """
+    if GATE.doubtful:
+        raise DataFolderError(
+            f"cannot open the catalog {path}: this process was forked while SQLite worked in its parent, and "
+            f"could hang in it; start it by `spawn` or `forkserver` instead"
+        )
     try:
-        if read_only:
-            return _reader(path)
-        refuse_network(path.parent)
-        path.touch(mode=0o600)
-        return _opened(path, "mode=rw")
+        with GATE:
+            if read_only:
+                return _reader(path)
+            refuse_network(path.parent)
+            path.touch(mode=0o600)
+            return _opened(path, "mode=rw")
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):  # of the disk; SQLite has other words for sick bytes
             advice = _ADVICE.get(error.sqlite_errorcode & 0xFF, "mend that, or choose another --data folder")
@@ -122,22 +130,23 @@ class Database:
             OSError: SQLite could not write; ENOSPC when the disk is full. Nothing changed.
         """
         db = self.connection
-        try:
-            db.execute("BEGIN IMMEDIATE")
+        with GATE:
             try:
-                yield db
-            except BaseException:
-                if db.in_transaction:  # on a full or sick disk SQLite has taken it back itself
-                    db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if db.in_transaction:  # COMMIT itself failed
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-            full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-            text = f"the catalog {self.path} could not be written: {error}"
-            raise OSError(errno.ENOSPC if full else errno.EIO, text) from error
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield db
+                except BaseException:
+                    if db.in_transaction:  # on a full or sick disk SQLite has taken it back itself
+                        db.execute("ROLLBACK")
+                    raise
+                db.execute("COMMIT")
+            except sqlite3.Error as error:
+                if db.in_transaction:  # COMMIT itself failed
+                    with contextlib.suppress(sqlite3.Error):
+                        db.execute("ROLLBACK")
+                full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+                text = f"the catalog {self.path} could not be written: {error}"
+                raise OSError(errno.ENOSPC if full else errno.EIO, text) from error
 
     def query(self, query: str, *values: object) -> list[Any]:
         """All rows of an answer.
@@ -147,11 +156,17 @@ class Database:
             DamageError: the bytes make no sense.
         """
         try:
-            return self.connection.execute(query, values).fetchall()
+            with GATE:
+                return self.connection.execute(query, values).fetchall()
         except sqlite3.OperationalError as error:
             raise OSError(f"the catalog {self.path} could not be read: {error}") from error
         except sqlite3.DatabaseError as error:
             raise damaged(self.path, error) from error
+
+    def close(self) -> None:
+        """Close it; the last connection folds the WAL in."""
+        with GATE:
+            self.connection.close()
 
 
 def text(session_id: str) -> str:

@@ -226,22 +226,78 @@ def test_forking_while_threads_record(tmp_path: Path) -> None:
     threads = [threading.Thread(target=work, args=(f"t{n}",)) for n in range(4)]
     for thread in threads:
         thread.start()
+    ends = []
     for number in range(50):
         child = os.fork()
         if child == 0:
             with root(f"child-{number}"):
                 pass
             os._exit(0 if provider.force_flush() else 1)  # a slow disk would let it leave with spans queued
-        assert os.waitpid(child, 0)[1] == 0
+        ends.append(os.waitpid(child, 0)[1])
     stop.set()
     for thread in threads:
         thread.join()
+    assert ends == [0] * 50, ends
     """
     agent(script, tmp_path)
     adopt(tmp_path)
     rows = sessions(tmp_path)
     assert {row["state"] for row in rows.values()} == {"completed"}
     assert len(rows) == 54
+
+
+def test_a_fork_waits_until_the_database_rests(tmp_path: Path) -> None:
+    """Its locks must not be held when a child is made; the child has a database of its own at once."""
+    script = """
+    from otel_ext.sessions.forkgate import GATE
+    with root("parent"):
+        provider.force_flush()
+        inside, leave = threading.Event(), threading.Event()
+        def work():
+            with GATE:
+                with GATE:  # again, as a question inside a transaction
+                    inside.set()
+                    leave.wait()
+                say("left")
+        thread = threading.Thread(target=work)
+        thread.start()
+        inside.wait()
+        threading.Timer(0.2, leave.set).start()
+        if os.fork() == 0:
+            say("child")
+            with root("child"):
+                pass
+            os._exit(0 if provider.force_flush() and not GATE.doubtful else 1)
+        assert os.wait()[1] == 0
+        thread.join()
+    """
+    out, _ = agent(script, tmp_path)
+    assert out.split() == ["left", "child"]
+    adopt(tmp_path)
+    assert set(sessions(tmp_path)) == {"parent", "child"}
+
+
+def test_a_fork_that_cannot_wait_any_longer(tmp_path: Path) -> None:
+    """The child says that its spans are not kept, instead of hanging in the database."""
+    script = """
+    from otel_ext.sdk import registry
+    from otel_ext.sessions.forkgate import GATE
+    registry._REST = 0.05
+    with root("parent"):
+        provider.force_flush()
+        with GATE:  # as good as another thread's: it is inside when the process is forked
+            child = os.fork()
+            if child == 0:
+                with root("child"):
+                    pass
+                os._exit(1 if provider.force_flush(200) else 0)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    _, err = agent(script, tmp_path)
+    assert "forked while the engine's database was at work" in err
+    assert "`spawn`" in err
+    adopt(tmp_path)
+    assert set(sessions(tmp_path)) == {"parent"}
 
 
 def run_file(script: Path, data: Path, *arguments: str) -> str:
