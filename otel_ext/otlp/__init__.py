@@ -11,6 +11,8 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 | do two encodings say the same | `content_digest` |
 | the span on disk | `span_json`, `line`, `header_line`, `read_header` |
 | and back | `read_traces` |
+| a JSON body at a door, of any telemetry | `read_json` |
+| logs and metrics on disk | `json_line`; back: `read_json` |
 | what to answer | `success`, `success_json`, `grpc_status`, `http_status` |
 """
 
@@ -18,6 +20,8 @@ from otel_ext.otlp.admit import Admitted, admit
 from otel_ext.otlp.canonical import content_digest
 from otel_ext.otlp.jsonlines import DERIVED, header_line, line, read_header, span_json
 from otel_ext.otlp.jsonread import UNREADABLE, read_traces
+from otel_ext.otlp.requestread import read_json
+from otel_ext.otlp.requestwrite import json_line
 from otel_ext.otlp.schema import RawSpan
 from otel_ext.otlp.spans import events, parse, resource_attributes, scope_name, to_span
 from otel_ext.otlp.split import count, request_of, split
@@ -44,9 +48,11 @@ __all__ = [
     "grpc_status",
     "header_line",
     "http_status",
+    "json_line",
     "line",
     "parse",
     "read_header",
+    "read_json",
     "read_traces",
     "request_of",
     "resource_attributes",

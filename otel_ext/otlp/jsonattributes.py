@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
-from otel_ext.otlp.jsonscalars import Fault, Json, base64, double, integer, kind_of, text
+from otel_ext.otlp.jsonscalars import Fault, Json, base64, boolean, double, integer, kind_of, text
 from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS, is_key_value, is_residue
 
 _DEEPEST: Final = 64
@@ -49,6 +49,15 @@ def attribute_pairs(items: object, schema: type[Message]) -> tuple[list[bytes], 
             pairs.pop()
             unknown = data
     return _restored(items, pairs) if marked else pairs, unknown
+
+
+def encoded_value(value: object) -> bytes:
+    """An encoded AnyValue of one that stands alone, as the body of a log record does.
+
+    Raises:
+        Fault: it cannot be read.
+    """
+    return _any_value(value, 0) if isinstance(value, dict) else _plain(value, 0)
 
 
 def encoded_pair(key: str, value: str) -> bytes:
@@ -105,11 +114,7 @@ def _string(value: object, _depth: int) -> bytes:
 
 
 def _boolean(value: object, _depth: int) -> bytes:
-    if value in ("true", "false"):
-        value = value == "true"
-    if not isinstance(value, bool):
-        raise Fault(f".boolValue: expected a boolean, found {kind_of(value)}")
-    return b"\x10\x01" if value else b"\x10\x00"
+    return b"\x10\x01" if boolean(value, "boolValue") else b"\x10\x00"
 
 
 def _integer(value: object, _depth: int) -> bytes:

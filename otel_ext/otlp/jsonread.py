@@ -61,11 +61,20 @@ def read_traces(line: bytes | str, *, instant: Callable[[object], int], base64_i
         InvalidRequest: the line is not JSON, not an object, nested too deeply, or a field in it cannot
             be read; the text says where.
     """
+    return read_object(line, _Reader(instant, base64_ids).request)
+
+
+def read_object(line: bytes | str, build: Callable[[Json], bytes]) -> bytes:
+    """`build` of the one JSON object in `line`.
+
+    Raises:
+        InvalidRequest: there is none, or `build` cannot read it.
+    """
     data = _decoded(line)
     if not isinstance(data, dict):
-        raise InvalidRequest(f"expected a JSON object of traces, found {kind_of(data)}")
+        raise InvalidRequest(f"expected a JSON object, found {kind_of(data)}")
     try:
-        return _Reader(instant, base64_ids).request(data)
+        return build(data)
     except Fault as fault:
         raise InvalidRequest(str(fault).removeprefix(".")) from None
     except UnicodeEncodeError:

@@ -109,17 +109,27 @@ def double(value: object, name: str) -> float:
     raise Fault(f".{name}: expected a number, found {_shown(value)}")
 
 
+def boolean(value: object, name: str) -> bool:
+    """A boolean, also as a string."""
+    if value in ("true", "false"):
+        return value == "true"
+    if not isinstance(value, bool):
+        raise Fault(f".{name}: expected a boolean, found {kind_of(value)}")
+    return value
+
+
 def span_kind(value: object) -> int:
     """A SpanKind, as a number (unknown ones too), or by name with or without its prefix."""
-    return _enum(value, "kind", _KINDS, "SPAN_KIND_")
+    return enumeration(value, "kind", _KINDS, "SPAN_KIND_")
 
 
 def status_code(value: object) -> int:
     """A StatusCode, as a number (unknown ones too), or by name with or without its prefix."""
-    return _enum(value, "code", _CODES, "STATUS_CODE_")
+    return enumeration(value, "code", _CODES, "STATUS_CODE_")
 
 
-def _enum(value: object, name: str, names: Mapping[str, int], prefix: str) -> int:
+def enumeration(value: object, name: str, names: Mapping[str, int], prefix: str = "") -> int:
+    """An enum's number (unknown ones too), or one of `names` with or without `prefix`; null is 0."""
     if isinstance(value, str) and not _INTEGER.fullmatch(value):
         key = value.upper()
         known = names.get(key, names.get(prefix + key))

@@ -120,10 +120,10 @@ def _parsed_attribute(pair: bytes) -> bytes:
 def _key_value(pair: KeyValue) -> bytes:
     if not pair.HasField("value"):
         return b'{"key":%b}' % quote(pair.key)
-    return b'{"key":%b,"value":%b}' % (quote(pair.key), _any_value(pair.value))
+    return b'{"key":%b,"value":%b}' % (quote(pair.key), any_value(pair.value))
 
 
-def _any_value(value: AnyValue) -> bytes:
+def any_value(value: AnyValue) -> bytes:
     match value.WhichOneof("value"):
         case "string_value":
             return b'{"stringValue":%b}' % quote(value.string_value)
@@ -132,9 +132,9 @@ def _any_value(value: AnyValue) -> bytes:
         case "bool_value":
             return b'{"boolValue":true}' if value.bool_value else b'{"boolValue":false}'
         case "double_value":
-            return b'{"doubleValue":%b}' % _double(value.double_value)
+            return b'{"doubleValue":%b}' % double_text(value.double_value)
         case "array_value":
-            return _items(b"arrayValue", map(_any_value, value.array_value.values))
+            return _items(b"arrayValue", map(any_value, value.array_value.values))
         case "kvlist_value":
             return _items(b"kvlistValue", map(_key_value, value.kvlist_value.values))
         case "bytes_value":
@@ -154,7 +154,7 @@ def _python_value(value: Value) -> bytes:
         case int():
             return b'{"intValue":"%d"}' % value
         case float():
-            return b'{"doubleValue":%b}' % _double(value)
+            return b'{"doubleValue":%b}' % double_text(value)
         case bytes():
             return b'{"bytesValue":"%b"}' % b2a_base64(value, newline=False)
         case Mapping():
@@ -167,7 +167,7 @@ def _items(kind: bytes, texts: Iterable[bytes]) -> bytes:
     return b'{"%b":{"values":[%b]}}' % (kind, b",".join(texts))
 
 
-def _double(value: float) -> bytes:
+def double_text(value: float) -> bytes:
     if math.isfinite(value):
         return repr(value).encode()
     if math.isnan(value):

@@ -3,7 +3,8 @@
 Law of this file: what JSON cannot say is not dropped. `otel_ext.unknown_fields` holds, as the last
 attribute of a span, resource, scope, event or link, its encoded unknown fields; `otel_ext.raw_attribute`
 follows an attribute that has such fields inside, and holds it whole. An attribute that is itself named so
-gets a mark of its own after it, hence reading back is never ambiguous.
+gets a mark of its own after it, hence reading back is never ambiguous. Logs and metrics are written whole and
+carry the same in JSON members of these names (`requestwrite`).
 """
 
 from typing import Any, Final
@@ -15,6 +16,8 @@ from otel_ext.otlp.schema import KeyValue
 
 UNKNOWN_FIELDS: Final = "otel_ext.unknown_fields"
 RAW_ATTRIBUTE: Final = "otel_ext.raw_attribute"
+RAW_MEMBER: Final = "otel_ext.raw_"
+"""A member's name, less that of the member before it, which it holds whole."""
 
 
 def unknown_fields(message: Message, data: bytes) -> bytes:

@@ -186,7 +186,7 @@ REFUSED = [
     (b"", "not JSON"),
     (b"{", "not JSON"),
     (b"{} {}", "not JSON"),
-    (b"[]", "expected a JSON object of traces, found an array"),
+    (b"[]", "expected a JSON object, found an array"),
     (b'"x"', "found a string"),
     (b'{"a":"\xff"}', "not UTF-8: invalid start byte at byte 6"),
     (b'{"a":NaN}', "NaN is not a JSON number"),
