@@ -34,6 +34,22 @@ class TooLarge(Permanent):
     """The request is over a size limit; it must be split, retrying is pointless."""
 
 
+class NoSuchPath(Permanent):
+    """An HTTP request for a path that is not served."""
+
+
+class WrongMethod(Permanent):
+    """An HTTP request of a method that the path does not know."""
+
+
+class Unsupported(Permanent):
+    """An HTTP body of a type or compression that is not read here."""
+
+
+class Throttled(Retryable):
+    """This sender has used up its own share; others are served."""
+
+
 class Busy(Retryable):
     """We cannot take this now: a budget is used up, the disk is full, or the journal is stopped."""
 

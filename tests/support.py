@@ -75,13 +75,14 @@ class ServerProcess:
 
     def __init__(self, data: Path, config: str = "", environment: Mapping[str, str] | None = None) -> None:
         self.data, self.config, self.environment = data, config, environment or {}
-        self.endpoint = "127.0.0.1:0"
+        self.endpoint = self.http = "127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
         self.log = data.parent / f"{data.name}.log"
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
         call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(self.data), "--grpc", self.endpoint]
+        call += ["--http", self.http]
         environment = {**os.environ, **self.environment, "OTEL_EXT_TEST_CONFIG": self.config}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
@@ -95,6 +96,7 @@ class ServerProcess:
         ready = self.process.stdout.readline()
         assert ready.startswith("ready "), self.log.read_text()[-3000:]
         self.endpoint = ready.split()[1].removeprefix("grpc=")
+        self.http = ready.split()[2].removeprefix("http=")
 
     def kill(self) -> None:
         """SIGKILL, now."""

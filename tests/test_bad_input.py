@@ -27,7 +27,7 @@ class Door:
 
     def __init__(self, data: Path, config: str = CONFIG) -> None:
         self.data = data
-        self.server = Server(load_config(config, data=data, grpc="127.0.0.1:0"))
+        self.server = Server(load_config(config, data=data, grpc="127.0.0.1:0", http="127.0.0.1:0"))
         self.server.start()
         self.channel = grpc.insecure_channel(
             self.server.grpc_endpoint, options=[("grpc.max_send_message_length", -1)]
@@ -245,7 +245,7 @@ def test_a_taken_port_is_a_clear_error(door: Door, tmp_path: Path) -> None:
 def test_a_taken_folder_is_a_clear_error(door: Door) -> None:
     """A second engine on the folder names the process that has it."""
     with pytest.raises(DataFolderInUse, match=str(os.getpid())):
-        Server(load_config(data=door.data, grpc="127.0.0.1:0"))
+        Server(load_config(data=door.data, grpc="127.0.0.1:0", http="127.0.0.1:0"))
 
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> Non
     if os.geteuid() != 0:
         folder.mkdir(mode=0o500)
     with pytest.raises(DataFolderError, match=r"otel-ext|locked") as caught:
-        Server(load_config(data=folder, grpc="127.0.0.1:0"))
+        Server(load_config(data=folder, grpc="127.0.0.1:0", http="127.0.0.1:0"))
     assert "--data" in str(caught.value)
 
 
@@ -265,7 +265,7 @@ def test_a_newer_catalog_is_refused(door: Door) -> None:
     database.execute("PRAGMA user_version=99")
     database.close()
     with pytest.raises(UnsupportedVersion, match=r"version 99.*upgrade"):
-        Server(load_config(data=door.data, grpc="127.0.0.1:0"))
+        Server(load_config(data=door.data, grpc="127.0.0.1:0", http="127.0.0.1:0"))
 
 
 def test_a_missing_catalog_is_refused(door: Door) -> None:
@@ -275,7 +275,7 @@ def test_a_missing_catalog_is_refused(door: Door) -> None:
     for path in (door.data / "engines/main").glob("catalog.sqlite*"):
         path.unlink()
     with pytest.raises(DataFolderError, match=r"catalog\.sqlite is missing while session files"):
-        Server(load_config(data=door.data, grpc="127.0.0.1:0"))
+        Server(load_config(data=door.data, grpc="127.0.0.1:0", http="127.0.0.1:0"))
 
 
 def test_a_missing_journal_is_refused(door: Door) -> None:
@@ -285,7 +285,7 @@ def test_a_missing_journal_is_refused(door: Door) -> None:
     for path in (door.data / "engines/main/journal").glob("*.journal"):
         path.unlink()
     with pytest.raises(DataFolderError, match="older than the catalog"):
-        Server(load_config(data=door.data, grpc="127.0.0.1:0"))
+        Server(load_config(data=door.data, grpc="127.0.0.1:0", http="127.0.0.1:0"))
 
 
 def test_a_far_end_time_and_a_lone_surrogate_stop_nothing(door: Door) -> None:

@@ -322,7 +322,7 @@ def test_a_polite_signal_drains_and_exits_0(tmp_path: Path, number: int) -> None
 def test_serve_needs_no_configuration(tmp_path: Path) -> None:
     """Without --data and --config the folder is the state home's, and the ready line says so."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "otel_ext", "serve", "--grpc", "127.0.0.1:0"],
+        [sys.executable, "-m", "otel_ext", "serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"],
         stdout=subprocess.PIPE,
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
         text=True,
@@ -331,7 +331,10 @@ def test_serve_needs_no_configuration(tmp_path: Path) -> None:
     with process:
         ready = process.stdout.readline()
         process.terminate()
-    assert re.fullmatch(rf"ready grpc=127\.0\.0\.1:\d+ data={re.escape(str(tmp_path))}/otel-ext\n", ready)
+    assert re.fullmatch(
+        rf"ready grpc=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ data={re.escape(str(tmp_path))}/otel-ext\n",
+        ready,
+    )
     assert process.returncode == 0
 
 
@@ -341,7 +344,18 @@ def test_serve_without_a_free_port_says_so(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        call = [sys.executable, "-m", "otel_ext", "serve", "--grpc", address, "--data", str(tmp_path)]
+        call = [
+            sys.executable,
+            "-m",
+            "otel_ext",
+            "serve",
+            "--grpc",
+            address,
+            "--http",
+            "127.0.0.1:0",
+            "--data",
+            str(tmp_path),
+        ]
         done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert f"cannot listen on {address}" in done.stderr

@@ -40,7 +40,10 @@ def _serve(folder: Path, port: str) -> tuple["subprocess.Popen[str]", str]:
     ]
     log = (folder / "serve.log").open("a")
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-        [*call, "--grpc", f"127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=log, text=True
+        [*call, "--grpc", f"127.0.0.1:{port}", "--http", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
     )
     log.close()
     assert process.stdout is not None

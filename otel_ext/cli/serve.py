@@ -43,7 +43,10 @@ def read_config(reference: str | None) -> tuple[str, str]:
 @click.option(
     "--grpc", metavar="HOST:PORT", help="Where to serve OTLP/gRPC [127.0.0.1:4317]; port 0 picks one."
 )
-def command(config: str | None, data: Path | None, grpc: str | None) -> None:
+@click.option(
+    "--http", metavar="HOST:PORT", help="Where to serve OTLP/HTTP [127.0.0.1:4318]; unix:///PATH works, too."
+)
+def command(config: str | None, data: Path | None, grpc: str | None, http: str | None) -> None:
     """`otel-ext serve`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # The pipeline's thread would hold the interpreter for 5 ms at a time while requests wait to be answered;
@@ -56,9 +59,9 @@ def command(config: str | None, data: Path | None, grpc: str | None) -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup it stays ignored
         ends.add(signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    server = Server(load_config(text, source=source, data=data, grpc=grpc))
+    server = Server(load_config(text, source=source, data=data, grpc=grpc, http=http))
     server.start()
-    click.echo(f"ready grpc={server.grpc_endpoint} data={server.config.data}")
+    click.echo(f"ready grpc={server.grpc_endpoint} http={server.http_endpoint} data={server.config.data}")
     signal.sigwait(ends)
     if not server.stop():
         raise Refused(f"not everything could be saved in {server.config.data}; the next start reads it on")

@@ -124,6 +124,7 @@ def _key_value(pair: KeyValue) -> bytes:
 
 
 def any_value(value: AnyValue) -> bytes:
+    """The JSON of one value; fields that the schema does not name are not in it."""
     match value.WhichOneof("value"):
         case "string_value":
             return b'{"stringValue":%b}' % quote(value.string_value)
@@ -168,6 +169,7 @@ def _items(kind: bytes, texts: Iterable[bytes]) -> bytes:
 
 
 def double_text(value: float) -> bytes:
+    """The JSON of a double: the shortest number that is it, or a string."""
     if math.isfinite(value):
         return repr(value).encode()
     if math.isnan(value):

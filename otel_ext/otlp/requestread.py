@@ -78,7 +78,8 @@ def _request(schema: Any, obj: Json) -> bytes:
 
 
 def _fill(message: Any, obj: Json) -> None:
-    readers = _readers(type(message))
+    schema: Any = type(message)
+    readers = _readers(schema)
     for key, value in obj.items():
         read = readers.get(key)
         if read is not None and value is not None:
@@ -91,7 +92,8 @@ _Read = Callable[[Any, Any], None]
 @cache
 def _readers(schema: Any) -> dict[str, _Read]:
     """Key -> what puts the member's value into a message."""
-    lists, found = repeated(schema), {UNKNOWN_FIELDS: _unknown}
+    lists, found = repeated(schema), dict[str, _Read]()
+    found[UNKNOWN_FIELDS] = _unknown
     for field in schema.DESCRIPTOR.fields:
         name, key = field.name, field.json_name
         if field.type == Field.TYPE_MESSAGE and field.message_type.full_name == ANY_VALUE:

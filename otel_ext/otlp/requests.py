@@ -23,7 +23,7 @@ from otel_ext.telemetry import Telemetry
 
 ANY_VALUE: Final = common_pb2.AnyValue.DESCRIPTOR.full_name
 _KEY_VALUE: Final = f".{common_pb2.KeyValue.DESCRIPTOR.full_name}"
-_ENVELOPES: Final = {
+_ENVELOPES: Final[dict[Telemetry, Any]] = {
     Telemetry.LOGS: logs_service_pb2.ExportLogsServiceRequest,
     Telemetry.METRICS: metrics_service_pb2.ExportMetricsServiceRequest,
 }

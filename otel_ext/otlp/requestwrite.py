@@ -41,7 +41,8 @@ def json_line(telemetry: Telemetry, body: bytes) -> bytes:
 
 
 def _object(message: Any) -> bytes:
-    writers = _writers(type(message))
+    schema: Any = type(message)
+    writers = _writers(schema)
     members = []
     for field, value in message.ListFields():
         members += writers[field.number](value)

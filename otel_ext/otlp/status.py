@@ -14,13 +14,31 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_ext.errors import Busy, InvalidRequest, OtelExtError, Retryable, ShuttingDown, TooLarge
+from otel_ext.errors import (
+    Busy,
+    InvalidRequest,
+    NoSuchPath,
+    OtelExtError,
+    Retryable,
+    ShuttingDown,
+    Throttled,
+    TooLarge,
+    Unsupported,
+    WrongMethod,
+)
+from otel_ext.telemetry import Telemetry
 
 _TABLE: Final[tuple[tuple[type[Exception], str, int, int], ...]] = (
     (InvalidRequest, "INVALID_ARGUMENT", 3, 400),
     (TooLarge, "RESOURCE_EXHAUSTED", 8, 413),
+    (NoSuchPath, "UNIMPLEMENTED", 12, 404),
+    (WrongMethod, "UNIMPLEMENTED", 12, 405),
+    (Unsupported, "UNIMPLEMENTED", 12, 415),
+    (Throttled, "RESOURCE_EXHAUSTED", 8, 429),
     (Busy, "UNAVAILABLE", 14, 503),
     (ShuttingDown, "UNAVAILABLE", 14, 503),
     (Retryable, "UNAVAILABLE", 14, 503),
@@ -79,25 +97,35 @@ def http_status(error: Exception) -> HttpAnswer:
     return HttpAnswer(http, status.SerializeToString(), json.dumps(MessageToDict(status)).encode(), after)
 
 
-def success(rejected: int, message: str) -> bytes:
-    """An encoded ExportTraceServiceResponse; empty when there is nothing to say (full success).
+def success(telemetry: Telemetry, rejected: int, message: str) -> bytes:
+    """An encoded Export...ServiceResponse; empty when there is nothing to say (full success).
 
     Args:
-        rejected: spans rejected; 0 with a message is a warning.
+        telemetry: what the request carried.
+        rejected: spans, log records or data points rejected; 0 with a message is a warning.
         message: for developers; shortened when very long.
     """
-    return _response(rejected, message).SerializeToString()
+    encoded: bytes = _response(telemetry, rejected, message).SerializeToString()
+    return encoded
 
 
-def success_json(rejected: int, message: str) -> bytes:
+def success_json(telemetry: Telemetry, rejected: int, message: str) -> bytes:
     """The same response in OTLP/JSON; `{}` for full success."""
-    return json.dumps(MessageToDict(_response(rejected, message))).encode()
+    return json.dumps(MessageToDict(_response(telemetry, rejected, message))).encode()
 
 
-def _response(rejected: int, message: str) -> ExportTraceServiceResponse:
-    response = ExportTraceServiceResponse()
+_RESPONSES: Final[dict[Telemetry, tuple[Any, str]]] = {
+    Telemetry.TRACES: (ExportTraceServiceResponse, "rejected_spans"),
+    Telemetry.LOGS: (ExportLogsServiceResponse, "rejected_log_records"),
+    Telemetry.METRICS: (ExportMetricsServiceResponse, "rejected_data_points"),
+}
+
+
+def _response(telemetry: Telemetry, rejected: int, message: str) -> Any:
+    schema, counted = _RESPONSES[telemetry]
+    response = schema()
     if rejected or message:
-        response.partial_success.rejected_spans = rejected
+        setattr(response.partial_success, counted, rejected)
         response.partial_success.error_message = message[:_LONGEST]
     return response
 

@@ -1,4 +1,4 @@
-"""OTLP/gRPC: the TraceService, taking raw bytes.
+"""OTLP/gRPC: the services of traces, logs and metrics, taking raw bytes.
 
 Law of this file: no request is decoded here (grpcio's own decoding would answer garbage with INTERNAL,
 and costs a copy); what is wrong with a request is said by `accept` and mapped by `otlp.status`, and no
@@ -6,25 +6,32 @@ exception's text reaches a client.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, NoReturn
 
 import grpc
 
 from otel_ext import otlp
-from otel_ext.errors import ConfigError, OtelExtError, Retryable
+from otel_ext.errors import OtelExtError, Retryable
+from otel_ext.receivers.endpoint import UNIX, identity_of, refused, remove, unix_socket
 from otel_ext.stats import Stats
+from otel_ext.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-SERVICE: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
+SERVICES: Final = {
+    Telemetry.TRACES: "opentelemetry.proto.collector.trace.v1.TraceService",
+    Telemetry.LOGS: "opentelemetry.proto.collector.logs.v1.LogsService",
+    Telemetry.METRICS: "opentelemetry.proto.collector.metrics.v1.MetricsService",
+}
 DEFAULT_MAX_BYTES: Final = 64 << 20
 """Largest request after decompression (opentelemetry-proto 1.11 recommends 64 MiB)."""
 _THREADS: Final = 16
 """Measured best between 8 and 32; from 128 on throughput falls."""
 
-_Accept = Callable[[bytes], tuple[int, int, str]]
+_Accept = Callable[[bytes, Telemetry], tuple[int, int, str]]
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -32,16 +39,23 @@ class GrpcReceiver:
     """One gRPC server on one address.
 
     Args:
-        accept: takes a request's bytes and returns `(received, rejected, message)` once it is durable.
-        endpoint: `host:port`; port 0 picks a free one.
+        accept: takes an encoded request and returns `(received, rejected, message)` once it is durable.
+        endpoint: `HOST:PORT` (port 0 picks a free one) or `unix:///path`.
         max_bytes: largest request, after decompression.
+        telemetries: what is served; the services of others are UNIMPLEMENTED.
 
     Raises:
         ConfigError: the address is taken or cannot be bound.
     """
 
     def __init__(
-        self, accept: _Accept, endpoint: str, *, stats: Stats, max_bytes: int = DEFAULT_MAX_BYTES
+        self,
+        accept: _Accept,
+        endpoint: str,
+        *,
+        stats: Stats,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        telemetries: Iterable[Telemetry] = Telemetry,
     ) -> None:
         self._accept, self._stats = accept, stats
         self._server = grpc.server(
@@ -52,19 +66,24 @@ class GrpcReceiver:
                 ("grpc.so_reuseport", 0),
             ],
         )
-        handler = grpc.unary_unary_rpc_method_handler(self._export)
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),)
-        )
-        host = endpoint.rpartition(":")[0]
+        for telemetry in telemetries:
+            export = grpc.unary_unary_rpc_method_handler(partial(self._export, telemetry))
+            handler = grpc.method_handlers_generic_handler(SERVICES[telemetry], {"Export": export})
+            self._server.add_generic_rpc_handlers((handler,))
+        self._identity: tuple[int, int] | None = None
+        if endpoint.startswith(UNIX):
+            with unix_socket(endpoint, flag="--grpc") as path:
+                self._bind(UNIX + path, endpoint)
+            self.endpoint, self._identity = endpoint, identity_of(endpoint)
+        else:
+            self.endpoint = f"{endpoint.rpartition(':')[0]}:{self._bind(endpoint, endpoint)}"
+
+    def _bind(self, address: str, endpoint: str) -> int:
         try:
-            port = self._server.add_insecure_port(endpoint)
+            port: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise ConfigError(
-                f"cannot listen on {endpoint}: the address is in use or not this machine's; stop what "
-                f"listens there or choose another with --grpc HOST:PORT"
-            ) from error
-        self.endpoint = f"{host}:{port}"
+            raise refused(endpoint, "--grpc") from error
+        return port
 
     def start(self) -> None:
         """Begin to serve."""
@@ -73,10 +92,12 @@ class GrpcReceiver:
     def stop(self, grace: float) -> None:
         """Refuse new calls, let those inside finish for `grace` seconds."""
         self._server.stop(grace).wait()
+        if self._identity is not None:
+            remove(self.endpoint, self._identity)
 
-    def _export(self, body: bytes, context: grpc.ServicerContext) -> bytes:
+    def _export(self, telemetry: Telemetry, body: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            _, rejected, message = self._accept(body)
+            _, rejected, message = self._accept(body, telemetry)
         except OtelExtError as error:
             self._stats.add(
                 f"otel_ext.receiver.{'retryable' if isinstance(error, Retryable) else 'permanent'}"
@@ -86,7 +107,7 @@ class GrpcReceiver:
             log.exception("a request could not be handled")
             self._stats.add("otel_ext.receiver.defects")
             self._refuse(context, Retryable("the server could not handle the request; try again"))
-        return otlp.success(rejected, message)
+        return otlp.success(telemetry, rejected, message)
 
     def _refuse(self, context: grpc.ServicerContext, error: OtelExtError) -> NoReturn:
         answer = otlp.grpc_status(error)

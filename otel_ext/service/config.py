@@ -20,6 +20,7 @@ from otel_ext.pipeline import EngineSettings
 from otel_ext.pipeline.folder import default_data
 from otel_ext.service.shape import MIB, Duration, FileShape
 from otel_ext.sessions import codec
+from otel_ext.telemetry import Telemetry
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
@@ -32,12 +33,20 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     data: Path
     grpc_endpoint: str
     grpc_max_bytes: int
+    http_endpoint: str
+    http_max_bytes: int
+    http_paths: dict[str, Telemetry]
     shutdown_timeout: float
     engine: EngineSettings
 
 
 def load_config(
-    text: str = "", *, source: str = "", data: Path | None = None, grpc: str | None = None
+    text: str = "",
+    *,
+    source: str = "",
+    data: Path | None = None,
+    grpc: str | None = None,
+    http: str | None = None,
 ) -> Config:
     """Build a configuration from a file's text and the command line's values.
 
@@ -46,13 +55,14 @@ def load_config(
         source: the file's name, for error texts.
         data: the data folder, over `exporters.file.path`.
         grpc: the endpoint, over `receivers.otlp.protocols.grpc.endpoint`.
+        http: the endpoint, over `receivers.otlp.protocols.http.endpoint`.
 
     Raises:
         ConfigError: an unknown key, an unusable value, or text that is not YAML.
     """
     shape = _parse(text, source or "the configuration")
     journal, file, sessions = shape.extensions.journal, shape.exporters.file, shape.processors.sessions
-    door = shape.receivers.otlp.protocols.grpc
+    door, web = shape.receivers.otlp.protocols.grpc, shape.receivers.otlp.protocols.http
     if file.compress_after:
         _zstd()
     engine = EngineSettings(
@@ -76,10 +86,18 @@ def load_config(
         signals=shape.processors.signals,
     )
     size = _positive("receivers.otlp.protocols.grpc.max_recv_msg_size_mib", door.max_recv_msg_size_mib)
+    body = _positive("receivers.otlp.protocols.http.max_request_body_size_mib", web.max_request_body_size_mib)
     return Config(
         data=data or (Path(file.path).expanduser() if file.path else default_data()),
         grpc_endpoint=_endpoint(grpc or door.endpoint),
         grpc_max_bytes=size * MIB,
+        http_endpoint=_endpoint(http or web.endpoint),
+        http_max_bytes=body * MIB,
+        http_paths={
+            web.traces_url_path: Telemetry.TRACES,
+            web.logs_url_path: Telemetry.LOGS,
+            web.metrics_url_path: Telemetry.METRICS,
+        },
         shutdown_timeout=shape.service.shutdown_timeout,
         engine=engine,
     )
@@ -172,7 +190,9 @@ def _zstd() -> None:
 
 
 def _endpoint(text: str) -> str:
+    if text.startswith("unix:///"):
+        return text
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"{text!r} is not HOST:PORT, e.g. 127.0.0.1:4317")
+        raise ConfigError(f"{text!r} is not HOST:PORT, e.g. 127.0.0.1:4317, nor unix:///PATH")
     return text

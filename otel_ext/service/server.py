@@ -9,12 +9,14 @@ import threading
 from typing import Final
 
 from otel_ext.pipeline import Engine, adopt
-from otel_ext.receivers import GrpcReceiver
+from otel_ext.receivers import GrpcReceiver, HttpReceiver
 from otel_ext.service.config import Config
 from otel_ext.stats import Stats
+from otel_ext.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+_SERVED: Final = (Telemetry.TRACES,)
 _WATCH: Final = 5.0
 """Seconds between looks for dead processes' folders."""
 
@@ -35,10 +37,18 @@ class Server:
         self.engine = Engine(config.data, config.engine, stats=self.stats)
         try:
             self._grpc = GrpcReceiver(
-                self.engine.intake.accept,
+                self._accept,
                 config.grpc_endpoint,
                 stats=self.stats,
                 max_bytes=config.grpc_max_bytes,
+                telemetries=_SERVED,
+            )
+            self._http = HttpReceiver(
+                self._accept,
+                config.http_endpoint,
+                stats=self.stats,
+                max_bytes=config.http_max_bytes,
+                paths={path: kind for path, kind in config.http_paths.items() if kind in _SERVED},
             )
         except BaseException:
             self.engine.close()
@@ -49,10 +59,19 @@ class Server:
         """Where OTLP/gRPC is served, port resolved."""
         return self._grpc.endpoint
 
+    @property
+    def http_endpoint(self) -> str:
+        """Where OTLP/HTTP is served, port resolved."""
+        return self._http.endpoint
+
+    def _accept(self, body: bytes, _telemetry: Telemetry) -> tuple[int, int, str]:
+        return self.engine.intake.accept(body)
+
     def start(self) -> None:
         """Begin to process and to serve."""
         self.engine.start()
         self._grpc.start()
+        self._http.start()
         self._watcher.start()
 
     def _watch(self) -> None:
@@ -74,6 +93,7 @@ class Server:
             Whether all of it is saved; what is not, the next start reads from the journal.
         """
         self._stopping.set()
+        self._http.stop(self.config.shutdown_timeout)
         self._grpc.stop(self.config.shutdown_timeout)
         self._watcher.join()
         return self.engine.close()

@@ -24,10 +24,21 @@ class GrpcConfig(msgspec.Struct, kw_only=True, frozen=True):
     max_recv_msg_size_mib: int = 64
 
 
+class HttpConfig(msgspec.Struct, kw_only=True, frozen=True):
+    """`receivers.otlp.protocols.http`."""
+
+    endpoint: str = "127.0.0.1:4318"
+    max_request_body_size_mib: int = 64
+    traces_url_path: str = "/v1/traces"
+    logs_url_path: str = "/v1/logs"
+    metrics_url_path: str = "/v1/metrics"
+
+
 class ProtocolsConfig(msgspec.Struct, kw_only=True, frozen=True):
     """`receivers.otlp.protocols`."""
 
     grpc: GrpcConfig = GrpcConfig()
+    http: HttpConfig = HttpConfig()
 
 
 class OtlpConfig(msgspec.Struct, kw_only=True, frozen=True):

@@ -67,7 +67,18 @@ def ours(size: int, total: int, mix: str) -> Result:
     """`otel-ext serve` with its defaults."""
     with tempfile.TemporaryDirectory(prefix="otel-ext-bench-") as name:
         folder = Path(name)
-        call = [sys.executable, "-m", "otel_ext", "serve", "--data", name, "--grpc", "127.0.0.1:0"]
+        call = [
+            sys.executable,
+            "-m",
+            "otel_ext",
+            "serve",
+            "--data",
+            name,
+            "--grpc",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+        ]
         server = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert server.stdout is not None
         endpoint = server.stdout.readline().split()[1].removeprefix("grpc=")

@@ -71,7 +71,18 @@ def check(
 def refused_start(data: Path) -> str:
     """Start a server that must refuse with exit code 2 and one line of explanation; that line."""
     done = subprocess.run(
-        [sys.executable, "-m", "otel_ext", "serve", "--data", str(data), "--grpc", "127.0.0.1:0"],
+        [
+            sys.executable,
+            "-m",
+            "otel_ext",
+            "serve",
+            "--data",
+            str(data),
+            "--grpc",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+        ],
         capture_output=True,
         check=False,
         text=True,

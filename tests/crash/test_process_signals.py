@@ -63,7 +63,20 @@ def test_a_polite_end_under_load(tmp_path: Path, number: signal.Signals) -> None
 
 def test_sighup_of_a_server_under_nohup_is_ignored(tmp_path: Path) -> None:
     """A signal that the caller had ignored stays ignored: `nohup otel-ext serve` outlives its terminal."""
-    call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(tmp_path), "--grpc", "127.0.0.1:0"]
+    call = [
+        sys.executable,
+        "-m",
+        "otel_ext",
+        "serve",
+        "--data",
+        str(tmp_path),
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+    ]
     process = subprocess.Popen(["nohup", *call], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     with process:
         try:
@@ -139,6 +152,8 @@ def test_a_start_that_is_told_to_stop_at_once(tmp_path: Path) -> None:
         "--data",
         str(tmp_path / "data"),
         "--grpc",
+        "127.0.0.1:0",
+        "--http",
         "127.0.0.1:0",
     ]
     for _ in range(4):

@@ -37,7 +37,18 @@ def test_a_second_server_is_refused_and_the_first_unharmed(tmp_path: Path) -> No
 def test_of_many_racing_starts_exactly_one_wins(tmp_path: Path) -> None:
     """Twenty servers start at once on a folder that is not there yet: one serves, the others say why not."""
     data = tmp_path / "data"
-    call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(data), "--grpc", "127.0.0.1:0"]
+    call = [
+        sys.executable,
+        "-m",
+        "otel_ext",
+        "serve",
+        "--data",
+        str(data),
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+    ]
     pipe = subprocess.PIPE
     with server(tmp_path / "other", CONFIG):  # a neighbour with its own folder disturbs nobody
         racers = [subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True) for _ in range(20)]

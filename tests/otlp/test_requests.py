@@ -9,10 +9,8 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from otel_ext import otlp
-from otel_ext.errors import InvalidRequest
 from otel_ext.telemetry import Telemetry
 
 CLASSES: dict[Telemetry, Any] = {

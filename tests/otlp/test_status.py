@@ -14,14 +14,24 @@ from otel_ext.errors import (
     ConfigError,
     DamageError,
     InvalidRequest,
+    NoSuchPath,
     Retryable,
     ShuttingDown,
+    Throttled,
     TooLarge,
+    Unsupported,
+    WrongMethod,
 )
+from otel_ext.telemetry import Telemetry
 
+TRACES = Telemetry.TRACES
 ROWS: list[tuple[Exception, int, str, int, str, float | None]] = [
     (InvalidRequest("bad"), 3, "INVALID_ARGUMENT", 400, "bad", None),
     (TooLarge("big"), 8, "RESOURCE_EXHAUSTED", 413, "big", None),
+    (NoSuchPath("where"), 12, "UNIMPLEMENTED", 404, "where", None),
+    (WrongMethod("GET"), 12, "UNIMPLEMENTED", 405, "GET", None),
+    (Unsupported("br"), 12, "UNIMPLEMENTED", 415, "br", None),
+    (Throttled("your share", 3.0), 8, "RESOURCE_EXHAUSTED", 429, "your share", 3.0),
     (Busy("full", 2.5), 14, "UNAVAILABLE", 503, "full", 2.5),
     (ShuttingDown("bye"), 14, "UNAVAILABLE", 503, "bye", 1.0),
     (Retryable("later", 0.1), 14, "UNAVAILABLE", 503, "later", 0.1),
@@ -76,14 +86,29 @@ def test_long_and_odd_texts_fit() -> None:
 
 def test_success() -> None:
     """Full success is empty; rejections and warnings fill partial_success, the count a JSON string."""
-    assert otlp.success(0, "") == b""
-    assert otlp.success_json(0, "") == b"{}"
-    partial = ExportTraceServiceResponse.FromString(otlp.success(3, "why")).partial_success
+    assert otlp.success(TRACES, 0, "") == b""
+    assert otlp.success_json(TRACES, 0, "") == b"{}"
+    partial = ExportTraceServiceResponse.FromString(otlp.success(TRACES, 3, "why")).partial_success
     assert (partial.rejected_spans, partial.error_message) == (3, "why")
-    assert json.loads(otlp.success_json(3, "why")) == {
+    assert json.loads(otlp.success_json(TRACES, 3, "why")) == {
         "partialSuccess": {"rejectedSpans": "3", "errorMessage": "why"}
     }
-    warning = ExportTraceServiceResponse.FromString(otlp.success(0, "careful"))
+    warning = ExportTraceServiceResponse.FromString(otlp.success(TRACES, 0, "careful"))
     assert (warning.partial_success.rejected_spans, warning.partial_success.error_message) == (0, "careful")
-    long = ExportTraceServiceResponse.FromString(otlp.success(1, "x" * 10_000))
+    long = ExportTraceServiceResponse.FromString(otlp.success(TRACES, 1, "x" * 10_000))
     assert len(long.partial_success.error_message) == 1024
+
+
+@pytest.mark.parametrize(
+    ("telemetry", "key"),
+    [
+        (Telemetry.TRACES, "rejectedSpans"),
+        (Telemetry.LOGS, "rejectedLogRecords"),
+        (Telemetry.METRICS, "rejectedDataPoints"),
+    ],
+)
+def test_each_telemetry_counts_in_its_own_words(telemetry: Telemetry, key: str) -> None:
+    """The count has the name that the telemetry's response gives it, in both encodings."""
+    assert json.loads(otlp.success_json(telemetry, 2, "why"))["partialSuccess"][key] == "2"
+    assert otlp.success(telemetry, 2, "why") == b"\x0a\x07\x08\x02\x12\x03why"
+    assert otlp.success(telemetry, 0, "") == b""

@@ -1,0 +1,89 @@
+"""Bytes that requests may hold at one time.
+
+Law of this file: memory is reserved before it is used; whoever gets none is told to come again, and none
+waits, so that a wait cannot become memory of another kind.
+"""
+
+import threading
+from types import TracebackType
+from typing import Final, Self
+
+from otel_ext.errors import Busy
+
+STEP: Final = 1 << 20
+"""Bytes by which a body of unknown size reserves more."""
+
+
+class Budget:
+    """A number of bytes, shared by many threads.
+
+    Args:
+        capacity: bytes in all.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._used = 0
+        self._lock = threading.Lock()
+
+    @property
+    def used(self) -> int:
+        """Bytes reserved now."""
+        return self._used
+
+    def share(self) -> "Share":
+        """An empty share for one request."""
+        return Share(self)
+
+    def take(self, size: int) -> None:
+        """Reserve `size` bytes.
+
+        Raises:
+            Busy: too little is left.
+        """
+        with self._lock:
+            if self._used + size > self.capacity:
+                raise Busy(f"requests being received use up their budget of {self.capacity} bytes")
+            self._used += size
+
+    def give(self, size: int) -> None:
+        """Give `size` bytes back."""
+        with self._lock:
+            self._used -= size
+
+
+class Share:
+    """What one request has reserved; given back by `with`."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held = 0
+        self._used = 0
+
+    def reserve(self, size: int) -> None:
+        """Reserve `size` bytes that will be used.
+
+        Raises:
+            Busy: too little is left.
+        """
+        self._budget.take(size)
+        self._held += size
+
+    def use(self, size: int) -> None:
+        """Use `size` bytes more, reserving another step where what is held is used up.
+
+        Raises:
+            Busy: too little is left.
+        """
+        self._used += size
+        if self._used > self._held:
+            self.reserve(max(self._used - self._held, STEP))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        held, self._held = self._held, 0
+        self._budget.give(held)

@@ -1,0 +1,172 @@
+"""OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics`, protobuf and JSON.
+
+Law of this file: nothing is read that is refused anyway, no body is taken into memory without room for it
+(`Budget`), and nothing blocks the event loop: decompressing, JSON and `accept`, which waits for the disk, run
+on a few threads. Errors are mapped by `otlp.status`; no exception's text reaches a client.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
+
+from otel_ext import otlp, timestamps
+from otel_ext.errors import Busy, NoSuchPath, OtelExtError, Retryable, Unsupported, WrongMethod
+from otel_ext.receivers.asgi import JSON, PROTOBUF, AsgiServer, answer, media_type
+from otel_ext.receivers.body import Body, Headers
+from otel_ext.receivers.budget import Budget, Share
+from otel_ext.receivers.endpoint import UNIX, identity_of, listen, remove
+from otel_ext.receivers.inflate import encodings, inflate
+from otel_ext.stats import Stats
+from otel_ext.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MAX_BYTES: Final = 64 << 20
+"""Largest body, before and after decompression (opentelemetry-proto 1.11 recommends 64 MiB)."""
+PATHS: Final = {f"/v1/{telemetry.value}": telemetry for telemetry in Telemetry}
+_THREADS: Final = 16
+_LARGE_JSON: Final = 256 << 10
+"""Bytes of JSON from which one body is read at a time: its objects take many times its memory."""
+_JSON_TURN: Final = 10.0
+"""Seconds to wait for that turn."""
+
+_Accept = Callable[[bytes, Telemetry], tuple[int, int, str]]
+
+
+class HttpReceiver:
+    """One HTTP server on one address.
+
+    Args:
+        accept: takes an encoded request and returns `(received, rejected, message)` once it is durable.
+        endpoint: `HOST:PORT` (port 0 picks a free one) or `unix:///path`.
+        max_bytes: largest body, before and after decompression.
+        budget: bytes that all bodies together may take up.
+        paths: path -> what is posted there.
+
+    Raises:
+        ConfigError: the address is taken or cannot be bound.
+    """
+
+    def __init__(
+        self,
+        accept: _Accept,
+        endpoint: str,
+        *,
+        stats: Stats,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        budget: Budget | None = None,
+        paths: Mapping[str, Telemetry] = PATHS,
+    ) -> None:
+        listener, self.endpoint = listen(endpoint, flag="--http")
+        self._identity = identity_of(endpoint) if endpoint.startswith(UNIX) else None
+        self._door = _Door(accept, stats, max_bytes, budget or Budget(4 * max_bytes), paths)
+        self._server = AsgiServer(self._door, listener, name="otel-ext-http")
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._server.start()
+
+    def stop(self, grace: float) -> None:
+        """Refuse new connections, let requests inside finish for `grace` seconds."""
+        self._server.stop(grace)
+        if self._identity is not None:
+            remove(self.endpoint, self._identity)
+        self._door.close()
+
+
+class _Door:
+    """The application."""
+
+    def __init__(
+        self, accept: _Accept, stats: Stats, max_bytes: int, budget: Budget, paths: Mapping[str, Telemetry]
+    ) -> None:
+        self._accept, self._stats, self._max_bytes = accept, stats, max_bytes
+        self._budget, self._paths = budget, paths
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-ext-http")
+        self._large_json = threading.Lock()
+
+    def close(self) -> None:
+        """Free the threads, once what runs on them is done."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request (ASGI)."""
+        body = Body(receive, scope["headers"])
+        try:
+            telemetry = self._route(scope)
+            json, encoding = _encodings(body.headers)
+            with self._budget.share() as share:
+                data = await body.read(self._max_bytes, share)
+                if data is None:
+                    return  # the client has gone
+                work = partial(self._work, telemetry, json, encoding, data, share)
+                del data
+                content = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            kind = JSON if json else PROTOBUF
+            status, headers = 200, [(b"content-type", kind), (b"content-length", b"%d" % len(content))]
+        except OtelExtError as error:
+            kind_of_error = "retryable" if isinstance(error, Retryable) else "permanent"
+            self._stats.add(f"otel_ext.receiver.{kind_of_error}")
+            status, headers, content = answer(error, body.headers)
+            if isinstance(error, WrongMethod):
+                headers.append((b"allow", b"POST"))
+        except Exception:  # its text must not reach a client, and the client must keep its data
+            log.exception("a request could not be handled")
+            self._stats.add("otel_ext.receiver.defects")
+            defect = Retryable("the server could not handle the request; try again")
+            status, headers, content = answer(defect, body.headers)
+        await body.finish(send, status, headers, content)
+
+    def _route(self, scope: Any) -> Telemetry:
+        telemetry = self._paths.get(scope["path"])
+        if telemetry is None:
+            raise NoSuchPath(f"this path is not served; these are: {', '.join(self._paths)}")
+        if scope["method"] != "POST":
+            raise WrongMethod("telemetry is sent with POST")
+        return telemetry
+
+    def _work(self, telemetry: Telemetry, json: bool, encoding: str, data: bytes, share: Share) -> bytes:
+        """On a thread: the answer to a request."""
+        if encoding:
+            data = inflate(data, encoding, limit=self._max_bytes, share=share)
+        if json:
+            data = self._from_json(telemetry, data)
+        _, rejected, message = self._accept(data, telemetry)
+        return (otlp.success_json if json else otlp.success)(telemetry, rejected, message)
+
+    def _from_json(self, telemetry: Telemetry, data: bytes) -> bytes:
+        if len(data) < _LARGE_JSON:
+            return otlp.read_json(telemetry, data, instant=_instant)
+        if not self._large_json.acquire(timeout=_JSON_TURN):
+            raise Busy("other large requests in JSON are being read")
+        try:
+            return otlp.read_json(telemetry, data, instant=_instant)
+        finally:
+            self._large_json.release()
+
+
+def _encodings(headers: Headers) -> tuple[bool, str]:
+    """Whether the body is JSON, and its compression ("" for none).
+
+    Raises:
+        Unsupported: it is of another type or compression.
+    """
+    kind = media_type(headers)
+    if kind not in (PROTOBUF, JSON):
+        raise Unsupported("Content-Type must be application/x-protobuf or application/json")
+    encoding = ", ".join(
+        value.decode("latin-1").lower() for name, value in headers if name == b"content-encoding"
+    )
+    if encoding in ("", "identity"):
+        return kind == JSON, ""
+    if encoding not in encodings():
+        raise Unsupported(f"Content-Encoding must be one of: identity, {', '.join(encodings())}")
+    return kind == JSON, encoding
+
+
+def _instant(value: object) -> int:
+    return timestamps.parse_instant(value)[0]
