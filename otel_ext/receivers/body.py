@@ -48,7 +48,7 @@ class Body:
         too_large = TooLarge(f"the body has more than {limit} bytes; send smaller batches")
         if self._length is not None and self._length > limit:
             raise too_large
-        share.reserve(self._length or 0)
+        share.expect(self._length or 0)
         data = io.BytesIO()
         try:
             async with asyncio.timeout(_BODY_TIMEOUT):
@@ -58,7 +58,7 @@ class Body:
                         return None
                     if data.tell() + len(part) > limit:
                         raise too_large
-                    share.use(len(part))
+                    share.reserve(len(part))
                     data.write(part)
         except TimeoutError:
             self._late = True

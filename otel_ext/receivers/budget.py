@@ -1,17 +1,15 @@
 """Bytes that requests may hold at one time.
 
-Law of this file: memory is reserved before it is used; whoever gets none is told to come again, and none
-waits, so that a wait cannot become memory of another kind.
+Law of this file: memory is reserved part by part, as it is used, so that a body which is announced but comes
+slowly holds no more than what came; whoever gets none is told to come again, and none waits, so that a wait
+cannot become memory of another kind.
 """
 
 import threading
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from otel_ext.errors import Busy
-
-STEP: Final = 1 << 20
-"""Bytes by which a body of unknown size reserves more."""
 
 
 class Budget:
@@ -35,14 +33,14 @@ class Budget:
         """An empty share for one request."""
         return Share(self)
 
-    def take(self, size: int) -> None:
-        """Reserve `size` bytes.
+    def take(self, size: int, *, soon: int = 0) -> None:
+        """Reserve `size` bytes, if besides them `soon` bytes are left.
 
         Raises:
             Busy: too little is left.
         """
         with self._lock:
-            if self._used + size > self.capacity:
+            if self._used + size + soon > self.capacity:
                 raise Busy(f"requests being received use up their budget of {self.capacity} bytes")
             self._used += size
 
@@ -58,26 +56,23 @@ class Share:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._held = 0
-        self._used = 0
+
+    def expect(self, size: int) -> None:
+        """Make sure that `size` bytes are left, reserving none of them yet.
+
+        Raises:
+            Busy: too little is left.
+        """
+        self._budget.take(0, soon=size)
 
     def reserve(self, size: int) -> None:
-        """Reserve `size` bytes that will be used.
+        """Reserve `size` bytes more.
 
         Raises:
             Busy: too little is left.
         """
         self._budget.take(size)
         self._held += size
-
-    def use(self, size: int) -> None:
-        """Use `size` bytes more, reserving another step where what is held is used up.
-
-        Raises:
-            Busy: too little is left.
-        """
-        self._used += size
-        if self._used > self._held:
-            self.reserve(max(self._used - self._held, STEP))
 
     def __enter__(self) -> Self:
         return self

@@ -64,7 +64,7 @@ def inflate(body: bytes, encoding: str, *, limit: int, share: Share) -> bytes:
                     if not piece:
                         raise InvalidRequest(f"the {encoding} stream is cut short")
                 part = decoder.decompress(piece, _OUT)
-                share.use(len(part))
+                share.reserve(len(part))
                 if out.tell() + len(part) > limit:
                     raise TooLarge(
                         f"decompressed, the body has more than {limit} bytes; send smaller batches"
