@@ -12,7 +12,8 @@ import logging
 import math
 import socket
 import threading
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple, cast
 
 import h11
 import uvicorn
@@ -23,13 +24,29 @@ from otel_ext.errors import Busy, InvalidRequest, OtelExtError
 
 log = logging.getLogger(__name__)
 
-HEAD_TIMEOUT: Final = 20.0
-"""Seconds from a connection to the end of its first request's head."""
-IDLE_TIMEOUT: Final = 120.0
-"""Seconds from an answer to the end of the next request's head; longer than exporters' intervals."""
-MAX_CONNECTIONS: Final = 512
 _MAX_HEAD: Final = 32 << 10
 """Bytes of a request's head."""
+_LINGER: Final = 2.0
+"""Seconds in which what follows a malformed request is dropped."""
+
+
+class Limits(NamedTuple):
+    """What a client may hold.
+
+    Attributes:
+        head: seconds from a connection to the end of its first request's head.
+        idle: seconds from an answer to the end of the next request's head; longer than exporters' intervals.
+        body: seconds for a body to arrive.
+        connections: open at one time; the next one is answered Busy.
+    """
+
+    head: float = 20.0
+    idle: float = 120.0
+    body: float = 60.0
+    connections: int = 512
+
+
+DEFAULT: Final = Limits()
 
 
 class AsgiServer:
@@ -39,13 +56,14 @@ class AsgiServer:
         app: an ASGI application; it answers for all its own errors.
         listener: a socket that listens; closed by `stop`.
         name: the thread's name.
+        limits: what a client may hold; the time for bodies is the application's to keep.
     """
 
-    def __init__(self, app: Any, listener: socket.socket, *, name: str) -> None:
+    def __init__(self, app: Any, listener: socket.socket, *, name: str, limits: Limits = DEFAULT) -> None:
         self._listener = listener
         self._config = uvicorn.Config(
             app,
-            http=_Protocol,
+            http=cast("Any", partial(_Protocol, limits=limits)),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -55,7 +73,6 @@ class AsgiServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=int(IDLE_TIMEOUT),
             h11_max_incomplete_event_size=_MAX_HEAD,
         )
         self._server = _Server(self._config)
@@ -108,32 +125,40 @@ class _Server(uvicorn.Server):
 class _Protocol(H11Protocol):
     """One connection."""
 
-    _half_closed = False
+    def __init__(self, *, limits: Limits, **given: Any) -> None:
+        super().__init__(**given)
+        self._limits = limits
+        self._half_closed = self._dropping = False
+        self.timeout_keep_alive: Any = limits.idle  # which need not be whole seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(HEAD_TIMEOUT, self.timeout_keep_alive_handler)
-        if len(self.connections) > MAX_CONNECTIONS:
-            self._refuse(Busy(f"more than {MAX_CONNECTIONS} connections"))
+        self._end_after(self._limits.head)
+        if len(self.connections) > self._limits.connections:
+            self._refuse(Busy(f"more than {self._limits.connections} connections"))
 
     def data_received(self, data: bytes) -> None:
         # Unlike its original it leaves the timer alone: a head that comes byte by byte has to end, too.
-        if not self.transport.is_closing():
+        if not self._dropping:
             self.conn.receive_data(data)
             self.handle_events()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client will send no more, but may still read."""
-        if self.conn.their_state is h11.SEND_BODY:
-            self._refuse(InvalidRequest("the body ends before its Content-Length or its last chunk"))
         self._half_closed = True
-        return self._open_cycle() is not None
+        return self._goes_on()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, if the client can have sent one."""
         super().on_response_complete()
-        if self._half_closed and self._open_cycle() is None:
+        if self._half_closed and not self._goes_on():
             self.transport.close()
+
+    def _goes_on(self) -> bool:
+        """Whether a request is still to be answered, now that no more will come."""
+        if not self._dropping and self.conn.their_state is h11.SEND_BODY:
+            self._refuse(InvalidRequest("the body ends before its Content-Length or its last chunk"))
+        return not self._dropping and self._open_cycle() is not None
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(InvalidRequest("this is not HTTP/1.1"))
@@ -145,10 +170,20 @@ class _Protocol(H11Protocol):
             response = h11.Response(status_code=status, headers=[*headers, (b"connection", b"close")])
             for event in (response, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
+            # Closed for good when the client's side is: with bytes unread that would take the answer back.
+            self._dropping = True
+            self.flow.resume_reading()
+            self.transport.write_eof()
+            self._end_after(_LINGER)
+        if self._half_closed or not self._dropping:
+            self.transport.close()
         if (cycle := self._open_cycle()) is not None:
             cycle.disconnected = True
             cycle.message_event.set()
-        self.transport.close()
+
+    def _end_after(self, seconds: float) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _open_cycle(self) -> RequestResponseCycle | None:
         """The request that is not answered to the end."""

@@ -15,13 +15,12 @@ from otel_ext.receivers.budget import Share
 
 Headers = list[tuple[bytes, bytes]]
 
-_BODY_TIMEOUT: Final = 60.0
-"""Seconds for a body to arrive."""
 _LINGER: Final = 5.0
 """Seconds, and below bytes, of a refused body that are dropped."""
 _LINGER_BYTES: Final = 256 << 20
 _SMALL: Final = 64 << 10
-"""Bytes of a refused body that are read before the answer, so that the connection can stay."""
+_SMALL_WAIT: Final = 0.5
+"""Bytes of a refused body, and seconds, that are read before the answer, so that the connection can stay."""
 
 
 class Body:
@@ -37,8 +36,13 @@ class Body:
         self._asked_first = b"expect" in fields
         self._late = False
 
-    async def read(self, limit: int, share: Share) -> bytes | None:
+    async def read(self, limit: int, share: Share, patience: float) -> bytes | None:
         """The body; None when the client has gone before its end.
+
+        Args:
+            limit: largest size in bytes.
+            share: where its memory is reserved.
+            patience: seconds for it to arrive.
 
         Raises:
             TooLarge: it has more than `limit` bytes.
@@ -51,7 +55,7 @@ class Body:
         share.expect(self._length or 0)
         data = io.BytesIO()
         try:
-            async with asyncio.timeout(_BODY_TIMEOUT):
+            async with asyncio.timeout(patience):
                 while self._outstanding:
                     part = await self._part()
                     if part is None:
@@ -62,21 +66,22 @@ class Body:
                     data.write(part)
         except TimeoutError:
             self._late = True
-            raise Retryable(f"the body did not arrive within {_BODY_TIMEOUT:.0f} s") from None
+            raise Retryable(f"the body did not arrive within {patience:.0f} s") from None
         return data.getvalue()
 
     async def finish(self, send: Any, status: int, headers: Headers, content: bytes) -> None:
         """Send the answer; what of the body is still to come is read and dropped, within limits."""
-        if self._outstanding and not self._asked_first and self._length and self._length <= _SMALL:
-            await self._drop()
+        sending = not self._asked_first and not self._late
+        if self._outstanding and sending and self._length and self._length <= _SMALL:
+            await self._drop(_SMALL_WAIT)
         closing = self._outstanding
         if closing:
             headers = [*headers, (b"connection", b"close")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content, "more_body": closing})
         if closing:
-            if not self._asked_first and not self._late:
-                await self._drop()
+            if sending:
+                await self._drop(_LINGER)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _part(self) -> bytes | None:
@@ -88,9 +93,9 @@ class Body:
         part: bytes = message["body"]
         return part
 
-    async def _drop(self) -> None:
+    async def _drop(self, seconds: float) -> None:
         dropped = 0
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER):
+            async with asyncio.timeout(seconds):
                 while self._outstanding and dropped < _LINGER_BYTES:
                     dropped += len(await self._part() or b"")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from otel_ext import otlp, timestamps
 from otel_ext.errors import Busy, NoSuchPath, OtelExtError, Retryable, Unsupported, WrongMethod
-from otel_ext.receivers.asgi import JSON, PROTOBUF, AsgiServer, answer, media_type
+from otel_ext.receivers.asgi import DEFAULT, JSON, PROTOBUF, AsgiServer, Limits, answer, media_type
 from otel_ext.receivers.body import Body, Headers
 from otel_ext.receivers.budget import Budget, Share
 from otel_ext.receivers.endpoint import UNIX, identity_of, listen, remove
@@ -46,6 +46,7 @@ class HttpReceiver:
         max_bytes: largest body, before and after decompression.
         budget: bytes that all bodies together may take up.
         paths: path -> what is posted there.
+        limits: what a client may hold.
 
     Raises:
         ConfigError: the address is taken or cannot be bound.
@@ -60,11 +61,19 @@ class HttpReceiver:
         max_bytes: int = DEFAULT_MAX_BYTES,
         budget: Budget | None = None,
         paths: Mapping[str, Telemetry] = PATHS,
+        limits: Limits = DEFAULT,
     ) -> None:
         listener, self.endpoint = listen(endpoint, flag="--http")
         self._identity = identity_of(endpoint) if endpoint.startswith(UNIX) else None
-        self._door = _Door(accept, stats, max_bytes, budget or Budget(4 * max_bytes), paths)
-        self._server = AsgiServer(self._door, listener, name="otel-ext-http")
+        self._door = _Door(
+            accept,
+            stats=stats,
+            max_bytes=max_bytes,
+            budget=budget or Budget(4 * max_bytes),
+            paths=paths,
+            patience=limits.body,
+        )
+        self._server = AsgiServer(self._door, listener, name="otel-ext-http", limits=limits)
 
     def start(self) -> None:
         """Begin to serve."""
@@ -82,10 +91,17 @@ class _Door:
     """The application."""
 
     def __init__(
-        self, accept: _Accept, stats: Stats, max_bytes: int, budget: Budget, paths: Mapping[str, Telemetry]
+        self,
+        accept: _Accept,
+        *,
+        stats: Stats,
+        max_bytes: int,
+        budget: Budget,
+        paths: Mapping[str, Telemetry],
+        patience: float,
     ) -> None:
         self._accept, self._stats, self._max_bytes = accept, stats, max_bytes
-        self._budget, self._paths = budget, paths
+        self._budget, self._paths, self._patience = budget, paths, patience
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-ext-http")
         self._large_json = threading.Lock()
 
@@ -100,7 +116,7 @@ class _Door:
             telemetry = self._route(scope)
             json, encoding = _encodings(body.headers)
             with self._budget.share() as share:
-                data = await body.read(self._max_bytes, share)
+                data = await body.read(self._max_bytes, share, self._patience)
                 if data is None:
                     return  # the client has gone
                 work = partial(self._work, telemetry, json, encoding, data, share)

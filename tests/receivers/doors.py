@@ -100,9 +100,9 @@ class Wire:
         except ConnectionResetError:
             return None
 
-    def ask(self, *arguments: Any, **headers: str) -> Reply:
+    def ask(self, body: bytes = b"", path: str = "/v1/traces", method: str = "POST", **headers: str) -> Reply:
         """Send a request (as `message`) and read its response."""
-        self.send(message(*arguments, **headers))
+        self.send(message(body, path, method, **headers))
         found = self.reply()
         assert found is not None
         return found

@@ -12,7 +12,7 @@ from otel_ext.errors import Busy, InvalidRequest, ShuttingDown, Throttled
 from otel_ext.receivers import Budget
 from otel_ext.telemetry import Telemetry
 from tests.builders import request, span
-from tests.receivers.doors import JSON, PROTOBUF, Answer, Engine, Reply, Wire, http_door, message
+from tests.receivers.doors import JSON, PROTOBUF, Answer, Engine, Wire, http_door, message
 
 BODY = request(span())
 TRACES = Telemetry.TRACES
@@ -362,11 +362,3 @@ def test_a_stop_lets_requests_inside_finish(engine: Engine) -> None:
         stopper.join()
         with pytest.raises(ConnectionRefusedError):
             Wire(door.endpoint)
-
-
-def statuses(wire: Wire) -> list[Reply]:
-    """All responses until the connection ends."""
-    found = []
-    while (reply := wire.reply()) is not None:
-        found.append(reply)
-    return found
