@@ -34,10 +34,14 @@ def listen(endpoint: str, *, flag: str, mode: int = _MODE) -> tuple[socket.socke
         ConfigError: the address is taken or cannot be bound.
     """
     if endpoint.startswith(UNIX):
-        with unix_socket(endpoint, flag=flag, mode=mode) as path:
-            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            made.bind(path)
-            made.listen(_BACKLOG)
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with unix_socket(endpoint, flag=flag, mode=mode) as path:
+                made.bind(path)
+                made.listen(_BACKLOG)
+        except BaseException:
+            made.close()
+            raise
         return made, endpoint
     host, _, port = endpoint.rpartition(":")
     try:

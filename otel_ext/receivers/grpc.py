@@ -71,12 +71,16 @@ class GrpcReceiver:
             handler = grpc.method_handlers_generic_handler(SERVICES[telemetry], {"Export": export})
             self._server.add_generic_rpc_handlers((handler,))
         self._identity: tuple[int, int] | None = None
-        if endpoint.startswith(UNIX):
-            with unix_socket(endpoint, flag="--grpc") as path:
-                self._bind(UNIX + path, endpoint)
-            self.endpoint, self._identity = endpoint, identity_of(endpoint)
-        else:
-            self.endpoint = f"{endpoint.rpartition(':')[0]}:{self._bind(endpoint, endpoint)}"
+        try:
+            if endpoint.startswith(UNIX):
+                with unix_socket(endpoint, flag="--grpc") as path:
+                    self._bind(UNIX + path, endpoint)
+                self.endpoint, self._identity = endpoint, identity_of(endpoint)
+            else:
+                self.endpoint = f"{endpoint.rpartition(':')[0]}:{self._bind(endpoint, endpoint)}"
+        except BaseException:
+            self._server.stop(None)
+            raise
 
     def _bind(self, address: str, endpoint: str) -> int:
         try:
