@@ -43,13 +43,17 @@ class Server:
                 max_bytes=config.grpc_max_bytes,
                 telemetries=_SERVED,
             )
-            self._http = HttpReceiver(
-                self._accept,
-                config.http_endpoint,
-                stats=self.stats,
-                max_bytes=config.http_max_bytes,
-                paths={path: kind for path, kind in config.http_paths.items() if kind in _SERVED},
-            )
+            try:
+                self._http = HttpReceiver(
+                    self._accept,
+                    config.http_endpoint,
+                    stats=self.stats,
+                    max_bytes=config.http_max_bytes,
+                    paths={path: kind for path, kind in config.http_paths.items() if kind in _SERVED},
+                )
+            except BaseException:
+                self._grpc.stop(0)
+                raise
         except BaseException:
             self.engine.close()
             raise

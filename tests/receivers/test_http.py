@@ -14,7 +14,7 @@ from otel_ext.telemetry import Telemetry
 from tests.builders import request, span
 from tests.receivers.doors import JSON, PROTOBUF, Answer, Engine, Wire, http_door, message
 
-BODY = request(span())
+BODY = request(span(1, 1))
 TRACES = Telemetry.TRACES
 
 
@@ -76,6 +76,7 @@ def test_paths_are_configurable(engine: Engine) -> None:
         ("deflate", zlib.compress(BODY, wbits=-15)),
         ("identity", BODY),
     ],
+    ids=range(6),
 )
 def test_compressed_bodies(wire: Wire, engine: Engine, encoding: str, body: bytes) -> None:
     """Each compression gives the body back, several gzip members included."""
