@@ -20,7 +20,7 @@ from otel_ext.cli.refused import Refused
 from otel_ext.cli.text import clean
 from otel_ext.clock import SystemClock
 from otel_ext.errors import Busy, Permanent
-from otel_ext.exporters import GrpcExporter
+from otel_ext.exporters import Exporter, ForwarderSettings
 from otel_ext.pipeline import Engine, EngineSettings, crashes, original
 
 
@@ -158,7 +158,15 @@ def command(
             raise Refused(f"not everything could be saved in {data}; replay or serve again to read it on")
     else:
         assert endpoint is not None
-        exporter = GrpcExporter(endpoint, waiting=lambda why: click.echo(f"waiting: {why}", err=True))
+        settings = ForwarderSettings(
+            name="replay",
+            endpoint=endpoint,
+            compression="none",
+            max_elapsed=60.0,
+            retry_initial=0.2,
+            retry_max=5.0,
+        )
+        exporter = Exporter(settings, waiting=lambda why: click.echo(f"waiting: {why}", err=True))
 
         def send(body: bytes) -> tuple[int, int]:
             return otlp.count(body), exporter.send(body).rejected

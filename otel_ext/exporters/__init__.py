@@ -1,5 +1,20 @@
-"""Doors outwards: they send OTLP requests to another endpoint."""
+"""Doors outwards: OTLP requests to other endpoints, over gRPC and HTTP.
 
-from otel_ext.exporters.grpc import GrpcExporter
+`answers` is the table of what far sides say; `grpc` and `http` try a request once; `retry` tries again;
+`exporter` sends single requests and `forwarder` what comes out of the outbox; `settings` says where to.
+"""
 
-__all__ = ["GrpcExporter"]
+from otel_ext.exporters.answers import Answer, Sender
+from otel_ext.exporters.exporter import Exporter, sender_of
+from otel_ext.exporters.forwarder import Forwarder
+from otel_ext.exporters.settings import ForwarderSettings, settings_from_environment
+
+__all__ = [
+    "Answer",
+    "Exporter",
+    "Forwarder",
+    "ForwarderSettings",
+    "Sender",
+    "sender_of",
+    "settings_from_environment",
+]

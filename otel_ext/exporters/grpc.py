@@ -1,117 +1,101 @@
 """OTLP/gRPC, sending raw bytes.
 
-Law of this file: it retries only what the OTLP specification calls retryable, waits as long as the server
-asks, never retries a partial success, and gives up after a bounded time with a `Retryable` error.
+Law of this file: it tries once; what may be tried again is said by `answers`.
 """
 
-import random
-import threading
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 import grpc
-from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import RetryInfo
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_ext.errors import ConfigError, Permanent, Retryable
+from otel_ext.errors import ConfigError
+from otel_ext.exporters.answers import MOST_ANSWER, USER_AGENT, Answer, grpc_failure, success
+from otel_ext.exporters.settings import ForwarderSettings
+from otel_ext.telemetry import Telemetry
 
-METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-_RETRYABLE: Final = frozenset(
-    {
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
-    }
-)
-"""OTLP 1.11, "Failures"; RESOURCE_EXHAUSTED only when the server adds RetryInfo."""
+_PACKAGE: Final = "/opentelemetry.proto.collector"
+METHODS: Final = {
+    Telemetry.TRACES: f"{_PACKAGE}.trace.v1.TraceService/Export",
+    Telemetry.LOGS: f"{_PACKAGE}.logs.v1.LogsService/Export",
+    Telemetry.METRICS: f"{_PACKAGE}.metrics.v1.MetricsService/Export",
+}
+METHOD: Final = METHODS[Telemetry.TRACES]
+_RECONNECT: Final = 5000
+"""Longest pause between gRPC's own tries to connect, ms; its default of two minutes outlasts outages."""
 
 
-class Sent(NamedTuple):
-    """What the far side said of a request: spans rejected, and why ("" for nothing)."""
-
-    rejected: int
-    message: str
-
-
-class GrpcExporter:
-    """Sends encoded trace requests to one endpoint.
-
-    Args:
-        url: `http://host:port`, or `host:port`.
-        timeout: seconds for one try.
-        give_up: seconds after which a request that may be retried is given up.
-        waiting: told, once a request, why it is being retried.
+class GrpcSender:
+    """Sends encoded requests to one gRPC endpoint over one connection.
 
     Raises:
-        ConfigError: the URL is not of that form.
+        ConfigError: the endpoint is not of a form that it knows, or a file cannot be read.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float = 10.0,
-        give_up: float = 60.0,
-        waiting: Callable[[str], None] | None = None,
-    ) -> None:
-        scheme, separator, rest = url.rpartition("://")
-        target = rest.rstrip("/")
-        if (separator and scheme != "http") or not target.rpartition(":")[2].isdigit():
-            raise ConfigError(f"{url!r} is not an OTLP/gRPC endpoint like http://127.0.0.1:4317")
-        self._channel = grpc.insecure_channel(target, options=[("grpc.max_send_message_length", -1)])
-        self._call = self._channel.unary_unary(METHOD)
-        self._timeout, self._give_up, self._waiting = timeout, give_up, waiting
+    def __init__(self, settings: ForwarderSettings) -> None:
+        target, secure = _target(settings.endpoint)
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", MOST_ANSWER),
+            ("grpc.primary_user_agent", USER_AGENT),
+            ("grpc.max_reconnect_backoff_ms", _RECONNECT),
+            # A channel of the same target and options would share the connection, and its fate.
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+        compression = grpc.Compression.Gzip if settings.compression == "gzip" else None
+        if secure:
+            self._channel = grpc.secure_channel(target, _credentials(settings), options, compression)
+        else:
+            self._channel = grpc.insecure_channel(target, options, compression)
+        self._calls = {telemetry: self._channel.unary_unary(method) for telemetry, method in METHODS.items()}
+        self._metadata = tuple((key.lower(), value) for key, value in settings.headers.items())
+        self._timeout = settings.timeout
 
-    def send(self, body: bytes) -> Sent:
-        """Send one request, retrying while that is allowed and useful.
-
-        Raises:
-            Permanent: the far side refuses it for good.
-            Retryable: it could not be delivered within `give_up` seconds.
-        """
-        waited, backoff = 0.0, 0.2
-        while True:
-            try:
-                answer = self._call(body, timeout=self._timeout)
-            except grpc.RpcError as error:
-                delay = _asked(error)
-                code = error.code()
-                if code not in _RETRYABLE and not (
-                    code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None
-                ):
-                    raise Permanent(
-                        f"the endpoint refuses the request: {code.name}: {error.details()}"
-                    ) from error
-                if waited >= self._give_up:
-                    raise Retryable(
-                        f"not delivered in {waited:.0f} s: {code.name}: {error.details()}"
-                    ) from error
-                if not waited and self._waiting is not None:
-                    self._waiting(f"{code.name}: {error.details()}")
-                pause = max(delay or 0.0, backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-                threading.Event().wait(pause)
-                waited, backoff = waited + pause, min(backoff * 1.5, 5.0)
-                continue
-            partial = ExportTraceServiceResponse.FromString(answer).partial_success
-            return Sent(partial.rejected_spans, partial.error_message)
+    def send(self, telemetry: Telemetry, body: bytes) -> Answer:
+        """Try once; see `Sender`."""
+        try:
+            answer = self._calls[telemetry](body, timeout=self._timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            trailers = error.trailing_metadata() or ()
+            failure = grpc_failure(error.code(), error.details() or "", trailers)
+            if failure is None:
+                return success(None)
+            raise failure from error
+        return success(answer)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; tries under way fail."""
         self._channel.close()
 
 
-def _asked(error: grpc.RpcError) -> float | None:
-    """Seconds of the RetryInfo that the server sent, or None."""
-    for key, value in error.trailing_metadata() or ():
-        if key == "google.rpc.retryinfo-bin":
-            try:
-                info = RetryInfo.FromString(value)
-            except DecodeError:
-                return None
-            seconds: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
-            return seconds
-    return None
+def _target(endpoint: str) -> tuple[str, bool]:
+    """GRPC's name of an endpoint, and whether it is spoken to over TLS."""
+    wrong = ConfigError(f"{endpoint!r} is not an OTLP/gRPC endpoint like http://127.0.0.1:4317")
+    if endpoint.startswith("unix:"):
+        path = endpoint.removeprefix("unix:")
+        path = path.removeprefix("//") if path.startswith("///") else path
+        if not path.startswith("/"):
+            raise wrong
+        return f"unix:{path}", False
+    url = urlsplit(endpoint if "://" in endpoint else f"http://{endpoint}")
+    try:
+        port = url.port
+    except ValueError:
+        raise wrong from None
+    if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query:
+        raise wrong
+    if port is None and "://" not in endpoint:
+        raise wrong
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return f"{host}:{port or (443 if url.scheme == 'https' else 80)}", url.scheme == "https"
+
+
+def _credentials(settings: ForwarderSettings) -> grpc.ChannelCredentials:
+    try:
+        files = [
+            Path(path).read_bytes() if path else None
+            for path in (settings.ca_file, settings.key_file, settings.cert_file)
+        ]
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from error
+    return grpc.ssl_channel_credentials(*files)

@@ -131,10 +131,9 @@ class Journal:
             return True
         return Position(first.header.previous, first.header.previous_end) <= after
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all segment files on disk."""
-        return sum(segment.size for segment in self._table.segments)
+    def distance(self, after: Position, before: Position) -> int:
+        """Bytes on disk between two positions, 0 when there are none."""
+        return self._table.distance(after, before)
 
     @property
     def stopped(self) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from otel_ext.files import File
-from otel_ext.journal.frame import CLOSE
+from otel_ext.journal.frame import CLOSE, Position
 from otel_ext.journal.header import SEGMENT_HEADER, Header, segment_name
 from otel_ext.journal.window import Window
 
@@ -93,6 +93,16 @@ class Table:
     def get(self, sequence: int) -> Segment | None:
         """The segment of that number."""
         return next((each for each in self.segments if each.sequence == sequence), None)
+
+    def distance(self, after: Position, before: Position) -> int:
+        """Bytes on disk between two positions, 0 when there are none."""
+        total = 0
+        for each in self.segments:
+            begin = after.offset if each.sequence == after.segment else 0
+            end = before.offset if each.sequence == before.segment else each.size
+            if after.segment <= each.sequence <= before.segment:
+                total += max(0, end - begin)
+        return total
 
     def alive(self) -> Iterator[Segment]:
         """Segments that may hold records, in order."""

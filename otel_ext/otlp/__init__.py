@@ -13,11 +13,13 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 | and back | `read_traces` |
 | a JSON body at a door, of any telemetry | `read_json` |
 | logs and metrics on disk | `json_line`; back: `read_json` |
+| the same, changed on its way out | `addition`, `edit`, `only_scope`, `halve`, `items_of` |
 | what to answer | `success`, `success_json`, `grpc_status`, `http_status` |
 """
 
 from otel_ext.otlp.admit import Admitted, admit
 from otel_ext.otlp.canonical import content_digest
+from otel_ext.otlp.edit import addition, edit, halve, items_of, only_scope
 from otel_ext.otlp.jsonlines import DERIVED, header_line, line, read_header, span_json
 from otel_ext.otlp.jsonread import UNREADABLE, read_traces
 from otel_ext.otlp.requestread import read_json
@@ -40,16 +42,21 @@ __all__ = [
     "HttpAnswer",
     "RawSpan",
     "Value",
+    "addition",
     "admit",
     "attributes",
     "content_digest",
     "count",
+    "edit",
     "events",
     "grpc_status",
+    "halve",
     "header_line",
     "http_status",
+    "items_of",
     "json_line",
     "line",
+    "only_scope",
     "parse",
     "read_header",
     "read_json",

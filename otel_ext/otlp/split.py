@@ -16,11 +16,21 @@ Group: TypeAlias = tuple[bytes, str, bytes, str, Sequence[bytes]]
 """Resource, its schema URL, scope, its schema URL, and the spans beneath them."""
 
 
-def request_of(resource: bytes, scope: bytes, span: bytes) -> bytes:
+def request_of(
+    resource: bytes, scope: bytes, span: bytes, *, resource_url: str = "", scope_url: str = ""
+) -> bytes:
     """An encoded request of one span, from encoded parts; an empty resource or scope is left out."""
-    scope_spans = ScopeSpans(scope=[scope] if scope else [], spans=[span])
+    scope_spans = ScopeSpans(
+        scope=[scope] if scope else [], spans=[span], schema_url=scope_url.encode("utf-8", "replace")
+    )
     return Request(
-        resource_spans=[ResourceSpans(resource=[resource] if resource else [], scope_spans=[scope_spans])]
+        resource_spans=[
+            ResourceSpans(
+                resource=[resource] if resource else [],
+                scope_spans=[scope_spans],
+                schema_url=resource_url.encode("utf-8", "replace"),
+            )
+        ]
     ).SerializeToString()
 
 

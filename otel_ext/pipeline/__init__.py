@@ -5,10 +5,10 @@ is the one reader of the journal; `process` is the fold that gives records their
 request read), `meaning` (a span as a Step), `hold` (spans without a session yet), `reorder` (steps in the
 order of their times), `members` (traces, sessions, generations), `unfinished` and `guard` (how sessions
 end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts. `outputs` is what stands
-behind the fold (session files, checkpoint, manifest), `reserve` its disk space; `adoption` finishes what dead
-processes left, `verify` reads every byte, `repair` sets aside what it finds, and `reindex` (with `retold`,
-`relearn`, `stored`, `unread`) makes the catalog anew. The same engine runs in the sidecar, in an agent's
-process and in `otel-ext replay`.
+behind the fold (session files, checkpoint, manifest), `outbox` what goes out, `reserve` its disk space;
+`adoption` finishes what dead processes left, `verify` reads every byte, `repair` sets aside what it finds,
+and `reindex` (with `retold`, `relearn`, `stored`, `unread`) makes the catalog anew. The same engine runs in
+the sidecar, in an agent's process and in `otel-ext replay`.
 """
 
 from otel_ext.pipeline.adoption import adopt, orphans
@@ -17,6 +17,7 @@ from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Accepted, Intake
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.original import crashes, original
+from otel_ext.pipeline.outbox import Batch, Destination, Feed, Outbox, Outcome, Part, Tally
 from otel_ext.pipeline.reindex import Reindexed, reindex
 from otel_ext.pipeline.repair import Repaired, repair
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
@@ -26,13 +27,20 @@ __all__ = [
     "IN_PROCESS",
     "OWNER",
     "Accepted",
+    "Batch",
+    "Destination",
     "Engine",
     "EngineFolder",
     "EngineSettings",
+    "Feed",
     "Intake",
     "Ledger",
+    "Outbox",
+    "Outcome",
+    "Part",
     "Reindexed",
     "Repaired",
+    "Tally",
     "adopt",
     "check_engine",
     "crashes",

@@ -6,6 +6,7 @@ in order does nothing, so it may be tried at any time and by anybody, also by se
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +28,19 @@ def orphans(data: Path) -> list[str]:
 
 
 def adopt(
-    data: Path, settings: EngineSettings | None = None, *, refused: set[str] | None = None
+    data: Path,
+    settings: EngineSettings | None = None,
+    *,
+    refused: set[str] | None = None,
+    relay: Callable[[bytes], None] | None = None,
 ) -> list[str]:
     """Finish what dead owners left: unfinished spans are written, their sessions end, crashed or not.
 
     Args:
         data: the data folder.
         settings: bounds and intervals; those of an agent's process unless given.
+        relay: takes what nobody else can have sent, unfinished spans and findings of these sessions, as
+            encoded requests, at least once. (Spans that had ended were the process's own to send.)
         refused: owners that cannot be finished by this program; they are passed over, and added to.
 
     Returns:
@@ -45,7 +52,7 @@ def adopt(
         if owner in refused:
             continue
         try:
-            engine = Engine(data, settings or IN_PROCESS, owner=owner)
+            engine = Engine(data, settings or IN_PROCESS, owner=owner, relay=relay)
             engine.start()
             if engine.close(over=True):
                 finished.append(owner)

@@ -8,7 +8,6 @@ each batch; the checkpoint comes when time or bytes ask for it; only then is the
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from otel_ext.clock import Clock
@@ -18,6 +17,7 @@ from otel_ext.journal import Journal, Position, Record, folder_error
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.folder import EngineFolder
 from otel_ext.pipeline.members import SECOND
+from otel_ext.pipeline.outbox import Outbox
 from otel_ext.pipeline.outputs import Outputs
 from otel_ext.pipeline.records import TICK
 from otel_ext.pipeline.reserve import Reserve
@@ -43,7 +43,7 @@ class Consumer:
 
     Args:
         live: silence is noticed by the clock; a replay records its own engine time.
-        derived: takes each derived span as an encoded request, at least once.
+        outbox: what goes out, and how far processing has come.
 
     Attributes:
         processed: bytes of payload processed that were appended since the start.
@@ -61,13 +61,12 @@ class Consumer:
         time: EngineTime,
         stats: Stats,
         live: bool,
-        derived: Callable[[bytes], None] | None = None,
+        outbox: Outbox,
     ) -> None:
         self._journal, self._folder, self._settings = journal, folder, settings
         self._files, self._clock, self._time = files, clock, time
-        self._stats, self._live, self._derived = stats, live, derived
-        self._stop = threading.Event()
-        self._failed: set[Position] = set()
+        self._stats, self._live, self._outbox = stats, live, outbox
+        self._stop, self._failed = threading.Event(), set[Position]()
         self._started_at = journal.readable_end
         self._distrust = self._settled = self._more = False
         self._careful_until, self._since = Position(0, 0), 0
@@ -115,6 +114,7 @@ class Consumer:
                 self._stop.wait(self._settings.give_way)
         if records:
             self._outputs.streams.flush()
+            self._outbox.publish(self._cursor)
         if not self._settled and self._cursor >= self._settle_at:
             self._outputs.settle()
             self._settled = True
@@ -139,6 +139,7 @@ class Consumer:
 
     def close(self) -> None:
         """Give descriptors back; writes nothing."""
+        self._outbox.abandon()
         self._outputs.close()
 
     @property
@@ -162,12 +163,11 @@ class Consumer:
             files=self._files,
             stats=self._stats,
             distrust=self._distrust,
-            derived=self._derived,
+            outbox=self._outbox,
         )
         self._more = True
         self._saved_at, self._unsaved = self._clock.monotonic(), 0
-        self.processed = self._processed_saved
-        self._settled = False
+        self.processed, self._settled = self._processed_saved, False
 
     def _process(self, record: Record) -> None:
         try:
@@ -176,6 +176,7 @@ class Consumer:
                 self._outputs.processor.give_up(record, "unprocessable")
             else:
                 self._outputs.processor.record(record)
+            self._outbox.add(record)
         except _DISK:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours must not stop every other session

@@ -14,6 +14,7 @@ from otel_ext.errors import UnsupportedVersion
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
 from otel_ext.pipeline.members import SECOND, Members
+from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.reorder import CLOSE, Reorder
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.signals import Finding, Signals, Status, derived_span, scope_bytes
@@ -31,7 +32,7 @@ class Detection:
     """The detectors of one engine and what stands around them; used by the pipeline's thread only.
 
     Args:
-        derived: takes each derived span as an encoded request of its own, once its line was handed over.
+        edits: takes each derived span as an encoded request of its own, once its line was handed over.
     """
 
     def __init__(
@@ -41,11 +42,11 @@ class Detection:
         members: Members,
         lines: LineWriter,
         ledger: Ledger,
-        derived: Callable[[bytes], None] | None,
+        edits: Edits,
     ) -> None:
         self._signals = Signals(settings.signals)
         self._reorder = Reorder(int(settings.hold * SECOND), settings.reorder_steps)
-        self._members, self._lines, self._ledger, self._derived = members, lines, ledger, derived
+        self._members, self._lines, self._ledger, self._edits = members, lines, ledger, edits
         self._scope = scope_bytes(__version__)
         self._rows: list[Row] = []
         self._stale: tuple[str, ...] = ()
@@ -93,8 +94,7 @@ class Detection:
             self._ledger.derived += 1
             row = msgspec.json.encode(finding.as_json())
             self._rows.append((finding.id, finding.revision, home, finding.trace_id, row))
-            if self._derived is not None:
-                self._derived(otlp.request_of(trace.resource, self._scope, raw))
+            self._edits.finding(otlp.request_of(trace.resource, self._scope, raw))
 
     def next_deadline(self) -> int | None:
         """Engine time at which something becomes due although nothing arrives."""

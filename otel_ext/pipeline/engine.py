@@ -9,7 +9,7 @@ import contextvars
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,6 +21,7 @@ from otel_ext.pipeline.consumer import Consumer
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Intake
+from otel_ext.pipeline.outbox import Destination, Outbox
 from otel_ext.pipeline.records import DIED, FINISH, SETTLE, TICK
 from otel_ext.pipeline.reserve import relieve
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
@@ -44,6 +45,8 @@ class Engine:
             at a time: what a dead one left is brought to its end first, its unfinished spans are written and
             their sessions marked crashed.
         derived: takes each derived span as an encoded request, on the pipeline's thread, at least once.
+        relay: the same, and unfinished spans as well.
+        destinations: where it goes out, in `outbox.feeds`; None when that is not known here.
 
     Raises:
         DataFolderInUse: another process owns it.
@@ -62,26 +65,34 @@ class Engine:
         stats: Stats | None = None,
         owner: str = OWNER,
         derived: Callable[[bytes], None] | None = None,
+        relay: Callable[[bytes], None] | None = None,
+        destinations: Sequence[Destination] | None = None,
     ) -> None:
         self._live = live
         self.settings = settings or EngineSettings()
         self.stats = stats or Stats()
         self._files, self._clock = files or RealFiles(), clock or SystemClock()
+        self._outwards: dict[str, Any] = {
+            "clock": self._clock,
+            "stats": self.stats,
+            "derived": derived,
+            "relay": relay,
+            "destinations": destinations,
+        }
         try:
-            self._open(data, owner, derived)
-        except DataFolderInUse:
-            raise
+            self._open(data, owner)
         except Exception as error:
-            if not relieve(self._files, str(data / "engines" / owner), error, self.stats):
+            path = str(data / "engines" / owner)
+            if isinstance(error, DataFolderInUse) or not relieve(self._files, path, error, self.stats):
                 raise
-            self._open(data, owner, derived)
+            self._open(data, owner)
         # In its creator's context: an SDK may have turned instrumentation off there, e.g. of our database.
         run = contextvars.copy_context().run
         self._thread = threading.Thread(
             target=run, args=(self._consumer.run,), name="otel-ext-pipeline", daemon=True
         )
 
-    def _open(self, data: Path, owner: str, derived: Callable[[bytes], None] | None) -> None:
+    def _open(self, data: Path, owner: str) -> None:
         self._folder = EngineFolder(data, self._files, owner)
         journal: Journal | None = None
         try:
@@ -97,6 +108,7 @@ class Engine:
             if self._folder.inherited and owner != OWNER:
                 for fact in (DIED, FINISH):
                     self.journal.append(fact, b"", engine=self._time.now())
+            self.outbox = Outbox(self._files, self._folder, journal, self.settings, **self._outwards)
             self._consumer = Consumer(
                 self.journal,
                 self._folder,
@@ -106,7 +118,7 @@ class Engine:
                 time=self._time,
                 stats=self.stats,
                 live=self._live,
-                derived=derived,
+                outbox=self.outbox,
             )
             self.intake = Intake(
                 self.journal,
@@ -116,6 +128,7 @@ class Engine:
                 stats=self.stats,
                 processed=lambda: self._consumer.processed,
                 free_bytes=lambda: self._files.free_bytes(self._folder.path),
+                outbox=self.outbox,
             )
         except BaseException as error:
             if journal is not None:
@@ -147,14 +160,9 @@ class Engine:
         for number in itertools.count(1):
             owner = f"process-{number}"
             try:
+                bounds = settings or IN_PROCESS
                 engine = cls(
-                    data,
-                    settings or IN_PROCESS,
-                    files=files,
-                    clock=clock,
-                    stats=stats,
-                    owner=owner,
-                    derived=derived,
+                    data, bounds, files=files, clock=clock, stats=stats, owner=owner, derived=derived
                 )
             except DataFolderInUse:
                 continue
@@ -185,14 +193,8 @@ class Engine:
         Returns:
             Whether everything in the journal is processed and saved; if not, the next start goes on there.
         """
-        self.intake.close()
-        if self._thread.is_alive():
-            with contextlib.suppress(Retryable):  # the journal is stopped: the next start goes on from it
-                kind = FINISH if (not self._live if over is None else over) else SETTLE
-                self.journal.append(kind, b"", engine=self._time.now() if self._live else 0)
-        self._consumer.stop()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.finish(over=over)
+        self.outbox.close()
         self._consumer.close()
         done = self._consumer.finished
         try:
@@ -204,11 +206,19 @@ class Engine:
             self._folder.close(done=done)
         return done
 
-    def abandon(self) -> None:
-        """Drop everything as a killed process would: nothing is written, the folder is free.
+    def finish(self, *, over: bool | None = None) -> None:
+        """The first half of `close`: feeds still give what is left, whoever forwards it can."""
+        self.intake.close()
+        if self._thread.is_alive():
+            with contextlib.suppress(Retryable):  # the journal is stopped: the next start goes on from it
+                kind = FINISH if (not self._live if over is None else over) else SETTLE
+                self.journal.append(kind, b"", engine=self._time.now() if self._live else 0)
+        self._consumer.stop()
+        if self._thread.is_alive():
+            self._thread.join()
 
-        Only for an engine that was not started, whose owner calls `step` itself.
-        """
+    def abandon(self) -> None:
+        """Drop everything as a killed process would; only for an engine whose owner calls `step` itself."""
         self.intake.close()
         self._consumer.close()
         self.journal.abandon()

@@ -14,9 +14,10 @@ from otel_ext import otlp
 from otel_ext.clock import Clock
 from otel_ext.conventions import storable
 from otel_ext.errors import Busy, InvalidRequest, ShuttingDown, TooLarge
-from otel_ext.journal import Journal
+from otel_ext.journal import Journal, Position
 from otel_ext.pipeline.enginetime import EngineTime
-from otel_ext.pipeline.records import MARK, REQUEST, STARTED, MarkKind, pack_mark, pack_request
+from otel_ext.pipeline.outbox import Outbox
+from otel_ext.pipeline.records import MARK, RELAY, REQUEST, STARTED, MarkKind, pack_mark, pack_request
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
 
@@ -40,6 +41,7 @@ class Intake:
         time: engine time of new records.
         processed: bytes of payload appended here that the pipeline has processed.
         free_bytes: free bytes of the journal's disk.
+        outbox: says whether there is room, and when a request has gone out.
     """
 
     def __init__(
@@ -52,10 +54,11 @@ class Intake:
         stats: Stats,
         processed: Callable[[], int],
         free_bytes: Callable[[], int],
+        outbox: Outbox,
     ) -> None:
         self._journal, self._settings, self._clock, self._stats = journal, settings, clock, stats
         self._time = time
-        self._processed, self._free_bytes = processed, free_bytes
+        self._processed, self._free_bytes, self._outbox = processed, free_bytes, outbox
         self._lock = threading.Lock()
         self._in_flight = 0
         self._appended = 0
@@ -81,7 +84,8 @@ class Intake:
             if admitted.received:
                 payload = pack_request(admitted.body, admitted.rejected)
                 engine = engine_time(admitted.body) if engine_time else self._time.now()
-                self._append(REQUEST, payload, admitted.received, engine)
+                end = self._append(REQUEST, payload, admitted.received, engine)
+                self._outbox.wait(end, self._settings.forward_wait)
         rejected = sum(admitted.rejected.values())
         self._stats.add("otelcol_receiver_accepted_spans", admitted.received - rejected)
         self._stats.add("otelcol_receiver_refused_spans", rejected)
@@ -110,14 +114,23 @@ class Intake:
         with self._room_for(len(payload)):
             self._append(MARK, payload, 0, self._time.now())
 
+    def relay(self, body: bytes) -> None:
+        """Send out spans that another engine made itself and keeps in its own files.
+
+        Raises: as `accept`.
+        """
+        with self._room_for(len(body)):
+            self._append(RELAY, body, 0, self._time.now())
+
     def close(self) -> None:
         """Refuse everything from now on; requests inside finish."""
         self._closed = True
 
-    def _append(self, kind: int, payload: bytes, items: int, engine: int) -> None:
-        self._journal.append(kind, payload, items=items, engine=engine)
+    def _append(self, kind: int, payload: bytes, items: int, engine: int) -> Position:
+        end = self._journal.append(kind, payload, items=items, engine=engine)
         with self._lock:
             self._appended += len(payload)
+        return end
 
     @contextlib.contextmanager
     def _room_for(self, size: int) -> Iterator[None]:
@@ -148,6 +161,7 @@ class Intake:
             )
         if self._appended - self._processed() > settings.max_backlog:
             raise Busy(f"more than {settings.max_backlog} bytes wait to be processed", retry_after=5.0)
+        self._outbox.admit()
         with self._lock:
             if self._in_flight + size > settings.max_in_flight:
                 raise Busy(f"requests in flight use up their budget of {settings.max_in_flight} bytes")

@@ -7,7 +7,6 @@ catalog after any failure.
 
 import logging
 from collections import deque
-from collections.abc import Callable
 
 from otel_ext import otlp
 from otel_ext.clock import Clock
@@ -15,6 +14,7 @@ from otel_ext.files import Files
 from otel_ext.journal import Journal, Position
 from otel_ext.pipeline.folder import EngineFolder
 from otel_ext.pipeline.members import SECOND
+from otel_ext.pipeline.outbox import Outbox
 from otel_ext.pipeline.process import Processor
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.sessions import Keeper, Policy, Streams
@@ -40,7 +40,7 @@ class Outputs:
 
     Args:
         distrust: see `Streams` and `Keeper`.
-        derived: see `Processor`.
+        outbox: what goes out.
 
     Attributes:
         processor: the fold that writes here.
@@ -55,11 +55,11 @@ class Outputs:
         files: Files,
         stats: Stats,
         distrust: bool,
-        derived: Callable[[bytes], None] | None,
+        outbox: Outbox,
     ) -> None:
         catalog = self._catalog = folder.catalog
         meta = catalog.meta()
-        self._settings, self._stats = settings, stats
+        self._settings, self._stats, self._outbox = settings, stats, outbox
         self._broken = False
         self._passed = deque[tuple[int, Position]]()  # checkpoints: engine time and cursor
         self._keeper = Keeper(
@@ -92,7 +92,9 @@ class Outputs:
             self._keeper.close()
             raise
         try:
-            self.processor = Processor(catalog, self.streams, settings, stored=folder.lines, derived=derived)
+            self.processor = Processor(
+                catalog, self.streams, settings, stored=folder.lines, edits=outbox.begin()
+            )
         except BaseException:
             self.close()
             raise
@@ -109,7 +111,9 @@ class Outputs:
         point.meta["cursor"] = list(cursor)
         point.meta["engine_time"] = engine_time
         point.meta["next_file"] = self.streams.following
+        point.outbox, point.outbox_from = self._outbox.due()
         self._catalog.commit(point)
+        self._outbox.saved(cursor)
         self.processor.members.trim()
         self.streams.trim(self._settings.cached_sessions)
 
@@ -158,6 +162,7 @@ class Outputs:
         safe = None
         while self._passed and (held is None or self._passed[0][0] < held):
             safe = self._passed.popleft()[1]
+        safe = self._outbox.needed(safe) if safe is not None else None
         if safe is not None and journal.releasable(safe):
             self._keeper.totals()
             journal.release(safe)

@@ -17,6 +17,7 @@ from otel_ext.pipeline.hold import Hold, Item
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
 from otel_ext.pipeline.members import SECOND, Members
+from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.rebuild import rebuild
 from otel_ext.pipeline.records import (
     DIED,
@@ -40,7 +41,7 @@ class Processor:
 
     Args:
         stored: the committed lines of a session file.
-        derived: see `Detection`.
+        edits: takes what goes out otherwise than it came.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Processor:
         settings: EngineSettings,
         *,
         stored: Callable[[FileRow], Iterable[bytes]],
-        derived: Callable[[bytes], None] | None = None,
+        edits: Edits,
     ) -> None:
         wait = int(settings.hold * SECOND)
         self._catalog = catalog
@@ -61,10 +62,11 @@ class Processor:
         meta = catalog.meta()
         self.ledger = msgspec.convert(meta["ledger"], Ledger) if "ledger" in meta else Ledger()
         self._detection = Detection(
-            settings, members=self.members, lines=self._lines, ledger=self.ledger, derived=derived
+            settings, members=self.members, lines=self._lines, ledger=self.ledger, edits=edits
         )
         self._unfinished = Unfinished(settings.open_spans, settings.open_spans_bytes)
-        self._reader = SpanReader(self._window, self.members, self._unfinished, settings.signals.effects)
+        effects = settings.signals.effects
+        self._reader = SpanReader(self._window, self.members, self._unfinished, effects, edits)
         self._guard = CrashGuard(self, self.ledger, self.members, self._unfinished, self._reader)
         self._load(stored)
 

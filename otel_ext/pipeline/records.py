@@ -11,6 +11,9 @@ the spans that were rejected, preceded by how many were rejected and why:
     started   OTLP request of spans that have begun and not ended, as far as they are known
     mark      MessagePack [session id, "crashed" or "ended", reason]: somebody states a fact about a session
     died      nothing: the process whose records these are died; what it had begun will never end
+    logs      as request, of log records
+    metrics   as request, of metrics; its items are data points
+    relay     OTLP request of spans that another engine made itself: in its files, and to go out from here
 
 A record's `items` is the number of spans received, the rejected included (law L4); spans that have only
 begun are not received yet.
@@ -28,6 +31,9 @@ FINISH: Final = 4
 STARTED: Final = 5
 MARK: Final = 6
 DIED: Final = 7
+LOGS: Final = 8
+METRICS: Final = 9
+RELAY: Final = 10
 
 MarkKind: TypeAlias = Literal["crashed", "ended"]
 """What can be stated of a session: it crashed (never taken back), or it is over."""

@@ -36,6 +36,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         open_files: descriptors of session files kept open.
         sync_each: written files above which a checkpoint syncs the whole disk instead of each of them.
         reserve: bytes of disk space kept for checkpoints and retention on a full disk; 0 for none.
+        forward_wait: how long a request waits for destinations without which it is not acknowledged.
         line_bytes: longest line of a session file; a single larger span stands alone.
         idle_timeout: a session without spans for so long has ended.
         hold: how long a trace whose session is unknown, and steps that may arrive out of order, wait.
@@ -71,6 +72,7 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     open_files: int = 256
     sync_each: int = 256
     reserve: int = 16 * MIB
+    forward_wait: float = 5.0
     line_bytes: int = MIB
     idle_timeout: float = 1800.0
     hold: float = 2.0

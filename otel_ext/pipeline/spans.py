@@ -16,6 +16,7 @@ from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import step_of
 from otel_ext.pipeline.members import Members
+from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.sessions import Trace
 from otel_ext.signals import SCOPE_NAME
@@ -58,9 +59,15 @@ class SpanReader:
     """Reads requests; holds the re-delivery window and memos that depend on bytes alone."""
 
     def __init__(
-        self, window: Window, members: Members, unfinished: Unfinished, effects: Mapping[str, Effect]
+        self,
+        window: Window,
+        members: Members,
+        unfinished: Unfinished,
+        effects: Mapping[str, Effect],
+        edits: Edits | None = None,
     ) -> None:
         self._window, self._members, self._unfinished, self._effects = window, members, unfinished, effects
+        self._edits, self._number = edits or Edits(), 0
         self._groups = Groups()
         self._traces: dict[bytes, Trace | None] = {}
 
@@ -70,9 +77,10 @@ class SpanReader:
         check, digest, parse = self._window.check, otlp.content_digest, otlp.parse
         self._traces.clear()
         open_spans = self._unfinished
-        ours = _OURS in body
+        ours, self._number = _OURS in body, -1
         for group, spans in self._groups.of(body):
             for raw in spans:
+                self._number += 1
                 span = parse(raw)
                 key = span.trace_id + span.span_id
                 if open_spans:
@@ -83,6 +91,7 @@ class SpanReader:
                 verdict = check(key, digest(span, raw))
                 if verdict is Verdict.DUPLICATE:
                     batch.duplicates.append(span.trace_id)
+                    self._edits.leave_out(self._number)
                 else:
                     self._fresh(span, raw, group, batch, received, conflict=verdict is Verdict.CONFLICT)
                     if ours and _OURS in raw:
@@ -122,6 +131,7 @@ class SpanReader:
             span_id=begun.span_id,
             unfinished=True,
         )
+        self._edits.unfinished(begun, UNFINISHED)
         step = step_of(seen, item.own, self._effects)
         item.agentic, item.tool = step.kind is not Kind.OTHER, step.kind is Kind.TOOL
         return item
@@ -138,8 +148,8 @@ class SpanReader:
                 attributes = otlp.attributes(span)
                 own = conventions.session_of(attributes) or own
                 break
-        if own and trace_id not in batch.named:
-            batch.named[trace_id] = own
+        if own:
+            batch.named.setdefault(trace_id, own)
         start, end = span.start_time_unix_nano, span.end_time_unix_nano
         marks: tuple[tuple[str, Value], ...] = ()
         repair = timestamps.repair(start, end, received)
@@ -151,6 +161,8 @@ class SpanReader:
         if self._late(trace_id, own):
             marks += (LATE,)
         root = is_root(span)
+        if marks or repair is not None:
+            self._edits.add(self._number, otlp.addition(marks, start=start, end=end))
         json = otlp.span_json(span, raw, marks, start, end)
         item = Item(trace_id, *group[:4], json, start, end, own, root, conflict=conflict)
         item.span_id = span.span_id

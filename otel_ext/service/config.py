@@ -16,6 +16,7 @@ import msgspec
 import yaml
 
 from otel_ext.errors import ConfigError
+from otel_ext.exporters import ForwarderSettings
 from otel_ext.pipeline import EngineSettings
 from otel_ext.pipeline.folder import default_data
 from otel_ext.service.shape import MIB, Duration, FileShape
@@ -38,6 +39,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     http_paths: dict[str, Telemetry]
     shutdown_timeout: float
     engine: EngineSettings
+    forward: list[ForwarderSettings] = []
 
 
 def load_config(

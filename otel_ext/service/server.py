@@ -8,6 +8,8 @@ import logging
 import threading
 from typing import Final
 
+from otel_ext.clock import SystemClock
+from otel_ext.exporters import Forwarder
 from otel_ext.pipeline import Engine, adopt
 from otel_ext.receivers import GrpcReceiver, HttpReceiver
 from otel_ext.service.config import Config
@@ -34,7 +36,9 @@ class Server:
         self.stats = Stats()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="otel-ext-adoption", daemon=True)
-        self.engine = Engine(config.data, config.engine, stats=self.stats)
+        self.forwarders = [Forwarder(each, stats=self.stats) for each in config.forward]
+        destinations = [each.destination for each in self.forwarders]
+        self.engine = Engine(config.data, config.engine, stats=self.stats, destinations=destinations)
         try:
             self._grpc = GrpcReceiver(
                 self._accept,
@@ -74,6 +78,8 @@ class Server:
     def start(self) -> None:
         """Begin to process and to serve."""
         self.engine.start()
+        for forwarder in self.forwarders:
+            forwarder.start(self.engine.outbox.feeds[forwarder.settings.name])
         self._grpc.start()
         self._http.start()
         self._watcher.start()
@@ -81,9 +87,10 @@ class Server:
     def _watch(self) -> None:
         """Adopt what processes left that died in the same data folder, as long as the server runs."""
         refused: set[str] = set()
+        relay = self.engine.intake.relay if self.forwarders else None
         while True:
             try:
-                for owner in adopt(self.config.data, refused=refused):
+                for owner in adopt(self.config.data, refused=refused, relay=relay):
                     log.info("recovered what a dead process left in %s", owner)
             except Exception:  # a defect in one dead process's data must not end the watch
                 log.exception("dead processes could not be recovered")
@@ -91,13 +98,25 @@ class Server:
                 return
 
     def stop(self) -> bool:
-        """Drain: finish calls in flight, process everything accepted, take a checkpoint.
+        """Drain: finish calls in flight, process everything accepted, send what is left, take a checkpoint.
+
+        All of it within `shutdown_timeout`, as far as it depends on others; what could not be sent, the
+        next start sends.
 
         Returns:
             Whether all of it is saved; what is not, the next start reads from the journal.
         """
+        clock = SystemClock()
+        end = clock.monotonic() / 1e9 + self.config.shutdown_timeout
         self._stopping.set()
         self._http.stop(self.config.shutdown_timeout)
         self._grpc.stop(self.config.shutdown_timeout)
         self._watcher.join()
+        self.engine.finish()
+        left = max(0.0, end - clock.monotonic() / 1e9)
+        stopping = [threading.Thread(target=each.stop, args=(left,)) for each in self.forwarders]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
         return self.engine.close()

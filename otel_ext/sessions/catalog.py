@@ -84,6 +84,9 @@ class Catalog:
                 "DELETE FROM dedup WHERE first < (SELECT max(first) FROM dedup WHERE first <= ?)",
                 (point.dedup_from,),
             )
+            db.executemany("REPLACE INTO outbox VALUES(?,?,?)", point.outbox)
+            if point.outbox_from is not None:
+                db.execute("DELETE FROM outbox WHERE (segment, offset) < (?,?)", point.outbox_from)
 
     def save_meta(self, values: Mapping[str, Any]) -> None:
         """Write small values alone, before the first checkpoint."""
@@ -113,6 +116,11 @@ class Catalog:
     def dedup_blocks(self) -> list[bytes]:
         """The re-delivery window's blocks, oldest first."""
         return [data for (data,) in self._query("SELECT data FROM dedup ORDER BY first")]
+
+    def outbox(self, first: tuple[int, int], last: tuple[int, int]) -> list[tuple[int, int, bytes]]:
+        """The outbox's entries of journal records from `first` to `last`."""
+        query = "SELECT * FROM outbox WHERE (segment, offset) BETWEEN (?,?) AND (?,?)"
+        return self._query(query, *first, *last)
 
     def session(self, session_id: str) -> Session | None:
         """The latest generation of a session."""

@@ -74,6 +74,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         folds: new dump by key; empty bytes delete the key.
         dedup: `(index of the block's first entry, entries)`, or None when nothing was added.
         dedup_from: blocks that end before this index are deleted.
+        outbox: `(segment, offset, entry)` of journal records; those before `outbox_from` are deleted.
     """
 
     meta: dict[str, Any]
@@ -84,3 +85,5 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     folds: dict[str, bytes] = {}
     dedup: tuple[int, bytes] | None = None
     dedup_from: int = 0
+    outbox: list[tuple[int, int, bytes]] = []
+    outbox_from: tuple[int, int] | None = None

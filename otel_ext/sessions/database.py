@@ -15,7 +15,7 @@ from otel_ext.errors import DamageError, DataFolderError, UnsupportedVersion
 from otel_ext.sessions.forkgate import GATE
 from otel_ext.sessions.network import refuse_network
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of the schema below."""
 
 _ADVICE: Final = {
@@ -50,6 +50,8 @@ CREATE TABLE signals(id TEXT, revision INTEGER, session_id TEXT NOT NULL, trace_
 CREATE INDEX findings ON signals(session_id);
 CREATE TABLE folds(key TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE dedup(first INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE outbox(segment INTEGER, offset INTEGER, data BLOB NOT NULL, PRIMARY KEY(segment, offset))
+    WITHOUT ROWID;
 """
 
 

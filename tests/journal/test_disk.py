@@ -159,6 +159,6 @@ def test_journal_on_real_files(tmp_path: Path) -> None:
     journal.close()
     again = Journal.open(RealFiles(), folder)
     assert [r.payload for r in read_all(again)][-15:] == payloads[15:]
-    assert again.size_bytes == sum(each.stat().st_size for each in Path(folder).glob("*.journal"))
+    assert again.distance(again.start, again.readable_end) > 15 * 30_000
     again.abandon()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
