@@ -5,6 +5,7 @@ keep-alive, a socket of our own choice and an answer that is read to a limit; it
 there already.
 """
 
+import contextlib
 import gzip
 import http.client
 import socket
@@ -67,6 +68,7 @@ class HttpSender:
         if settings.compression == "gzip":
             self._headers["Content-Encoding"] = "gzip"
         self._idle: list[tuple[_Place, http.client.HTTPConnection]] = []
+        self._busy = set[http.client.HTTPConnection]()
         self._closed = False
 
     def send(self, telemetry: Telemetry, body: bytes) -> Answer:
@@ -77,7 +79,10 @@ class HttpSender:
         end = self._clock.monotonic() + int(self._settings.timeout * 1e9)
         while True:
             connection, used = self._connection(place)
+            self._busy.add(connection)
             try:
+                if self._closed:
+                    raise http.client.HTTPException("closed")  # noqa: TRY301 - as if it had been cut
                 return self._try(place, connection, body, end)
             except _STALE as error:
                 connection.close()
@@ -87,10 +92,17 @@ class HttpSender:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 raise _dropped(error) from error
+            finally:
+                self._busy.discard(connection)
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the connections; tries under way fail."""
         self._closed = True
+        for connection in list(self._busy):
+            sock = connection.sock
+            if sock is not None:
+                with contextlib.suppress(OSError):  # it has just ended
+                    sock.shutdown(socket.SHUT_RDWR)
         while self._idle:
             self._idle.pop()[1].close()
 

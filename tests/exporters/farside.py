@@ -144,7 +144,7 @@ class GrpcFarSide(FarSide, grpc.GenericRpcHandler):  # type: ignore[misc]
         """Every method."""
 
         def export(body: bytes, context: grpc.ServicerContext) -> bytes:
-            headers = {key: value for key, value in context.invocation_metadata()}
+            headers = dict(context.invocation_metadata())
             reply = self.reply(Received(details.method, body, headers, context.peer()))
             if reply.code:
                 status = Status(code=getattr(grpc.StatusCode, reply.code).value[0], message="so it is")
@@ -185,8 +185,11 @@ class HttpFarSide(FarSide):
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if far.down:
+                    self.close_connection = True
+                    return
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
                 headers = {key.lower(): value for key, value in self.headers.items()}
@@ -205,6 +208,7 @@ class HttpFarSide(FarSide):
                 self.end_headers()
                 self.wfile.write(answer)
 
+        self.down = False
         self._server: socketserver.BaseServer
         if isinstance(address, str):
             self._server = _UnixServer(address, Handler)
@@ -217,6 +221,7 @@ class HttpFarSide(FarSide):
 
     def stop(self) -> None:
         """Serve no more; connections that are kept end too."""
+        self.down = True
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -1,17 +1,32 @@
 """Engine, outbox and forwarders together, against scripted far sides."""
 
+import base64
+import gzip
+import json
+import random
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from otel_ext.clock import SystemClock
 from otel_ext.exporters import Forwarder, ForwarderSettings
-from otel_ext.pipeline import Engine, EngineSettings
-from tests.builders import looping_run, request, span
-from tests.exporters.farside import FarSide, GrpcFarSide, HttpFarSide, Reply, far_sides, names
+from otel_ext.files import RealFiles
+from otel_ext.pipeline import Engine, EngineSettings, Tally
+from otel_ext.pipeline.outbox.refused import Quarantine
+from otel_ext.pipeline.records import LOGS, METRICS, pack_request
+from otel_ext.stats import Stats
+from otel_ext.telemetry import Telemetry
+from tests.builders import looping_run, request, span, trace_id
+from tests.exporters.farside import OK, FarSide, GrpcFarSide, HttpFarSide, Received, Reply, far_sides, names
+from tests.support import until
 
 SETTINGS = EngineSettings(
     idle_timeout=3600.0, hold=0.02, min_free=0, checkpoint_interval=0.05, reserve=0, segment_bytes=8000
@@ -23,11 +38,20 @@ class Running:
     """An engine and its forwarders."""
 
     def __init__(self, data: Path, *settings: ForwarderSettings, engine: EngineSettings = SETTINGS) -> None:
-        self.forwarders = [Forwarder(each) for each in settings]
+        self.data, self.stats = data, Stats()
+        self.forwarders = [Forwarder(each, stats=self.stats) for each in settings]
         self.engine = Engine(data, engine, destinations=[each.destination for each in self.forwarders])
         self.engine.start()
         for forwarder in self.forwarders:
             forwarder.start(self.engine.outbox.feeds[forwarder.settings.name])
+
+    def tally(self, name: str = "far") -> Tally:
+        """What became of everything a destination got."""
+        return self.engine.outbox.feeds[name].cursor.tally
+
+    def refused(self, name: str = "far") -> bytes:
+        """A destination's quarantine."""
+        return (self.data / f"engines/main/forward/{name}.refused.jsonl").read_bytes()
 
     def stop(self, patience: float = 30.0) -> bool:
         """A polite end; whether everything was delivered."""
@@ -52,7 +76,9 @@ def running(data: Path, *settings: ForwarderSettings, **more: Any) -> Iterator[R
 def to(far: FarSide, name: str = "far", **values: Any) -> ForwarderSettings:
     """Settings for a far side."""
     protocol = "grpc" if isinstance(far, GrpcFarSide) else "http"
-    return ForwarderSettings(name=name, protocol=protocol, endpoint=far.endpoint, **{**FAST, **values})
+    return ForwarderSettings(
+        **{"name": name, "protocol": protocol, "endpoint": far.endpoint, **FAST, **values}
+    )
 
 
 @pytest.fixture(params=["grpc", "http"])
@@ -70,16 +96,299 @@ def test_everything_arrives_once_and_in_order(tmp_path: Path, far: FarSide) -> N
     with running(tmp_path, to(far)) as run:
         for body in bodies:
             run.engine.intake.accept(body)
-    sent = [s for body in bodies for s in _spans(body)]
-    assert names(far.spans) == [s.name for s in sent]
+    spans = [s for body in bodies for s in spans_of(body)]
+    assert names(far.spans) == [s.name for s in spans]
     found = [s for s in far.spans if s.name.startswith("detect ")]
     assert len(found) == run.engine.ledger["derived"] > 0
-    tally = run.engine.outbox.feeds["far"].cursor.tally
-    assert tally.received == tally.sent == len(sent) + len(found)
+    tally = run.tally()
+    assert tally.received == tally.sent == len(spans) + len(found)
     assert tally.balance == 0
 
 
-def _spans(body: bytes) -> list[Any]:
-    from tests.exporters.farside import Received
+@pytest.mark.parametrize("consumers", [1, 4])
+def test_what_may_be_tried_again_is_until_it_is_delivered(
+    tmp_path: Path, far: FarSide, consumers: int
+) -> None:
+    """429, 503, timeouts, dropped connections: all arrive, once, in order with one consumer."""
+    chance = random.Random(5)
+    codes = ["UNAVAILABLE", "ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "OUT_OF_RANGE", "DATA_LOSS"]
+    bad = [Reply(code=c) for c in codes] + [Reply(code="RESOURCE_EXHAUSTED", retry_after=0.01)]
+    if isinstance(far, HttpFarSide):
+        bad = [Reply(status=s) for s in (429, 502, 503, 504)] + [Reply(status=503, retry_after=0)]
+        bad += [Reply(drop=True)]
+    far.answer = lambda received: chance.choice(bad) if chance.random() < 0.5 else OK
+    with running(tmp_path, to(far, consumers=consumers, batch_bytes=1)) as run:
+        for n in range(60):
+            run.engine.intake.accept(request(span(1, n + 1)))
+    got = names(far.spans)
+    assert sorted(got) == sorted(f"span {n + 1}" for n in range(60))
+    if consumers == 1:
+        assert got == [f"span {n + 1}" for n in range(60)]
+    assert run.tally() == Tally(received=60, sent=60)
+    assert len(far.tries) > 80
 
+
+def test_a_partial_success_is_never_repeated(tmp_path: Path, far: FarSide) -> None:
+    """What the far side rejects of a batch is counted; the batch is done."""
+    far.replies.extend([Reply(rejected=2), OK, Reply(rejected=100)])
+    with running(tmp_path, to(far, batch_bytes=1)) as run:
+        for n in range(4):
+            run.engine.intake.accept(request(span(1, 3 * n + 1), span(1, 3 * n + 2), span(1, 3 * n + 3)))
+    assert len(far.tries) == 4
+    assert run.tally() == Tally(received=12, sent=7, rejected=5)
+
+
+def test_an_answer_that_cannot_be_read_is_still_a_success(tmp_path: Path, far: FarSide) -> None:
+    """Garbage, and more than 4 MiB: what was delivered is not sent again, nor is memory filled."""
+    far.replies.extend([Reply(body=b"\xff" * 50), Reply(body=bytes(5 << 20))])
+    if isinstance(far, HttpFarSide):
+        bomb = gzip.compress(bytes(200 << 20))
+        far.replies.extend(
+            [
+                Reply(body=bomb, headers=(("Content-Encoding", "gzip"),)),
+                Reply(body=b"not gzip", headers=(("Content-Encoding", "gzip"),)),
+                Reply(body=b"x", headers=(("Content-Encoding", "br"),)),
+            ]
+        )
+    count = len(far.replies)
+    with running(tmp_path, to(far, batch_bytes=1)) as run:
+        for n in range(6):
+            run.engine.intake.accept(request(span(1, n + 1)))
+    assert len(far.tries) == 6
+    assert run.tally() == Tally(received=6, sent=6)
+    assert run.stats.get("otel_ext.forward.unreadable_answers") == count
+
+
+REFUSALS = [
+    ("INVALID_ARGUMENT", 400),
+    ("UNAUTHENTICATED", 401),
+    ("PERMISSION_DENIED", 403),
+    ("UNIMPLEMENTED", 404),
+    ("INTERNAL", 500),
+    ("UNKNOWN", 501),
+    ("NOT_FOUND", 301),
+    ("FAILED_PRECONDITION", 204),
+]
+
+
+@pytest.mark.parametrize(("code", "status"), REFUSALS)
+def test_what_is_refused_for_good_is_kept_and_costs_no_other(
+    tmp_path: Path, far: FarSide, code: str, status: int
+) -> None:
+    """One bad record of a joined batch: it is tried alone once, kept in the quarantine, the rest arrives."""
+    refusal = Reply(status=status, body=b"") if isinstance(far, HttpFarSide) else Reply(code=code)
+    far.answer = lambda received: refusal if "span 3" in names(received.spans) else OK
+    gate = threading.Event()
+    far.replies.append(Reply(hold=gate))
+    with running(tmp_path, to(far)) as run:
+        for n in range(6):
+            run.engine.intake.accept(request(span(1, n + 1)))
+        run.engine.finish()
+        gate.set()
+    assert names(far.spans) == [f"span {n}" for n in (1, 2, 4, 5, 6)]
+    assert len([t for t in far.tries if names(t.spans) == ["span 3"]]) == 1
+    assert run.tally() == Tally(received=6, sent=5, quarantined=1)
+    (kept,) = [json.loads(line) for line in run.refused().splitlines()]
+    assert kept["telemetry"] == "traces"
+    assert kept["items"] == 1
+    assert str(status) in kept["reason"] or code in kept["reason"]
+    assert [s.name for s in spans_of(base64.b64decode(kept["request"]))] == ["span 3"]
+
+
+def test_what_is_too_large_is_halved_until_it_fits(tmp_path: Path, far: FarSide) -> None:
+    """On item boundaries, in order; a single span that is too large is kept in the quarantine."""
+    too_large = Reply(status=413) if isinstance(far, HttpFarSide) else Reply(code="RESOURCE_EXHAUSTED")
+    far.answer = lambda received: too_large if len(received.body) > 1500 else OK
+    spans = [span(1, n + 1, text="x" * (2000 if n == 11 else 100)) for n in range(40)]
+    with running(tmp_path, to(far)) as run:
+        run.engine.intake.accept(request(*spans))
+    assert names(far.spans) == [f"span {n + 1}" for n in range(40) if n != 11]
+    assert run.tally() == Tally(received=40, sent=39, quarantined=1)
+
+
+def test_our_own_limit_comes_before_the_wire(tmp_path: Path, far: FarSide) -> None:
+    """No request above `max_request_bytes` leaves (checklist item 67)."""
+    spans = [span(1, n + 1, text="x" * 100) for n in range(40)]
+    with running(tmp_path, to(far, max_request_bytes=1000)) as run:
+        run.engine.intake.accept(request(*spans))
+    assert names(far.spans) == [s.name for s in spans]
+    assert max(len(t.body) for t in far.tries) <= 1000
+
+
+def test_a_dead_destination_delays_nobody(tmp_path: Path, far: FarSide) -> None:
+    """Beside one that hangs and one that is not there, a live one gets everything."""
+    held = threading.Event()
+    hanging = type(far)()
+    hanging.answer = lambda received: Reply(hold=held)
+    absent = ForwarderSettings(name="absent", endpoint="http://127.0.0.1:1", **FAST)
+    with far_sides(hanging):
+        run = Running(tmp_path, to(hanging, "hanging", timeout=5), absent, to(far))
+        try:
+            for n in range(50):
+                run.engine.intake.accept(request(span(1, n + 1)))
+            far.wait(50)
+            assert not hanging.accepted
+            assert run.tally("absent") == Tally()
+        finally:
+            held.set()
+            run.stop(0.0)
+    with running(tmp_path, to(far, "hanging"), to(far, "absent")) as run:
+        pass  # under the same names, what waited is sent
+    assert run.tally("absent") == Tally(received=50, sent=50)
+    assert run.tally("hanging").received == 50
+
+
+def test_overflow_is_counted_exactly(tmp_path: Path, far: FarSide) -> None:
+    """A destination that is down for longer than its budget loses the oldest, counted; the rest arrives."""
+    far.answer = lambda received: Reply(code="UNAVAILABLE", status=503)
+    bodies = [request(span(1, n + 1, text="x" * 400), span(2, n + 1)) for n in range(100)]
+    with running(tmp_path, to(far, queue_bytes=10_000)) as run:
+        for body in bodies:
+            run.engine.intake.accept(body)
+        until(lambda: run.tally().overflow > 100, "the oldest to be dropped")
+        far.answer = lambda received: OK
+    tally = run.tally()
+    assert tally.received == 200
+    assert tally.balance == 0
+    assert tally.sent + tally.overflow == 200
+    assert len(far.spans) == tally.sent > 0
+    numbers = [s.span_id[-1] for s in far.spans if s.trace_id == trace_id(1)]
+    assert numbers == list(range(101 - len(numbers), 101)), "the newest"
+
+
+def test_what_does_not_arrive_in_time_is_given_up_when_that_is_wanted(tmp_path: Path, far: FarSide) -> None:
+    """`max_elapsed` bounds the tries of one batch; the count says how many expired."""
+    far.answer = lambda received: Reply(code="UNAVAILABLE", status=503)
+    with running(tmp_path, to(far, max_elapsed=0.05)) as run:
+        run.engine.intake.accept(request(span(1, 1), span(1, 2)))
+        until(lambda: run.tally().expired == 2, "both to expire")
+        far.answer = lambda received: OK
+        run.engine.intake.accept(request(span(1, 3)))
+    assert run.tally() == Tally(received=3, sent=1, expired=2)
+
+
+def test_a_full_quarantine_still_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its bound nothing is kept, and that is counted apart."""
+    keeper = Quarantine(RealFiles(), str(tmp_path), "x", SystemClock(), most=500)
+    kept = [keeper.keep(Telemetry.LOGS, b"x" * 100, 1, "no") for _ in range(5)]
+    assert kept == [True, True, False, False, False]
+    keeper.close()
+    with (tmp_path / "x.refused.jsonl").open("ab") as file:
+        file.write(b'{"half')
+    again = Quarantine(RealFiles(), str(tmp_path), "x", SystemClock(), most=5000)
+    assert again.keep(Telemetry.LOGS, b"y", 1, "no")
+    again.close()
+    lines = (tmp_path / "x.refused.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["items"] for line in lines] == [1, 1, 1]
+
+
+def test_all_three_telemetries_go_where_they_belong(tmp_path: Path, far: FarSide) -> None:
+    """Logs and metrics have methods and paths of their own, are counted, split and kept like spans."""
+    logs, metrics = ExportLogsServiceRequest(), ExportMetricsServiceRequest()
+    for n in range(10):
+        logs.resource_logs.add().scope_logs.add().log_records.add().body.string_value = f"line {n}"
+        metric = metrics.resource_metrics.add().scope_metrics.add().metrics.add(name=f"m{n}")
+        metric.gauge.data_points.add().as_int = n
+        metric.gauge.data_points.add().as_int = n
+    too_large = Reply(status=413) if isinstance(far, HttpFarSide) else Reply(code="RESOURCE_EXHAUSTED")
+    far.answer = lambda received: too_large if received.items > 6 else OK
+    with running(tmp_path, to(far)) as run:
+        journal = run.engine.journal
+        journal.append(LOGS, pack_request(logs.SerializeToString(), {}), items=10)
+        journal.append(METRICS, pack_request(metrics.SerializeToString(), {}), items=20)
+        run.engine.intake.accept(request(span(1, 1)))
+    assert run.tally() == Tally(received=31, sent=31)
+    by_path = Counter[str]()
+    for received in far.accepted:
+        by_path[received.path] += received.items
+    words = {"trace": 1, "log": 10, "metric": 20}
+    assert {w: next(n for p, n in by_path.items() if w in p) for w in words} == words
+    assert len(by_path) == 3
+    assert [s.name for s in far.spans] == ["span 1"]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_headers_agent_and_compression(tmp_path: Path, far: FarSide, compression: str) -> None:
+    """The product token, the headers that were asked for, and the encoding (checklist items 3, 4, 70)."""
+    with running(tmp_path, to(far, headers={"X-Tenant": "a b"}, compression=compression)) as run:
+        run.engine.intake.accept(request(span(1, 1)))
+    (received,) = far.accepted
+    assert received.headers["x-tenant"] == "a b"
+    assert received.headers["user-agent"].startswith("OTel-OTLP-Exporter-otel_ext/")
+    if isinstance(far, HttpFarSide):
+        assert received.headers["content-type"] == "application/x-protobuf"
+        assert received.headers.get("content-encoding", "none") == compression
+        assert received.path == "/v1/traces"
+
+
+def test_connections_are_kept(tmp_path: Path, far: FarSide) -> None:
+    """All requests of one consumer come over one connection (checklist item 72); a closed one is replaced."""
+    with running(tmp_path, to(far, batch_bytes=1)) as run:
+        for n in range(20):
+            run.engine.intake.accept(request(span(1, n + 1)))
+    assert len({received.peer for received in far.tries}) == 1
+    assert len(far.tries) == 20
+
+
+@pytest.mark.parametrize("kind", ["grpc", "http"])
+def test_unix_sockets(tmp_path: Path, kind: str) -> None:
+    """Both protocols speak over a Unix domain socket."""
+    path = str(tmp_path / "s")
+    made: FarSide = GrpcFarSide(f"unix:{path}") if kind == "grpc" else HttpFarSide(path)
+    with far_sides(made), running(tmp_path / "data", to(made, endpoint=f"unix://{path}")) as run:
+        run.engine.intake.accept(request(span(1, 1)))
+        made.wait(1)
+    assert run.tally() == Tally(received=1, sent=1)
+
+
+def test_a_server_that_comes_back_gets_what_waited(tmp_path: Path) -> None:
+    """The far side dies between two requests over a kept connection and is started again."""
+    first = HttpFarSide()
+    port = int(first.endpoint.rpartition(":")[2])
+    with running(tmp_path, to(first)) as run:
+        run.engine.intake.accept(request(span(1, 1)))
+        first.wait(1)
+        first.stop()
+        run.engine.intake.accept(request(span(1, 2)))
+        until(lambda: run.forwarders[0].last != "", "a failed try")
+        second = HttpFarSide(port)
+        with far_sides(second):
+            second.wait(1)
+    assert names(second.spans) == ["span 2"]
+    assert run.tally() == Tally(received=2, sent=2)
+
+
+def test_findings_alone_go_where_only_they_are_wanted(tmp_path: Path, far: FarSide) -> None:
+    """`derived_only`, beside a destination that gets everything."""
+    other = type(far)()
+    with far_sides(other), running(tmp_path, to(far, derived_only=True), to(other, "other")) as run:
+        run.engine.intake.accept(request(*looping_run(1, "s")))
+    assert far.spans
+    assert names(far.spans) == []
+    assert len(other.spans) == len(far.spans) + 7
+
+
+def test_an_acknowledgement_that_waits_for_delivery(tmp_path: Path, far: FarSide) -> None:
+    """`ack: forwarded`: no success before the far side has it."""
+    gate = threading.Event()
+    far.replies.append(Reply(hold=gate))
+    done = threading.Event()
+    with running(tmp_path, to(far, acknowledges=True)) as run:
+
+        def client() -> None:
+            run.engine.intake.accept(request(span(1, 1)))
+            done.set()
+
+        thread = threading.Thread(target=client)
+        thread.start()
+        until(lambda: bool(far.tries), "the request at the far side")
+        assert not done.is_set()
+        gate.set()
+        thread.join()
+    assert done.is_set()
+    assert len(far.accepted) == 1
+
+
+def spans_of(body: bytes) -> list[Span]:
+    """A request's spans."""
     return Received("trace", body, {}, "").spans

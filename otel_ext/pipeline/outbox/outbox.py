@@ -81,6 +81,7 @@ class Outbox:
         self._catalog: Catalog | None = None
         self._looking = threading.Lock()
         self._held: list[Position] = []
+        self._used = True
         self.feeds: dict[str, Feed] = {}
         found = files.list(self._folder) if files.exists(self._folder) else []
         cursors = [name for name in found if name.endswith(SUFFIX)]
@@ -120,11 +121,15 @@ class Outbox:
             with self._changed:
                 self._changed.notify_all()
 
-    def due(self) -> tuple[list[tuple[int, int, bytes]], Position]:
+    def due(self) -> tuple[list[tuple[int, int, bytes]], Position | None]:
         """For the checkpoint: entries since the last one, and the position before which none is needed.
 
-        Cursors are synced first: what they have passed must never be asked for again.
+        Cursors are synced first: what they have passed must never be asked for again. The position is None
+        when there is nothing to delete.
         """
+        if not self._used:
+            return [], None
+        self._used = bool(self.feeds or self._held)  # without destinations, once: what others have left
         for feed in self.feeds.values():
             try:
                 feed.cursor.sync()
