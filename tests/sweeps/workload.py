@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_ext import otlp
 from otel_ext.cli.folder import engines
 from otel_ext.cli.verify import check_engine
-from otel_ext.pipeline import Engine, EngineSettings
+from otel_ext.pipeline import Destination, Engine, EngineSettings
 from otel_ext.pipeline.records import SETTLE
 from otel_ext.sessions import Session, State
 from otel_ext.stats import Stats
@@ -147,6 +147,10 @@ class Machine:
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     engine: Engine | None = None
     settings: EngineSettings = SETTINGS
+    destinations: Sequence[Destination] | None = None
+
+    def stepped(self, engine: Engine) -> None:
+        """Called after a batch was processed."""
 
     @property
     def home(self) -> Path:
@@ -171,6 +175,7 @@ class Machine:
                 case "step":
                     engine.journal.wake()  # a former life may have left nothing to do: do not wait then
                     engine.step()
+                    self.stepped(engine)
                 case "stop":
                     self.stop(engine)
                     if self.at + 1 < len(self.actions):
@@ -179,7 +184,14 @@ class Machine:
 
     def start(self) -> Engine:
         """Open the folder. What the journal holds beyond the acknowledged will be sent again."""
-        self.engine = Engine(self.folder, self.settings, files=self.disk, clock=self.clock, stats=self.stats)
+        self.engine = Engine(
+            self.folder,
+            self.settings,
+            files=self.disk,
+            clock=self.clock,
+            stats=self.stats,
+            destinations=self.destinations,
+        )
         kept = sum(received(self.actions[at].body) * times for at, times in self.doubled.items())
         if extra := self.engine.journal.items - self.acked - kept:
             assert extra == received(self.actions[self.at].body), "only the request in flight may be there"
