@@ -81,8 +81,9 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(self.data), "--grpc", self.endpoint]
-        call += ["--http", self.http]
+        call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(self.data)]
+        if self.endpoint:
+            call += ["--grpc", self.endpoint, "--http", self.http]
         environment = {**os.environ, **self.environment, "OTEL_EXT_TEST_CONFIG": self.config}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
