@@ -7,9 +7,11 @@ import pytest
 
 from otel_ext.errors import ConfigError
 from otel_ext.service import load_config
+from otel_ext.telemetry import Telemetry
 
 FULL = """
-receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:14317", max_recv_msg_size_mib: 8}}}}
+receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:14317", max_recv_msg_size_mib: 8},
+  http: {endpoint: "unix:///run/x.sock", max_request_body_size_mib: 9, logs_url_path: /l}}}}
 processors: {sessions: {idle_timeout: 1h30m, hold: 500ms}, dedup: {window_spans: 10}}
 exporters: {file: {path: /data, rotation: {max_megabytes: 2, max_age: 6h}, compress_after: 1h,
   retention: {max_age: 720h, max_megabytes: 1000, max_files: 5}}}
@@ -30,6 +32,12 @@ def test_every_documented_key_is_read() -> None:
     """Durations, sizes and paths arrive in the engine's settings."""
     config = load_config(FULL)
     assert (config.grpc_endpoint, config.grpc_max_bytes) == ("127.0.0.1:14317", 8 << 20)
+    assert (config.http_endpoint, config.http_max_bytes) == ("unix:///run/x.sock", 9 << 20)
+    assert config.http_paths == {
+        "/v1/traces": Telemetry.TRACES,
+        "/l": Telemetry.LOGS,
+        "/v1/metrics": Telemetry.METRICS,
+    }
     assert (config.engine.idle_timeout, config.engine.hold, config.engine.dedup_window) == (5400, 0.5, 10)
     assert (config.data, config.engine.file_bytes) == (Path("/data"), 2 << 20)
     assert (config.engine.sync, config.engine.sync_interval, config.engine.min_free) == (
@@ -67,6 +75,7 @@ def test_the_command_line_beats_the_file() -> None:
     """--data and --grpc win over the file."""
     config = load_config(FULL, data=Path("/other"), grpc="127.0.0.1:0")
     assert (config.data, config.grpc_endpoint) == (Path("/other"), "127.0.0.1:0")
+    assert load_config(FULL, http="127.0.0.1:0").http_endpoint == "127.0.0.1:0"
 
 
 def test_environment_references_are_replaced_in_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ closes its sending side in the middle of a body.
 import asyncio
 import contextlib
 import logging
-import math
 import socket
 import threading
 from functools import partial
@@ -84,7 +83,7 @@ class AsgiServer:
 
     def stop(self, grace: float) -> None:
         """Close the socket, let requests inside finish for `grace` seconds, then cut them off."""
-        self._config.timeout_graceful_shutdown = math.ceil(grace)
+        self._config.timeout_graceful_shutdown = cast("int", grace)  # need not be whole seconds
         self._server.end()
         if self._thread.ident is not None:
             self._thread.join()

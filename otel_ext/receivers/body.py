@@ -33,8 +33,7 @@ class Body:
         length = fields.get(b"content-length")
         self._length = int(length) if length else None
         self._outstanding = bool(self._length) or b"transfer-encoding" in fields
-        self._asked_first = b"expect" in fields
-        self._late = False
+        self._linger = b"expect" not in fields  # else it is sent only when asked for
 
     async def read(self, limit: int, share: Share, patience: float) -> bytes | None:
         """The body; None when the client has gone before its end.
@@ -65,14 +64,13 @@ class Body:
                     share.reserve(len(part))
                     data.write(part)
         except TimeoutError:
-            self._late = True
+            self.abandon()
             raise Retryable(f"the body did not arrive within {patience:.0f} s") from None
         return data.getvalue()
 
     async def finish(self, send: Any, status: int, headers: Headers, content: bytes) -> None:
         """Send the answer; what of the body is still to come is read and dropped, within limits."""
-        sending = not self._asked_first and not self._late
-        if self._outstanding and sending and self._length and self._length <= _SMALL:
+        if self._outstanding and self._linger and self._length and self._length <= _SMALL:
             await self._drop(_SMALL_WAIT)
         closing = self._outstanding
         if closing:
@@ -80,9 +78,13 @@ class Body:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content, "more_body": closing})
         if closing:
-            if sending:
+            if self._linger:
                 await self._drop(_LINGER)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def abandon(self) -> None:
+        """Wait no longer for what is still to come."""
+        self._linger = False
 
     async def _part(self) -> bytes | None:
         message = await self._receive()

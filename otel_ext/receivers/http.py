@@ -14,7 +14,15 @@ from functools import partial
 from typing import Any, Final
 
 from otel_ext import otlp, timestamps
-from otel_ext.errors import Busy, NoSuchPath, OtelExtError, Retryable, Unsupported, WrongMethod
+from otel_ext.errors import (
+    Busy,
+    NoSuchPath,
+    OtelExtError,
+    Retryable,
+    ShuttingDown,
+    Unsupported,
+    WrongMethod,
+)
 from otel_ext.receivers.asgi import DEFAULT, JSON, PROTOBUF, AsgiServer, Limits, answer, media_type
 from otel_ext.receivers.body import Body, Headers
 from otel_ext.receivers.budget import Budget, Share
@@ -130,6 +138,10 @@ class _Door:
             status, headers, content = answer(error, body.headers)
             if isinstance(error, WrongMethod):
                 headers.append((b"allow", b"POST"))
+        except asyncio.CancelledError:  # the time for stopping is over; it may be stored or not
+            leaving = ShuttingDown("the server is shutting down; send this again to its successor")
+            status, headers, content = answer(leaving, body.headers)
+            body.abandon()
         except Exception:  # its text must not reach a client, and the client must keep its data
             log.exception("a request could not be handled")
             self._stats.add("otel_ext.receiver.defects")

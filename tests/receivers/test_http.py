@@ -339,6 +339,29 @@ def test_thirty_two_at_a_time(engine: Engine) -> None:
     assert sorted(int(body) for _, body in engine.accepted) == list(range(32))
 
 
+def test_a_stop_that_cannot_wait_tells_who_is_inside(engine: Engine) -> None:
+    """When the time is over, who waits for an answer is told to come again, with a Status."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(_: bytes) -> Answer:
+        inside.set()
+        assert go_on.wait(60)
+        return 1, 0, ""
+
+    engine.behave = slow
+    with http_door(engine) as door, Wire(door.endpoint) as wire, Wire(door.endpoint) as sending:
+        sending.send(message(BODY)[:-1])
+        wire.send(message(BODY))
+        assert inside.wait(60)
+        door.stop(0.0)
+        for each in (wire, sending):
+            reply = each.reply()
+            assert reply is not None
+            assert (reply.status, reply.error.code, reply.headers["retry-after"]) == (503, 14, "1")
+            assert each.closed()
+        go_on.set()
+
+
 def test_a_stop_lets_requests_inside_finish(engine: Engine) -> None:
     """Who is inside is answered, idle connections end, and nobody can come any more."""
     inside, go_on = threading.Event(), threading.Event()

@@ -1,6 +1,7 @@
 """Slow, idle and too many clients of the HTTP door, and rubbish of every kind."""
 
 import gzip
+import logging
 import random
 
 import pytest
@@ -106,7 +107,7 @@ def picky(body: bytes) -> Answer:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_whatever_comes_the_answer_is_http_with_a_status(seed: int) -> None:
+def test_whatever_comes_the_answer_is_http_with_a_status(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     """Every response to mutated requests parses and has its body; then the connection ends, it lives."""
     chance, engine = random.Random(seed), Engine()
     engine.behave = picky
@@ -121,6 +122,7 @@ def test_whatever_comes_the_answer_is_http_with_a_status(seed: int) -> None:
                     check(reply)
         with Wire(door.endpoint) as wire:
             assert wire.ask(b"ok").status in {200, 400}
+    assert not [record.message for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def check(reply: Reply) -> None:
