@@ -21,7 +21,7 @@ UNKNOWN = b"\xc2\x3e\x03abc"
 
 def tree(shape: list[list[int]]) -> tuple[bytes, list[bytes]]:
     """A request of resources of scopes of so many spans, unknown fields on every level; and the spans."""
-    request, spans = b"", []
+    request, spans = b"", list[bytes]()
     for place, scopes in enumerate(shape):
         resource = _field(1, b"" if place % 3 == 2 else UNKNOWN) + _field(3, b"url") + UNKNOWN
         for count in scopes:
