@@ -59,6 +59,8 @@ RECOVERY, FRAME, HEADER = "journal/recovery.py", "journal/frame.py", "journal/he
 STREAMS, CONSUMER, PROCESS = "sessions/streams.py", "pipeline/consumer.py", "pipeline/process.py"
 KEEPING = "sessions/keeper.py"
 OUTPUTS, POOL, LEFTOVERS = "pipeline/outputs.py", "sessions/pool.py", "sessions/leftovers.py"
+ASGI, BODY, SOCKETS = "receivers/asgi.py", "receivers/body.py", "receivers/endpoint.py"
+HTTP, PATIENCE, UNIX = (f"tests/receivers/test_{name}.py" for name in ("http", "patience", "unix"))
 
 MUTATIONS = (
     one(
@@ -508,6 +510,70 @@ MUTATIONS = (
         "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n        except BlockingIOError:",
         "            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)\n        except BlockingIOError:",
         *(JOURNAL, "tests/test_bad_input.py", "tests/test_cli.py"),
+    ),
+    one(
+        "http-length-not-checked-first",
+        "L9: a body over the limit is refused before it is read",
+        *(BODY, "if self._length is not None and self._length > limit:", "if False:"),
+        HTTP,
+    ),
+    one(
+        "http-budget-not-asked",
+        "L9: bodies have room before they are taken into memory",
+        *(BODY, "                    share.reserve(len(part))\n", ""),
+        HTTP,
+    ),
+    one(
+        "http-inflated-size-unlimited",
+        "L9: the limit holds after decompression",
+        *("receivers/inflate.py", "out.tell() + len(part) > limit", "False"),
+        "tests/receivers/test_process.py",
+    ),
+    one(
+        "http-cut-body-accepted",
+        "L1: a body that ends early is refused",
+        *(ASGI, "self.conn.their_state is h11.SEND_BODY", "False"),
+        HTTP,
+    ),
+    one(
+        "http-no-lingering",
+        "who is refused can read why",
+        *(BODY, "            if self._linger:\n                await self._drop(_LINGER)\n", ""),
+        HTTP,
+    ),
+    one(
+        "http-head-timer-reset-by-each-byte",
+        "L9: no connection is held for ever",
+        *(
+            ASGI,
+            "        if not self._dropping:\n            self.conn.receive",
+            "        self._end_after(99)\n        if not self._dropping:\n            self.conn.receive",
+        ),
+        PATIENCE,
+    ),
+    one(
+        "socket-of-the-living-replaced",
+        "an address that is served is an error, never taken over",
+        *(SOCKETS, "        if _alive(place):\n", "        if False:\n"),
+        UNIX,
+    ),
+    one(
+        "socket-mode-left-to-the-umask",
+        "L12: private by default",
+        *(SOCKETS, "            bound.chmod(mode)\n", ""),
+        UNIX,
+    ),
+    one(
+        "json-ids-in-base64",
+        "an id in base64 is no id",
+        *("otlp/requestread.py", "base64_ids=False", "base64_ids=True"),
+        "tests/receivers/test_process.py",
+    ),
+    one(
+        "json-unknown-member-sets-fields",
+        "L8: a mark from elsewhere overwrites nothing",
+        *("otlp/requestread.py", "    if is_residue(type(message), data):\n", "    if True:\n"),
+        "tests/otlp/test_requests.py",
     ),
 )
 

@@ -162,7 +162,7 @@ def point(text: str) -> Any:
         ('{"body":{}}', "body", AnyValue()),
         ('{"body":"plain"}', "body", AnyValue(string_value="plain")),
         ('{"novel":{"deep":[{"er":1}]},"flags":3}', "flags", 3),
-        ('{"otel_ext.unknown_fields":"CgA="}', "attributes", []),
+        ('{"otel_ext.unknown_fields":"GgF4"}', "severity_text", ""),
     ],
 )
 def test_fields_of_a_log_record(text: str, field: str, expected: object) -> None:
