@@ -86,7 +86,9 @@ class Backend:
         )
         service, _, name = METHOD.strip("/").rpartition("/")
         handler = grpc.unary_unary_rpc_method_handler(self._export)
-        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {name: handler})])
+        self._server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler(service, {name: handler})]
+        )
         assert self._server.add_insecure_port(endpoint)
 
     def __enter__(self) -> Self:

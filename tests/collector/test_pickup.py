@@ -131,7 +131,7 @@ def test_the_collector_is_killed(otelcol: Path, site: Site, backend: Backend) ->
 
 
 def test_a_backend_that_is_away_loses_nothing(otelcol: Path, site: Site, backend: Backend) -> None:
-    """While the backend refuses, the Collector waits; its place in the files does not run ahead."""
+    """What the backend refuses waits on the Collector's disk, also over its restart."""
     backend.refuse.set()
     with collector(otelcol, site, CONFIG) as reader, sidecar(site, OURS, SHORT) as server:
         with Load(server) as load:
@@ -141,6 +141,20 @@ def test_a_backend_that_is_away_loses_nothing(otelcol: Path, site: Site, backend
         server.stop()
         reader.stop()
         reader.start()
+        backend.refuse.clear()
+        assert ids(load.acknowledged) <= set(same(backend, site.data))
+
+
+def test_a_full_queue_is_waited_for(otelcol: Path, site: Site, backend: Backend) -> None:
+    """When no more fits into the Collector's queue, its place in the files does not run ahead."""
+    backend.refuse.set()
+    little: dict[str, object] = {"exporters": {"otlp/backend": {"sending_queue": {"queue_size": 5}}}}
+    with collector(otelcol, site, CONFIG, little), sidecar(site, OURS, SHORT) as server:
+        with Load(server) as load:
+            load.wait_for(100)
+        until(lambda: backend.refused > 2, "refusals")
+        server.wait_for_ends(len(ids(load.acknowledged)))
+        server.stop()
         backend.refuse.clear()
         assert ids(load.acknowledged) <= set(same(backend, site.data))
 
@@ -208,7 +222,9 @@ def test_a_line_that_is_not_finished_is_waited_for(otelcol: Path, site: Site, ba
     with collector(otelcol, site, CONFIG) as reader:
         half.write_text(file_line(2) + "\n" + line[: len(line) // 2])
         until(lambda: key(2) in backend.got, "the whole line")
-        for n in range(10, 18):  # eight polls, 200 ms each: above the 500 ms after which a default Collector gives up
+        for n in range(
+            10, 18
+        ):  # eight polls, 200 ms each: above the 500 ms after which a default Collector gives up
             with other.open("a") as stream:
                 stream.write(file_line(n) + "\n")
             until(lambda n=n: key(n) in backend.got, "a later line of another file")  # type: ignore[misc]
