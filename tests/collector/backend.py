@@ -1,70 +1,20 @@
-"""A backend that keeps every span it is sent, with the words of OTLP's own protobuf classes.
+"""A backend that keeps every span it is sent, as a destination of otel_ext or of the Collector.
 
-Law of this file: it decodes with the official classes and shares no code with otel_ext, so that what it says
-it was sent is a second opinion.
+Law of this file: it answers OK only to what it kept.
 """
 
-import base64
 import threading
 from collections import Counter
 from concurrent import futures
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import grpc
-from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
+from tests.collector.spans import Id, Told, told
 from tests.support import METHOD
-
-Id = tuple[str, str]
-Told = tuple[bytes, bytes, bytes]
-"""A span, its resource and its scope, each as deterministic protobuf bytes."""
-
-
-def told(data: TracesData) -> list[tuple[Id, Told]]:
-    """Every span of a message with its id."""
-    return [
-        (
-            (span.trace_id.hex(), span.span_id.hex()),
-            (
-                _plain(span).SerializeToString(deterministic=True),
-                resource.resource.SerializeToString(deterministic=True),
-                scope.scope.SerializeToString(deterministic=True),
-            ),
-        )
-        for resource in data.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
-
-
-def _plain(span: Span) -> Span:
-    """The Collector encodes a status that is not set as one that is empty: the same by OTLP."""
-    if span.status == Status():
-        span.ClearField("status")
-    return span
-
-
-def from_json(line: dict[str, Any]) -> TracesData:
-    """A line of an OTLP JSON file, read by the official classes; their own JSON has ids in base64."""
-    return ParseDict(_base64_ids(line), TracesData(), ignore_unknown_fields=True)
-
-
-def _base64_ids(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_base64_ids(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {key: _id(each) if key in _IDS else _base64_ids(each) for key, each in value.items()}
-
-
-_IDS = frozenset({"traceId", "spanId", "parentSpanId"})
-
-
-def _id(text: str) -> str:
-    return base64.b64encode(bytes.fromhex(text)).decode()
 
 
 class Backend:

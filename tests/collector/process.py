@@ -5,6 +5,7 @@ variables that the files name; a test that needs another pipeline lays a second 
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -31,8 +32,15 @@ def free_port() -> int:
     return port
 
 
+@dataclasses.dataclass(frozen=True)
+class Door:
+    """Where to send to."""
+
+    endpoint: str
+
+
 class Site:
-    """Where the parts of one test stand: a folder, ports, and the environment that tells the configurations."""
+    """Where the parts of one test stand: a folder, ports, and the environment that names them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.data = folder, folder / "data"
@@ -54,6 +62,10 @@ class Site:
     def endpoint(self, name: str) -> str:
         """HOST:PORT of one of the ports, e.g. `COLLECTOR_GRPC_PORT`."""
         return f"127.0.0.1:{self.environment[name]}"
+
+    def door(self, name: str) -> Door:
+        """One of the ports as what `Load` sends to."""
+        return Door(self.endpoint(name))
 
     def sidecar(self, config: str, extra: str = "") -> ServerProcess:
         """An `otel-ext serve` with a file of collector-config/; not started."""

@@ -8,30 +8,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from tests.builders import looping_run, request, span, span_id, trace_id
-from tests.collector.backend import Backend, Id, Told, from_json, told
+from tests.collector.backend import Backend
 from tests.collector.process import Site, collector, sidecar
+from tests.collector.spans import Id, Told, send, stored
 from tests.crash.load import Load, ids
-from tests.support import METHOD, objects, run, until
+from tests.support import objects, run, until
 
 pytestmark = pytest.mark.peers
 CONFIG = "pickup/collector.yaml"
 OURS = "pickup/otel-ext.yaml"
 SHORT = "\nprocessors: {sessions: {idle_timeout: 2s}}\n"
 """Sessions that end while the test looks, so that files are sealed."""
-
-
-def stored(data: Path) -> dict[Id, Told]:
-    """What the session files hold, each span once."""
-    found: dict[Id, Told] = {}
-    for line in objects(run("cat", data)):
-        for key, what in told(from_json(line)):
-            assert key not in found
-            found[key] = what
-    return found
 
 
 def same(backend: Backend, data: Path) -> dict[Id, Told]:
@@ -41,14 +31,6 @@ def same(backend: Backend, data: Path) -> dict[Id, Told]:
     assert {key: n for key, n in backend.counts().items() if n > 1} == {}
     assert {key: each[0] for key, each in backend.got.items()} == expected
     return expected
-
-
-def send(endpoint: str, *bodies: bytes) -> None:
-    """Send requests one after the other; each must be accepted."""
-    with grpc.insecure_channel(endpoint, options=[("grpc.max_send_message_length", -1)]) as channel:
-        call = channel.unary_unary(METHOD)
-        for body in bodies:
-            call(body, timeout=30, wait_for_ready=True)
 
 
 def file_line(number: int) -> str:
@@ -114,7 +96,7 @@ def test_the_collector_stops_and_comes_back(otelcol: Path, site: Site, backend: 
 
 
 def test_the_collector_is_killed(otelcol: Path, site: Site, backend: Backend) -> None:
-    """Its crash may make it read again what it had not noted; nothing is missing and repeats are identical."""
+    """Its crash may make it read again what it had not noted; nothing is missing, repeats are identical."""
     with collector(otelcol, site, CONFIG) as reader, sidecar(site, OURS, SHORT) as server:
         with Load(server) as load:
             for _ in range(3):
@@ -148,7 +130,8 @@ def test_a_backend_that_is_away_loses_nothing(otelcol: Path, site: Site, backend
 def test_a_full_queue_is_waited_for(otelcol: Path, site: Site, backend: Backend) -> None:
     """When no more fits into the Collector's queue, its place in the files does not run ahead."""
     backend.refuse.set()
-    little: dict[str, object] = {"exporters": {"otlp/backend": {"sending_queue": {"queue_size": 5}}}}
+    queue = {"sizer": "requests", "queue_size": 5}
+    little: dict[str, object] = {"exporters": {"otlp/backend": {"sending_queue": queue}}}
     with collector(otelcol, site, CONFIG, little), sidecar(site, OURS, SHORT) as server:
         with Load(server) as load:
             load.wait_for(100)
@@ -222,9 +205,7 @@ def test_a_line_that_is_not_finished_is_waited_for(otelcol: Path, site: Site, ba
     with collector(otelcol, site, CONFIG) as reader:
         half.write_text(file_line(2) + "\n" + line[: len(line) // 2])
         until(lambda: key(2) in backend.got, "the whole line")
-        for n in range(
-            10, 18
-        ):  # eight polls, 200 ms each: above the 500 ms after which a default Collector gives up
+        for n in range(10, 18):  # eight polls, 200 ms each; by default it waits for 500 ms
             with other.open("a") as stream:
                 stream.write(file_line(n) + "\n")
             until(lambda n=n: key(n) in backend.got, "a later line of another file")  # type: ignore[misc]
@@ -237,7 +218,7 @@ def test_a_line_that_is_not_finished_is_waited_for(otelcol: Path, site: Site, ba
 
 @pytest.mark.parametrize("head", [True, False], ids=["with our first line", "without it"])
 def test_files_that_begin_alike(otelcol: Path, site: Site, backend: Backend, head: bool) -> None:
-    """Two files alike in their first 1000 bytes are one to the Collector, which is why line one names the file."""
+    """Two files alike in their first 1000 bytes are one to the Collector: so line one names the file."""
     first, second = folder(site, "main"), folder(site, "process-1")
     long = file_line(1).replace("span 1", "x" * 1000)
     for n, place in enumerate((first, second), 2):
@@ -254,7 +235,7 @@ def test_files_that_begin_alike(otelcol: Path, site: Site, backend: Backend, hea
 
 
 def test_keys_of_ours_are_passed_over(otelcol: Path, site: Site, backend: Backend) -> None:
-    """The header's and the derived line's own keys cost nothing: the spans arrive, nothing is complained of."""
+    """The header's and the derived line's own keys: the spans arrive, nothing is complained of."""
     lines: list[dict[str, Any]] = [
         {"otel_ext": {"file": "1/s", "session": "s"}, "resourceSpans": []},
         {"otel_ext": {"derived": 1}, **json.loads(file_line(1))},

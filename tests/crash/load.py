@@ -10,12 +10,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import grpc
 
 from tests.builders import looping_run, request, span_id, trace_id
-from tests.support import METHOD, ServerProcess, until
+from tests.support import METHOD, until
 
 SPANS = 5
 """Spans of one request: four calls and their agent."""
@@ -31,6 +31,14 @@ def ids(numbers: Iterable[int]) -> set[Id]:
     }
 
 
+class Door(Protocol):
+    """What has an address to send to."""
+
+    @property
+    def endpoint(self) -> str:
+        """HOST:PORT."""
+
+
 class Load:
     """Concurrent senders of looping agent runs, from `with` to its end or `stop`.
 
@@ -39,9 +47,7 @@ class Load:
         refusals: (status code, message) of every failed call.
     """
 
-    def __init__(
-        self, process: ServerProcess, *, senders: int = 4, first: int = 1, patience: float = 15.0
-    ) -> None:
+    def __init__(self, process: Door, *, senders: int = 4, first: int = 1, patience: float = 15.0) -> None:
         self._endpoint, self._patience = process.endpoint, patience
         self._numbers = itertools.count(first)
         self._stop = threading.Event()
