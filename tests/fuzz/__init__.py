@@ -1,0 +1,1 @@
+"""Mutated input at both doors and in all files: `pytest tests/fuzz`, `pytest -m long tests/fuzz` for long."""
