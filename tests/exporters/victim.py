@@ -5,23 +5,21 @@ import signal
 import sys
 from pathlib import Path
 
+import msgspec
+
 from otel_ext.exporters import ForwarderSettings
 from otel_ext.pipeline import EngineSettings
-from otel_ext.service import Config, Server
+from otel_ext.service import Server, load_config
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    server = Server(
-        Config(
-            data=Path(told["data"]),
-            grpc_endpoint=told["grpc"],
-            grpc_max_bytes=64 << 20,
-            shutdown_timeout=20.0,
-            engine=EngineSettings(**told["engine"]),
-            forward=[ForwarderSettings(**each) for each in told["forward"]],
-        )
+    config = load_config(data=Path(told["data"]), grpc=told["grpc"], http="127.0.0.1:0")
+    engine, forward = (
+        EngineSettings(**told["engine"]),
+        [ForwarderSettings(**each) for each in told["forward"]],
     )
+    server = Server(msgspec.structs.replace(config, engine=engine, forward=forward, shutdown_timeout=20.0))
     server.start()
     print(f"ready grpc={server.grpc_endpoint}", flush=True)
     signal.sigwait({signal.SIGTERM})
