@@ -166,9 +166,6 @@ class Forwarder:
     def _refused(self, batch: Batch, part: Part, reason: str, outcome: Outcome) -> None:
         """Keep what is refused for good."""
         self._failed(reason)
-        log.warning(
-            "%s refuses %d items for good; they are kept in its quarantine", self.settings.name, part.items
-        )
         while True:
             try:
                 kept = self.feed.quarantine(batch.telemetry, part, reason)

@@ -15,6 +15,7 @@ from otel_ext.errors import ConfigError
 from otel_ext.telemetry import Telemetry
 
 MIB: Final = 1 << 20
+_MILLISECONDS: Final = 1000.0
 
 
 class ForwarderSettings(msgspec.Struct, kw_only=True, frozen=True):
@@ -74,7 +75,8 @@ def settings_from_environment(
 
     `OTEL_EXPORTER_OTLP_TRACES_*` (or `LOGS`, `METRICS`) wins; with HTTP such an endpoint is used as it is.
     The protocol is http/protobuf unless stated; http/json is spoken as http/protobuf, which every endpoint of
-    the one takes as well.
+    the one takes as well. A timeout below 1000 is taken as seconds, as Python's SDK does, from there on as
+    milliseconds, as the specification says.
 
     Raises:
         ConfigError: a value cannot be used.
@@ -103,6 +105,8 @@ def settings_from_environment(
         timeout = 0.0
     if not timeout > 0:
         raise ConfigError(f"OTEL_EXPORTER_OTLP_TIMEOUT is {value('TIMEOUT')!r}, not a number of seconds")
+    if timeout >= _MILLISECONDS:
+        timeout /= 1000
     endpoint = value("ENDPOINT", f"http://localhost:{4317 if protocol == 'grpc' else 4318}")
     if "://" not in endpoint and not endpoint.startswith("unix:"):
         endpoint = ("http://" if value("INSECURE").lower() == "true" else "https://") + endpoint

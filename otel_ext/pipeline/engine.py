@@ -94,9 +94,9 @@ class Engine:
 
     def _open(self, data: Path, owner: str) -> None:
         self._folder = EngineFolder(data, self._files, owner)
-        journal: Journal | None = None
+        opened: list[Journal | Outbox] = []
         try:
-            self.journal = journal = Journal.open(
+            self.journal = Journal.open(
                 self._files,
                 self._folder.journal,
                 segment_bytes=self.settings.segment_bytes,
@@ -104,11 +104,13 @@ class Engine:
                 sync_interval=self.settings.sync_interval,
                 clock=self._clock,
             )
+            opened.append(self.journal)
             self._time = EngineTime(self._clock, self.journal.engine_time)
             if self._folder.inherited and owner != OWNER:
                 for fact in (DIED, FINISH):
                     self.journal.append(fact, b"", engine=self._time.now())
-            self.outbox = Outbox(self._files, self._folder, journal, self.settings, **self._outwards)
+            self.outbox = Outbox(self._files, self._folder, self.journal, self.settings, **self._outwards)
+            opened.append(self.outbox)
             self._consumer = Consumer(
                 self.journal,
                 self._folder,
@@ -131,8 +133,8 @@ class Engine:
                 outbox=self.outbox,
             )
         except BaseException as error:
-            if journal is not None:
-                journal.abandon()
+            for part in opened:
+                part.abandon()
             self._folder.close()
             if isinstance(error, OSError):
                 raise folder_error(self._folder.path, error) from error

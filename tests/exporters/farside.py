@@ -2,12 +2,14 @@
 
 import gzip
 import socketserver
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
@@ -132,12 +134,18 @@ def success(rejected: int) -> bytes:
 class GrpcFarSide(FarSide, grpc.GenericRpcHandler):  # type: ignore[misc]
     """An OTLP/gRPC server."""
 
-    def __init__(self, address: str = "127.0.0.1:0") -> None:
+    def __init__(self, address: str = "127.0.0.1:0", *, tls: tuple[str, str] | None = None) -> None:
         FarSide.__init__(self)
         options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
         self._server = grpc.server(ThreadPoolExecutor(8), handlers=[self], options=options)
-        port = self._server.add_insecure_port(address)
-        self.endpoint = address if address.startswith("unix:") else f"http://127.0.0.1:{port}"
+        if tls is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            key, cert = (Path(path).read_bytes() for path in tls)
+            credentials = grpc.ssl_server_credentials([(key, cert)], cert, require_client_auth=True)
+            port = self._server.add_secure_port(address, credentials)
+        scheme = "http" if tls is None else "https"
+        self.endpoint = address if address.startswith("unix:") else f"{scheme}://127.0.0.1:{port}"
         self._server.start()
 
     def service(self, details: Any) -> Any:
@@ -169,10 +177,15 @@ class _UnixServer(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
 
+class _HttpServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no news."""
+
+
 class HttpFarSide(FarSide):
     """An OTLP/HTTP server; `address` is a port or a socket's path."""
 
-    def __init__(self, address: int | str = 0) -> None:
+    def __init__(self, address: int | str = 0, *, tls: tuple[str, str] | None = None) -> None:
         super().__init__()
         far = self
 
@@ -214,8 +227,14 @@ class HttpFarSide(FarSide):
             self._server = _UnixServer(address, Handler)
             self.endpoint = f"unix://{address}"
         else:
-            self._server = ThreadingHTTPServer(("127.0.0.1", address), Handler)
-            self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+            self._server = made = _HttpServer(("127.0.0.1", address), Handler)
+            self.endpoint = f"http://127.0.0.1:{made.server_address[1]}"
+            if tls is not None:
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls[1])
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_cert_chain(tls[1], tls[0])
+                made.socket = context.wrap_socket(made.socket, server_side=True)
+                self.endpoint = self.endpoint.replace("http:", "https:")
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

@@ -261,6 +261,7 @@ def test_one_telemetrys_own_variables_win() -> None:
         f"{base}LOGS_COMPRESSION": "gzip",
         f"{base}LOGS_TIMEOUT": "4.5",
         f"{base}METRICS_PROTOCOL": "grpc",
+        f"{base}METRICS_TIMEOUT": "2500",
     }
     traces = settings_from_environment(environment=told)
     assert (traces.endpoint, traces.traces_endpoint) == ("https://all:1/x", "")
@@ -270,7 +271,7 @@ def test_one_telemetrys_own_variables_win() -> None:
     assert logs.logs_endpoint == "http://logs:2/exactly"
     assert (logs.compression, logs.timeout) == ("gzip", 4.5)
     metrics = settings_from_environment(telemetry=Telemetry.METRICS, environment=told)
-    assert (metrics.protocol, metrics.endpoint) == ("grpc", "https://all:1/x")
+    assert (metrics.protocol, metrics.endpoint, metrics.timeout) == ("grpc", "https://all:1/x", 2.5)
 
 
 @pytest.mark.parametrize(("insecure", "scheme"), [("true", "http"), ("false", "https"), ("", "https")])

@@ -4,6 +4,8 @@ import base64
 import gzip
 import json
 import random
+import shutil
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -181,7 +183,9 @@ def test_what_is_refused_for_good_is_kept_and_costs_no_other(
     gate = threading.Event()
     far.replies.append(Reply(hold=gate))
     with running(tmp_path, to(far)) as run:
-        for n in range(6):
+        run.engine.intake.accept(request(span(1, 1)))
+        until(lambda: bool(far.tries), "the first request")
+        for n in range(1, 6):
             run.engine.intake.accept(request(span(1, n + 1)))
         run.engine.finish()
         gate.set()
@@ -392,3 +396,51 @@ def test_an_acknowledgement_that_waits_for_delivery(tmp_path: Path, far: FarSide
 def spans_of(body: bytes) -> list[Span]:
     """A request's spans."""
     return Received("trace", body, {}, "").spans
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A key and a certificate of 127.0.0.1 that is its own authority."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
+    subprocess.run(
+        [
+            *(
+                openssl,
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+            ),
+            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", cert),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return key, cert
+
+
+@pytest.mark.parametrize("kind", ["grpc", "http"])
+def test_tls_with_certificates_of_both_sides(tmp_path: Path, certificate: tuple[str, str], kind: str) -> None:
+    """The far side is trusted by its authority and gets our certificate; an unknown one gets nothing."""
+    key, cert = certificate
+    made: FarSide = GrpcFarSide(tls=certificate) if kind == "grpc" else HttpFarSide(tls=certificate)
+    with far_sides(made):
+        trusting = to(made, ca_file=cert, cert_file=cert, key_file=key)
+        strange = to(made, "strange", cert_file=cert, key_file=key)
+        run = Running(tmp_path, trusting, strange)
+        try:
+            run.engine.intake.accept(request(span(1, 1)))
+            made.wait(1)
+            until(lambda: run.forwarders[1].last != "", "the untrusted one to fail")
+        finally:
+            run.stop(0.0)
+    assert len(made.tries) == 1

@@ -18,7 +18,7 @@ from otel_ext.files import RealFiles
 from otel_ext.journal import Position
 from otel_ext.pipeline import Batch, Destination, Engine, EngineSettings, Feed, Outcome, reindex
 from otel_ext.pipeline.outbox.cursor import Cursor, Tally
-from otel_ext.testing import CrashableFiles, ManualClock, PowerCut
+from otel_ext.testing import CrashableFiles, FailingFiles, ManualClock, PowerCut
 from tests.builders import START, looping_run, request, span
 from tests.support import until
 
@@ -450,3 +450,35 @@ def test_a_cursor_survives_every_power_cut_and_torn_write() -> None:
             assert again.position in written
             assert again.tally.sent == again.position.offset
     assert cuts > 30
+
+
+@pytest.mark.parametrize("forgetful", [False, True])
+def test_a_cursor_on_a_failing_disk(*, forgetful: bool) -> None:
+    """Each operation fails once: nothing is raised where it moves, and only what was synced is promised."""
+    for at in range(1, 40):
+        disk = CrashableFiles()
+        disk.make_directory("/f")
+        failing = FailingFiles(
+            disk,
+            fail_at=at,
+            short=True,
+            forgetful=forgetful,
+            on={"append", "sync", "create", "rename", "sync_directory", "size"},
+        )
+        promised = Position(0, 0)
+        try:
+            cursor = Cursor(failing, "/f", "x", Position(0, 0))
+        except OSError:
+            continue
+        for n in range(1, 8):
+            cursor.move(Position(1, n), Tally(received=n, sent=n))
+            try:
+                cursor.sync()
+            except OSError:
+                assert cursor.durable == promised
+            else:
+                promised = Position(1, n)
+                assert cursor.durable == promised
+        cursor.sync()  # at most one failure: now it is there
+        again = Cursor(disk.crash(), "/f", "x", Position(0, 0))
+        assert again.position == cursor.durable == Position(1, 7)

@@ -19,6 +19,8 @@ from otel_ext.pipeline.outbox.entry import Entry, outgoing
 from otel_ext.pipeline.outbox.refused import Quarantine
 from otel_ext.telemetry import Telemetry
 
+_SHARE: Final = 16
+"""A batch is joined up to this part of the budget."""
 _CHUNK: Final = 1 << 20
 """Journal bytes read at a time."""
 
@@ -122,6 +124,8 @@ class Feed:
                     self._changed.wait_for(lambda: self._closed or self._size() >= max_bytes, linger)
                 self._fill()
             first = self._waiting.popleft()
+            # Dropped as a whole when its first record is too old: so never much of what may wait.
+            max_bytes = min(max_bytes, self.budget // _SHARE)
             batch = Batch(
                 telemetry=first.telemetry,
                 parts=list(first.parts),
