@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 import grpc
 import pytest
 
+from otel_ext.cli.folder import engines, lines_of
+from otel_ext.cli.verify import check_engine
 from otel_ext.exporters.grpc import METHOD
 from otel_ext.files import RealFiles
 from otel_ext.pipeline.outbox.cursor import Tally, read
@@ -24,6 +26,7 @@ from otel_ext.sessions import stem
 from tests.builders import looping_run, request, span_id, trace_id
 from tests.exporters.farside import OK, FarSide, GrpcFarSide, HttpFarSide, Received, Reply, far_sides
 from tests.support import PATIENCE, ROOT, until
+from tests.support import server as real_server
 
 ENGINE = {
     "idle_timeout": 2.0,
@@ -39,7 +42,7 @@ SPANS = 5
 class Victim:
     """A server process; it keeps its port over restarts."""
 
-    def __init__(self, data: Path, far: dict[str, FarSide], **settings: Any) -> None:
+    def __init__(self, data: Path, far: Mapping[str, FarSide | str], **settings: Any) -> None:
         self.data = data
         self.told = {
             "data": str(data),
@@ -48,8 +51,8 @@ class Victim:
             "forward": [
                 {
                     "name": name,
-                    "protocol": "grpc" if isinstance(each, GrpcFarSide) else "http",
-                    "endpoint": each.endpoint,
+                    "protocol": "http" if isinstance(each, HttpFarSide) else "grpc",
+                    "endpoint": each if isinstance(each, str) else each.endpoint,
                     "retry_initial": 0.05,
                     "retry_max": 0.5,
                     "batch_bytes": 1,
@@ -93,7 +96,7 @@ class Victim:
 
 
 @contextmanager
-def victim(data: Path, far: dict[str, FarSide], **settings: Any) -> Iterator[Victim]:
+def victim(data: Path, far: Mapping[str, FarSide | str], **settings: Any) -> Iterator[Victim]:
     """A running server that is gone afterwards."""
     made = Victim(data, far, **settings)
     try:
@@ -185,6 +188,51 @@ def test_killed_under_load_nothing_is_missing(tmp_path: Path, kills: int, seed: 
         assert tally.balance == 0
         assert tally.sent == tally.received == len(once)
         print(f"{name}: {kills} kills, {len(once)} spans, {repeats} batches twice")
+
+
+@pytest.mark.timeout(600)
+def test_where_the_far_side_is_otel_ext_itself_nothing_is_there_twice(tmp_path: Path) -> None:
+    """Both are killed under load; what the near one sends again, the far one knows."""
+    rng, over, acknowledged = random.Random(3), threading.Event(), set[int]()
+    with real_server(tmp_path / "far") as behind:
+        far = {"far": behind.endpoint}
+        with victim(tmp_path / "near", far) as server:
+            numbers = itertools.takewhile(lambda _: not over.is_set(), itertools.count(1))
+            client = threading.Thread(target=send, args=(server, numbers, acknowledged))
+            client.start()
+            try:
+                for number in range(4):
+                    until(partial(_grown, acknowledged, len(acknowledged)), "the load to go on")
+                    threading.Event().wait(rng.uniform(0.0, 0.2))  # the moment of the kill is what is random
+                    if number % 2:
+                        behind.kill()
+                        behind.start()
+                    else:
+                        server.end(signal.SIGKILL)
+                        server.start()
+            finally:
+                over.set()
+                client.join(PATIENCE)
+            assert server.end(signal.SIGTERM) == 0
+            tally = server.tally("far")
+        behind.stop()
+    (engine,) = engines(tmp_path / "far")
+    report, meta = check_engine(engine), engine.catalog.meta()
+    lines = [json.loads(line) for line in lines_of(engine, None)]
+    engine.catalog.close()
+    assert report["ok"], report
+    stored = Counter(
+        s["traceId"] + s["spanId"]
+        for line in lines
+        for r in line["resourceSpans"]
+        for c in r["scopeSpans"]
+        if c["scope"]["name"] != "otel_ext"
+        for s in c["spans"]
+    )
+    assert set(stored) == {one.hex() for one in wanted(acknowledged)}
+    assert set(stored.values()) == {1}
+    assert meta["ledger"]["conflicts"] == 0
+    assert tally.sent == meta["ledger"]["stored"]
 
 
 AGENT = """
