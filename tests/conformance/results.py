@@ -34,7 +34,7 @@ DOCUMENT: Final = HERE.parents[1] / "docs/otlp-conformance.md"
 _TEST: Final = re.compile(r"^def (test_item_(\d+)_\w+)", re.MULTILINE)
 
 
-def tests_by_item() -> dict[int, list[str]]:
+def names_by_item() -> dict[int, list[str]]:
     """Names of the tests of each item, as they stand in this folder."""
     found: dict[int, list[str]] = {}
     for path in sorted(HERE.glob("test_*.py")):
@@ -63,7 +63,7 @@ def publish(version: str, found: dict[int, Result]) -> None:
 def document() -> str:
     """The text of `docs/otlp-conformance.md`."""
     version, theirs = published()
-    named = tests_by_item()
+    named = names_by_item()
     counts = {level: sum(item.level == level for item in ITEMS.values()) for level in "MSmP"}
     lines = [
         _HEAD.format(

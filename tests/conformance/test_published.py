@@ -2,13 +2,13 @@
 
 from tests.conformance import bad_input
 from tests.conformance.items import EXCUSED, ITEMS
-from tests.conformance.results import DOCUMENT, document, tests_by_item
+from tests.conformance.results import DOCUMENT, document, names_by_item
 
 
 def test_every_item_has_one_test() -> None:
     """75 items, 75 tests, each with its number."""
     assert sorted(ITEMS) == list(range(1, 76))
-    assert {number: len(names) for number, names in tests_by_item().items()} == dict.fromkeys(ITEMS, 1)
+    assert {number: len(names) for number, names in names_by_item().items()} == dict.fromkeys(ITEMS, 1)
 
 
 def test_excuses_are_few_and_for_no_must() -> None:

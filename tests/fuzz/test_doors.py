@@ -129,6 +129,12 @@ def test_mutated_requests(server: OtelExt) -> None:
 
 
 @pytest.mark.long
+def test_a_slice_of_mutated_requests(server: OtelExt) -> None:
+    """3,000 cases of another seed."""
+    fuzz(server, 12, 3_000)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_many_mutated_requests(server: OtelExt, seed: int) -> None:

@@ -104,6 +104,12 @@ def test_mutated_files(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_a_slice_of_mutated_files(folder: Path, tmp_path: Path) -> None:
+    """60 cases of another seed."""
+    fuzz(folder, tmp_path, 12, 60)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_many_mutated_files(folder: Path, tmp_path: Path, seed: int) -> None:
