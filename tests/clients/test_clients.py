@@ -108,7 +108,7 @@ def test_telemetrygen(telemetrygen: Path, sidecar: ServerProcess, options: list[
             "traces",
             "--otlp-insecure",
             f"--otlp-endpoint={sidecar.http if options else sidecar.endpoint}",
-            "--traces=500",
+            "--traces=200",  # 1600 spans: its own queue holds 2048 and drops the rest
             "--workers=4",
             "--rate=0",
             *options,
@@ -119,10 +119,10 @@ def test_telemetrygen(telemetrygen: Path, sidecar: ServerProcess, options: list[
     )
 
     def all_there() -> bool:
-        return sum(row["spans"] for row in sidecar.sessions()) >= 4000
+        return sum(row["spans"] for row in sidecar.sessions()) >= 1600
 
-    until(all_there, "4000 spans")
+    until(all_there, "1600 spans")
     sidecar.stop()
     report = verified(sidecar.data)
-    assert (report["received"], report["stored"], report["duplicate"]) == (4000, 4000, 0)
-    assert len({(span["traceId"], span["spanId"]) for span in stored(sidecar.data)}) == 4000
+    assert (report["received"], report["stored"], report["duplicate"]) == (1600, 1600, 0)
+    assert len({(span["traceId"], span["spanId"]) for span in stored(sidecar.data)}) == 1600

@@ -51,6 +51,7 @@ class Site:
                 name: str(free_port())
                 for name in (
                     "OTEL_EXT_GRPC_PORT",
+                    "OTEL_EXT_HTTP_PORT",
                     "COLLECTOR_GRPC_PORT",
                     "COLLECTOR_HTTP_PORT",
                     "COLLECTOR_METRICS_PORT",
@@ -71,7 +72,10 @@ class Site:
         """An `otel-ext serve` with a file of collector-config/; not started."""
         text = (CONFIGS / config).read_text() + extra
         process = ServerProcess(self.data, text, self.environment)
-        process.endpoint = self.endpoint("OTEL_EXT_GRPC_PORT")
+        process.endpoint, process.http = (
+            self.endpoint("OTEL_EXT_GRPC_PORT"),
+            self.endpoint("OTEL_EXT_HTTP_PORT"),
+        )
         return process
 
 

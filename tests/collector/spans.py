@@ -4,6 +4,7 @@ Law of this file: it shares no code with otel_ext, so that what it says is a sec
 """
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,15 @@ def once(lines: list[dict[str, Any]]) -> dict[Id, Told]:
             assert key not in found, key
             found[key] = what
     return found
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of an OTLP JSON file; the Collector writes minus zero as -0, which Python takes for an integer."""
+    return [
+        json.loads(line, parse_int=lambda text: -0.0 if text == "-0" else int(text))
+        for line in path.read_text().split("\n")
+        if line
+    ]
 
 
 def send(endpoint: str, *bodies: bytes) -> None:
