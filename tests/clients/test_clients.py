@@ -119,7 +119,7 @@ def test_telemetrygen(telemetrygen: Path, sidecar: ServerProcess, options: list[
     )
 
     def all_there() -> bool:
-        return sum(row["spans"] for row in sidecar.sessions()) >= 1600
+        return sum(int(row["spans"]) for row in sidecar.sessions()) >= 1600
 
     until(all_there, "1600 spans")
     sidecar.stop()

@@ -79,7 +79,7 @@ def once(lines: list[dict[str, Any]]) -> dict[Id, Told]:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    """The lines of an OTLP JSON file; the Collector writes minus zero as -0, which Python takes for an integer."""
+    """The lines of an OTLP JSON file; the Collector writes minus zero as -0, an integer to Python."""
     return [
         json.loads(line, parse_int=lambda text: -0.0 if text == "-0" else int(text))
         for line in path.read_text().split("\n")
