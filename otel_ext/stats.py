@@ -5,8 +5,9 @@ only grows. The ledger (received, stored, duplicate, rejected, lost) is not here
 catalog's transaction, because it must survive with the data it speaks of.
 """
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class Stats:
@@ -26,3 +27,21 @@ class Stats:
     def snapshot(self) -> Mapping[str, int]:
         """A copy of all counts."""
         return dict(self._counts)
+
+
+class Histogram:
+    """How long something took, by bucket; one thread at a time adds, anybody reads.
+
+    Args:
+        bounds: upper bounds in seconds, ascending; one bucket more takes what is beyond the last.
+    """
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one duration; a bound belongs to the bucket below it."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total += seconds

@@ -76,6 +76,7 @@ class ServerProcess:
     def __init__(self, data: Path, config: str = "", environment: Mapping[str, str] | None = None) -> None:
         self.data, self.config, self.environment = data, config, environment or {}
         self.endpoint = self.http = "127.0.0.1:0"
+        self.ready: dict[str, str] = {}
         self.process: subprocess.Popen[str] | None = None
         self.log = data.parent / f"{data.name}.log"
 
@@ -84,6 +85,8 @@ class ServerProcess:
         call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(self.data)]
         if self.endpoint:
             call += ["--grpc", self.endpoint, "--http", self.http]
+        # A drain waits for senders; tests end their own. What they ask for in `config` wins.
+        call += ["--config", "yaml:service::drain_idle: 0s"]
         environment = {**os.environ, **self.environment, "OTEL_EXT_TEST_CONFIG": self.config}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
@@ -96,8 +99,8 @@ class ServerProcess:
         assert self.process.stdout is not None
         ready = self.process.stdout.readline()
         assert ready.startswith("ready "), self.log.read_text()[-3000:]
-        self.endpoint = ready.split()[1].removeprefix("grpc=")
-        self.http = ready.split()[2].removeprefix("http=")
+        self.ready = dict(word.partition("=")[::2] for word in ready.split()[1:])
+        self.endpoint, self.http = self.ready["grpc"], self.ready["http"]
 
     def kill(self) -> None:
         """SIGKILL, now."""

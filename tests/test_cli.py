@@ -332,7 +332,7 @@ def test_serve_needs_no_configuration(tmp_path: Path) -> None:
         ready = process.stdout.readline()
         process.terminate()
     assert re.fullmatch(
-        rf"ready grpc=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ data={re.escape(str(tmp_path))}/otel-ext\n",
+        rf"ready grpc=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ .*data={re.escape(str(tmp_path))}/otel-ext\n",
         ready,
     )
     assert process.returncode == 0

@@ -68,6 +68,7 @@ class Forwarder:
             budget=settings.queue_bytes,
             derived_only=settings.derived_only,
             acknowledges=settings.acknowledges,
+            telemetries=settings.telemetries,
         )
 
     def start(self, feed: Feed) -> None:
@@ -186,6 +187,8 @@ class Forwarder:
             return "stopped"
         if self.feed.over(batch):
             return "overflow"
+        if not self.settings.retry:
+            return "expired"
         return "expired" if 0 < self.settings.max_elapsed <= after else ""
 
     def _failed(self, why: str) -> None:

@@ -39,6 +39,8 @@ class ForwarderSettings(msgspec.Struct, kw_only=True, frozen=True):
         batch_bytes: waiting records are joined up to it.
         linger: longest wait for more records to join.
         derived_only: only findings and ends of sessions go there.
+        retry: whether what may be tried again is; otherwise it is dropped after one try ("expired").
+        telemetries: what is sent there.
         acknowledges: requests are acknowledged only once they are delivered there (`ack: forwarded`).
     """
 
@@ -64,6 +66,8 @@ class ForwarderSettings(msgspec.Struct, kw_only=True, frozen=True):
     linger: float = 0.0
     derived_only: bool = False
     acknowledges: bool = False
+    retry: bool = True
+    telemetries: frozenset[Telemetry] = frozenset(Telemetry)
 
 
 def settings_from_environment(

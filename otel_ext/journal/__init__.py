@@ -15,6 +15,7 @@ from otel_ext.journal.lock import FolderLock, folder_error
 from otel_ext.journal.recovery import Recovery
 from otel_ext.journal.segment import DamagedRegion
 from otel_ext.journal.verify import ScanReport, SegmentReport, scan
+from otel_ext.journal.watch import syncs, unsynced_bytes
 from otel_ext.journal.writer import SyncMode
 
 __all__ = [
@@ -31,4 +32,6 @@ __all__ = [
     "SyncMode",
     "folder_error",
     "scan",
+    "syncs",
+    "unsynced_bytes",
 ]

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 from zlib import crc32
 
 from otel_ext.clock import Clock
@@ -21,9 +21,30 @@ from otel_ext.files import Files
 from otel_ext.journal.frame import CLOSE, MAX_PAYLOAD, Position
 from otel_ext.journal.recovery import Recovered
 from otel_ext.journal.tail import Tail, close_quietly
+from otel_ext.stats import Histogram
 
 SyncMode = Literal["always", "interval", "never"]
 """When an append is made durable: before it returns, at most an interval later, or when the system does."""
+
+_BOUNDS: Final = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+)
+"""Seconds: from a disk with a cache of its own to one that is about to fail."""
 
 
 class Writer:
@@ -54,6 +75,7 @@ class Writer:
         self._generation = 0
         self._closed = False
         self.stopped: str | None = None
+        self.syncs = Histogram(_BOUNDS)
 
     @property
     def durable(self) -> Position:
@@ -189,6 +211,7 @@ class Writer:
             self._dirty_since = None
         if pending is None:
             return
+        began = self._clock.monotonic()
         try:
             for segment, file in pending.older:
                 file.sync()
@@ -202,6 +225,7 @@ class Writer:
             for _, file in pending.older:
                 close_quietly(file)
         self._tail.durable = pending.result
+        self.syncs.add((self._clock.monotonic() - began) / 1e9)
         self._changed()
 
     def _stop(self, what: str, error: OSError) -> Busy:

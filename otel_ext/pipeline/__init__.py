@@ -7,8 +7,8 @@ order of their times), `members` (traces, sessions, generations), `unfinished` a
 end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts. `outputs` is what stands
 behind the fold (session files, checkpoint, manifest), `outbox` what goes out, `reserve` its disk space;
 `adoption` finishes what dead processes left, `verify` reads every byte, `repair` sets aside what it finds,
-and `reindex` (with `retold`, `relearn`, `stored`, `unread`) makes the catalog anew. The same engine runs in
-the sidecar, in an agent's process and in `otel-ext replay`.
+and `reindex` (with `retold`, `relearn`, `stored`, `unread`) makes the catalog anew; `view` says how an engine
+stands. The same engine runs in the sidecar, in an agent's process and in `otel-ext replay`.
 """
 
 from otel_ext.pipeline.adoption import adopt, orphans
@@ -22,6 +22,7 @@ from otel_ext.pipeline.reindex import Reindexed, reindex
 from otel_ext.pipeline.repair import Repaired, repair
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 from otel_ext.pipeline.verify import check_engine
+from otel_ext.pipeline.view import View
 
 __all__ = [
     "IN_PROCESS",
@@ -41,6 +42,7 @@ __all__ = [
     "Reindexed",
     "Repaired",
     "Tally",
+    "View",
     "adopt",
     "check_engine",
     "crashes",

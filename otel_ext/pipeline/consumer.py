@@ -8,7 +8,7 @@ each batch; the checkpoint comes when time or bytes ask for it; only then is the
 import logging
 import sqlite3
 import threading
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from otel_ext.clock import Clock
 from otel_ext.errors import DamageError, DataFolderError, Retryable
@@ -143,9 +143,9 @@ class Consumer:
         self._outputs.close()
 
     @property
-    def ledger(self) -> dict[str, Any]:
-        """The ledger as of now; from another thread for display only."""
-        return self._outputs.processor.ledger.as_dict()
+    def outputs(self) -> Outputs:
+        """What stands behind the reader as of now; from another thread for display only."""
+        return self._outputs
 
     def _load(self) -> None:
         """Take the state of the last checkpoint; what follows it in the journal is read again."""

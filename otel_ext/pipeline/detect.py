@@ -92,9 +92,16 @@ class Detection:
             json = otlp.span_json(otlp.parse(raw), raw)
             self._lines.derived(home, trace.resource, self._scope, json)
             self._ledger.derived += 1
+            if finding.revision == 1:
+                self._ledger.find(finding.signal)
             row = msgspec.json.encode(finding.as_json())
             self._rows.append((finding.id, finding.revision, home, finding.trace_id, row))
             self._edits.finding(otlp.request_of(trace.resource, self._scope, raw))
+
+    @property
+    def evictions(self) -> int:
+        """What the detectors had to forget since they were loaded."""
+        return sum(self._signals.counters.values())
 
     def next_deadline(self) -> int | None:
         """Engine time at which something becomes due although nothing arrives."""

@@ -25,6 +25,7 @@ from otel_ext.pipeline.outbox import Destination, Outbox
 from otel_ext.pipeline.records import DIED, FINISH, SETTLE, TICK
 from otel_ext.pipeline.reserve import relieve
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
+from otel_ext.pipeline.view import View, look
 from otel_ext.stats import Stats
 
 log = logging.getLogger(__name__)
@@ -72,13 +73,8 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.stats = stats or Stats()
         self._files, self._clock = files or RealFiles(), clock or SystemClock()
-        self._outwards: dict[str, Any] = {
-            "clock": self._clock,
-            "stats": self.stats,
-            "derived": derived,
-            "relay": relay,
-            "destinations": destinations,
-        }
+        outside = {"derived": derived, "relay": relay, "destinations": destinations}
+        self._outwards: dict[str, Any] = {"clock": self._clock, "stats": self.stats, **outside}
         try:
             self._open(data, owner)
         except Exception as error:
@@ -247,4 +243,8 @@ class Engine:
     @property
     def ledger(self) -> dict[str, Any]:
         """The ledger as of now; read it from another thread for display only."""
-        return self._consumer.ledger
+        return self._consumer.outputs.processor.ledger.as_dict()
+
+    def view(self) -> View:
+        """How it stands; any thread."""
+        return look(self.journal, self.intake, self._consumer.outputs.processor)

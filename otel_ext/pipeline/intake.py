@@ -7,13 +7,14 @@ admit (decode check, span by span), append, return. No meaning is given here.
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from otel_ext import otlp
 from otel_ext.clock import Clock
 from otel_ext.conventions import storable
-from otel_ext.errors import Busy, InvalidRequest, ShuttingDown, TooLarge
+from otel_ext.errors import Busy, InvalidRequest, Retryable, ShuttingDown, TooLarge
 from otel_ext.journal import Journal, Position
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.outbox import Outbox
@@ -23,6 +24,10 @@ from otel_ext.stats import Stats
 
 _LOOK_AGAIN = 500_000_000
 """ns between looks at the free disk space."""
+_MARK = 1_000_000_000
+"""ns between notes of how far was appended when."""
+_MARKS = 86_400
+"""Most such notes."""
 
 
 class Accepted(NamedTuple):
@@ -65,6 +70,8 @@ class Intake:
         self._free = free_bytes()
         self._looked = clock.monotonic()
         self._closed = False
+        # Of each second in which anything was appended: where its bytes end, when the first of them came.
+        self._marks = deque[tuple[int, int]](maxlen=_MARKS)
 
     def accept(self, body: bytes, *, engine_time: Callable[[bytes], int] | None = None) -> Accepted:
         """Make one OTLP trace request durable.
@@ -114,6 +121,43 @@ class Intake:
         with self._room_for(len(payload)):
             self._append(MARK, payload, 0, self._time.now())
 
+    def refusal(self) -> Retryable | None:
+        """Why even the smallest request would be refused now; None when it would be taken."""
+        settings = self._settings
+        if self._closed:
+            return ShuttingDown("the server is shutting down; send this again to its successor")
+        if self._journal.stopped is not None:
+            return Busy(self._journal.stopped)
+        try:
+            room = self._room()
+            self._outbox.admit()
+        except Busy as error:
+            return error
+        if room < settings.min_free:
+            return Busy(
+                f"less than {settings.min_free} bytes are free on the data folder's disk", retry_after=5.0
+            )
+        if self.waiting > settings.max_backlog:
+            return Busy(f"more than {settings.max_backlog} bytes wait to be processed", retry_after=5.0)
+        return None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of payload appended here that wait to be processed."""
+        return max(0, self._appended - self._processed())
+
+    @property
+    def lag(self) -> float:
+        """Age in seconds of the oldest of these bytes, to the second; 0 when none wait."""
+        processed = self._processed()
+        since = next((when for end, when in list(self._marks) if end > processed), None)
+        return 0.0 if since is None else (self._clock.monotonic() - since) / 1e9
+
+    @property
+    def free(self) -> int:
+        """Free bytes of the journal's disk when it was last looked at."""
+        return self._free
+
     def relay(self, body: bytes) -> None:
         """Send out spans that another engine made itself and keeps in its own files.
 
@@ -128,8 +172,15 @@ class Intake:
 
     def _append(self, kind: int, payload: bytes, items: int, engine: int) -> Position:
         end = self._journal.append(kind, payload, items=items, engine=engine)
+        now = self._clock.monotonic()
         with self._lock:
             self._appended += len(payload)
+            while self._marks and self._marks[0][0] <= self._processed():
+                self._marks.popleft()
+            if not self._marks or now - self._marks[-1][1] >= _MARK:
+                self._marks.append((self._appended, now))
+            else:
+                self._marks[-1] = (self._appended, self._marks[-1][1])
         return end
 
     @contextlib.contextmanager
@@ -148,20 +199,13 @@ class Intake:
 
     def _enter(self, size: int) -> None:
         settings = self._settings
-        if self._closed:
-            raise ShuttingDown("the server is shutting down; send this again to its successor")
         if size > settings.max_in_flight:
             raise TooLarge(
                 f"the request has {size} bytes, more than all requests together may have "
                 f"({settings.max_in_flight}); send smaller batches"
             )
-        if self._room() < settings.min_free:
-            raise Busy(
-                f"less than {settings.min_free} bytes are free on the data folder's disk", retry_after=5.0
-            )
-        if self._appended - self._processed() > settings.max_backlog:
-            raise Busy(f"more than {settings.max_backlog} bytes wait to be processed", retry_after=5.0)
-        self._outbox.admit()
+        if (refusal := self.refusal()) is not None:
+            raise refusal
         with self._lock:
             if self._in_flight + size > settings.max_in_flight:
                 raise Busy(f"requests in flight use up their budget of {settings.max_in_flight} bytes")

@@ -18,6 +18,7 @@ class Ledger(msgspec.Struct, kw_only=True):
         derived: our own spans, which nobody sent.
         unfinished: of the stored, those that had begun and whose end never came.
         conflicts: of the stored, those that had the ids of another span with other content.
+        findings: how many findings there were, by signal; revisions of one are one.
     """
 
     received: int = 0
@@ -29,6 +30,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     derived: int = 0
     unfinished: int = 0
     conflicts: int = 0
+    findings: dict[str, int] = {}
 
     def reject(self, reasons: dict[str, int]) -> None:
         """Count rejected spans by reason."""
@@ -39,6 +41,10 @@ class Ledger(msgspec.Struct, kw_only=True):
         """Count lost spans."""
         if count:
             self.lost[reason] = self.lost.get(reason, 0) + count
+
+    def find(self, signal: str) -> None:
+        """Count a finding."""
+        self.findings[signal] = self.findings.get(signal, 0) + 1
 
     def as_dict(self) -> dict[str, Any]:
         """The counts as plain data."""

@@ -7,6 +7,7 @@ from otel_ext.receivers.asgi import AsgiServer, Limits
 from otel_ext.receivers.budget import Budget
 from otel_ext.receivers.endpoint import listen
 from otel_ext.receivers.grpc import GrpcReceiver
+from otel_ext.receivers.health import health_handler
 from otel_ext.receivers.http import HttpReceiver
 
-__all__ = ["AsgiServer", "Budget", "GrpcReceiver", "HttpReceiver", "Limits", "listen"]
+__all__ = ["AsgiServer", "Budget", "GrpcReceiver", "HttpReceiver", "Limits", "health_handler", "listen"]

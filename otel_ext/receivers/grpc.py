@@ -6,7 +6,7 @@ exception's text reaches a client.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NoReturn
@@ -43,6 +43,7 @@ class GrpcReceiver:
         endpoint: `HOST:PORT` (port 0 picks a free one) or `unix:///path`.
         max_bytes: largest request, after decompression.
         telemetries: what is served; the services of others are UNIMPLEMENTED.
+        beside: handlers of other services on the same address.
 
     Raises:
         ConfigError: the address is taken or cannot be bound.
@@ -56,6 +57,7 @@ class GrpcReceiver:
         stats: Stats,
         max_bytes: int = DEFAULT_MAX_BYTES,
         telemetries: Iterable[Telemetry] = Telemetry,
+        beside: Sequence[grpc.GenericRpcHandler] = (),
     ) -> None:
         self._accept, self._stats = accept, stats
         self._server = grpc.server(
@@ -70,6 +72,7 @@ class GrpcReceiver:
             export = grpc.unary_unary_rpc_method_handler(partial(self._export, telemetry))
             handler = grpc.method_handlers_generic_handler(SERVICES[telemetry], {"Export": export})
             self._server.add_generic_rpc_handlers((handler,))
+        self._server.add_generic_rpc_handlers(tuple(beside))
         self._identity: tuple[int, int] | None = None
         try:
             if endpoint.startswith(UNIX):

@@ -1,45 +1,70 @@
 """Configuration: YAML in the Collector's shape, every key optional.
 
 Law of this file: a key that is not known is an error that names the nearest one that is; a value that
-cannot be used is an error that names its path. Command line beats file beats default. `${env:X}`,
-`${env:X:-default}` and `${X}` are replaced in values only, after parsing; `$$` is a dollar sign.
+cannot be used is an error that names its path and where it was written. The command line beats files, a
+later file an earlier one, files the defaults. References are replaced once all layers are one, so a value
+that was overridden needs no variable.
 """
 
-import difflib
-import os
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-import yaml
 
 from otel_ext.errors import ConfigError
 from otel_ext.exporters import ForwarderSettings
 from otel_ext.pipeline import EngineSettings
 from otel_ext.pipeline.folder import default_data
-from otel_ext.service.shape import MIB, Duration, FileShape
+from otel_ext.service.components import wanted
+from otel_ext.service.destinations import destinations
+from otel_ext.service.fit import Origins, at, fit
+from otel_ext.service.layers import Leaf, Source, merge, overlay, read
+from otel_ext.service.references import expand
+from otel_ext.service.shape import MIB, FileShape, HttpConfig, MetricsConfig
 from otel_ext.sessions import codec
 from otel_ext.telemetry import Telemetry
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
-_REFERENCE = re.compile(r"\$\$|\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_COMMAND_LINE = {
+    "data": "exporters.file.path",
+    "grpc": "receivers.otlp.protocols.grpc.endpoint",
+    "http": "receivers.otlp.protocols.http.endpoint",
+}
+"""Options and the keys they stand for."""
+
+
+class SideDoor(NamedTuple):
+    """An address for health or metrics; one that nobody asked for yields when it is taken."""
+
+    endpoint: str
+    asked: bool
 
 
 class Config(msgspec.Struct, kw_only=True, frozen=True):
-    """What a server is built from."""
+    """What a server is built from. Times in seconds; None is switched off."""
 
     data: Path
-    grpc_endpoint: str
+    grpc_endpoint: str | None
     grpc_max_bytes: int
-    http_endpoint: str
+    http_endpoint: str | None
     http_max_bytes: int
     http_paths: dict[str, Telemetry]
+    forward: tuple[ForwarderSettings, ...]
+    health: SideDoor | None
+    metrics: SideDoor | None
+    log_level: Literal["debug", "info", "warn", "error"]
+    log_encoding: Literal["console", "json"]
     shutdown_timeout: float
+    drain_idle: float
     engine: EngineSettings
-    forward: list[ForwarderSettings] = []
+
+
+class Loaded(NamedTuple):
+    """A configuration, and where each of its values comes from."""
+
+    config: Config
+    shape: FileShape
+    origins: Origins
 
 
 def load_config(
@@ -50,151 +75,146 @@ def load_config(
     grpc: str | None = None,
     http: str | None = None,
 ) -> Config:
-    """Build a configuration from a file's text and the command line's values.
+    """Build a configuration from one text and the command line's values; see `load`."""
+    options = {"data": data and str(data), "grpc": grpc, "http": http}
+    return load([Source(text, source)], {key: value for key, value in options.items() if value}).config
+
+
+def load(sources: Sequence[Source], options: dict[str, str]) -> Loaded:
+    """Build a configuration.
 
     Args:
-        text: YAML; empty for all defaults.
-        source: the file's name, for error texts.
-        data: the data folder, over `exporters.file.path`.
-        grpc: the endpoint, over `receivers.otlp.protocols.grpc.endpoint`.
-        http: the endpoint, over `receivers.otlp.protocols.http.endpoint`.
+        sources: texts in YAML; later ones win.
+        options: the command line's values by option: `data`, `grpc`, `http`. They win over all texts.
 
     Raises:
-        ConfigError: an unknown key, an unusable value, or text that is not YAML.
+        ConfigError: an unknown key, an unusable value, a reference to nothing, or text that is not YAML.
     """
-    shape = _parse(text, source or "the configuration")
+    layers = [read(source) for source in sources]
+    for option, value in options.items():
+        layers.append(overlay(_COMMAND_LINE[option], value, f"--{option}"))
+    origins: Origins = {}
+    shape = fit(expand(merge(layers)), FileShape(), "", origins)
+    return Loaded(_config(shape, origins), shape, origins)
+
+
+def _config(shape: FileShape, origins: Origins) -> Config:
+    file, protocols, service = shape.exporters.file, shape.receivers.otlp.protocols, shape.service
+    if not (protocols.grpc.enabled or protocols.http.enabled):
+        raise ConfigError("`receivers.otlp.protocols`: at least one of grpc and http must be enabled")
+    mib = _at_least(1, origins, "receivers.otlp.protocols.grpc.max_recv_msg_size_mib", protocols.grpc)
+    bytes_ = _at_least(1, origins, "receivers.otlp.protocols.http.max_request_body_size", protocols.http)
+    health = shape.extensions.health_check
+    return Config(
+        data=Path(file.path).expanduser() if file.path else default_data(),
+        grpc_endpoint=_door(protocols.grpc, "receivers.otlp.protocols.grpc.endpoint", origins),
+        grpc_max_bytes=mib * MIB,
+        http_endpoint=_door(protocols.http, "receivers.otlp.protocols.http.endpoint", origins),
+        http_max_bytes=bytes_,
+        http_paths=_paths(protocols.http),
+        forward=destinations(shape.exporters, wanted(shape, origins), origins),
+        health=SideDoor(
+            _endpoint(health.endpoint, "extensions.health_check.endpoint", origins),
+            "extensions.health_check.endpoint" in origins,
+        )
+        if health.enabled
+        else None,
+        metrics=_metrics(service.telemetry.metrics, origins),
+        log_level=service.telemetry.logs.level,
+        log_encoding=service.telemetry.logs.encoding,
+        shutdown_timeout=service.shutdown_timeout,
+        drain_idle=service.drain_idle,
+        engine=_engine(shape, origins),
+    )
+
+
+def _engine(shape: FileShape, origins: Origins) -> EngineSettings:
     journal, file, sessions = shape.extensions.journal, shape.exporters.file, shape.processors.sessions
-    door, web = shape.receivers.otlp.protocols.grpc, shape.receivers.otlp.protocols.http
     if file.compress_after:
-        _zstd()
-    engine = EngineSettings(
+        try:
+            codec()
+        except ConfigError as error:
+            raise ConfigError(f"{at(origins, 'exporters.file.compress_after')}: {error}") from error
+
+    def some(least: int, path: str, section: object) -> int:
+        return _at_least(least, origins, path, section)
+
+    return EngineSettings(
         sync=journal.sync,
         sync_interval=journal.sync_interval,
-        segment_bytes=_positive("extensions.journal.segment_mib", journal.segment_mib) * MIB,
-        min_free=journal.min_free_mib * MIB,
-        max_backlog=_positive("extensions.journal.max_backlog_mib", journal.max_backlog_mib) * MIB,
-        max_in_flight=_positive("extensions.journal.max_in_flight_mib", journal.max_in_flight_mib) * MIB,
+        segment_bytes=some(1, "extensions.journal.segment_mib", journal) * MIB,
+        min_free=some(0, "extensions.journal.min_free_mib", journal) * MIB,
+        max_backlog=some(1, "extensions.journal.max_backlog_mib", journal) * MIB,
+        max_in_flight=some(1, "extensions.journal.max_in_flight_mib", journal) * MIB,
         checkpoint_interval=shape.service.checkpoint_interval,
-        file_bytes=_positive("exporters.file.rotation.max_megabytes", file.rotation.max_megabytes) * MIB,
+        file_bytes=some(1, "exporters.file.rotation.max_megabytes", file.rotation) * MIB,
         file_age=file.rotation.max_age,
         compress_after=file.compress_after,
         retention_age=file.retention.max_age,
-        retention_bytes=_limit("exporters.file.retention.max_megabytes", file.retention.max_megabytes) * MIB,
-        retention_files=_limit("exporters.file.retention.max_files", file.retention.max_files),
-        reserve=_limit("extensions.journal.reserve_mib", journal.reserve_mib) * MIB,
+        retention_bytes=some(0, "exporters.file.retention.max_megabytes", file.retention) * MIB,
+        retention_files=some(0, "exporters.file.retention.max_files", file.retention),
+        reserve=some(0, "extensions.journal.reserve_mib", journal) * MIB,
         idle_timeout=sessions.idle_timeout,
         hold=sessions.hold,
-        dedup_window=_positive("processors.dedup.window_spans", shape.processors.dedup.window_spans),
+        dedup_window=some(1, "processors.dedup.window_spans", shape.processors.dedup),
         signals=shape.processors.signals,
     )
-    size = _positive("receivers.otlp.protocols.grpc.max_recv_msg_size_mib", door.max_recv_msg_size_mib)
-    body = _positive("receivers.otlp.protocols.http.max_request_body_size_mib", web.max_request_body_size_mib)
-    return Config(
-        data=data or (Path(file.path).expanduser() if file.path else default_data()),
-        grpc_endpoint=_endpoint(grpc or door.endpoint),
-        grpc_max_bytes=size * MIB,
-        http_endpoint=_endpoint(http or web.endpoint),
-        http_max_bytes=body * MIB,
-        http_paths={
-            web.traces_url_path: Telemetry.TRACES,
-            web.logs_url_path: Telemetry.LOGS,
-            web.metrics_url_path: Telemetry.METRICS,
-        },
-        shutdown_timeout=shape.service.shutdown_timeout,
-        engine=engine,
-    )
 
 
-def _parse(text: str, source: str) -> FileShape:
+def _metrics(config: MetricsConfig, origins: Origins) -> SideDoor | None:
+    path = "service.telemetry.metrics"
+    if config.level == "none":
+        return None
+    if not config.readers:
+        endpoint = _endpoint(config.address, f"{path}.address", origins)
+        return SideDoor(endpoint, f"{path}.address" in origins)
     try:
-        tree = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader that refuses duplicate keys
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not YAML: {error}") from error
-    tree = _substitute({} if tree is None else tree)
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{source} must be a mapping with the keys {', '.join(_keys(FileShape))}")
-    _refuse_unknown(tree, FileShape, "", source)
-    try:
-        return msgspec.convert(tree, FileShape, strict=False, dec_hook=_duration)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {error}") from error
+        (reader,) = config.readers
+        prometheus: dict[str, Any] = reader["pull"]["exporter"]["prometheus"]
+        endpoint = f"{prometheus.get('host', 'localhost')}:{prometheus.get('port', 8888)}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(
+            f"{at(origins, f'{path}.readers')} must be one `pull` reader with a `prometheus` exporter, its "
+            f"host and port; pushing our own metrics is not supported"
+        ) from None
+    return SideDoor(_endpoint(endpoint, f"{path}.readers", origins), asked=True)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets the last of two equal keys win in silence; here it is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-def _substitute(tree: object) -> object:
-    if isinstance(tree, dict):
-        return {key: _substitute(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_substitute(value) for value in tree]
-    if not isinstance(tree, str) or "$" not in tree:
-        return tree
-    text = _REFERENCE.sub(lambda m: "$" if m[0] == "$$" else os.environ.get(m[1], m[2] or ""), tree)
-    # A value that was one reference gets the type that its text has, as in the Collector.
-    return yaml.safe_load(text) if _REFERENCE.fullmatch(tree) and text else text
+def _paths(config: HttpConfig) -> dict[str, Telemetry]:
+    found: dict[str, Telemetry] = {}
+    for telemetry in Telemetry:
+        key = f"{telemetry.value}_url_path"
+        path: str = getattr(config, key)
+        if not path.startswith("/") or path in found:
+            raise ConfigError(
+                f"`receivers.otlp.protocols.http.{key}` must begin with / and differ from the others"
+            )
+        found[path] = telemetry
+    return found
 
 
-def _keys(shape: type[msgspec.Struct]) -> list[str]:
-    return [field.name for field in msgspec.structs.fields(shape)]
-
-
-def _refuse_unknown(tree: Mapping[Any, Any], shape: type[msgspec.Struct], path: str, source: str) -> None:
-    known = {field.name: field.type for field in msgspec.structs.fields(shape)}
-    for key, value in tree.items():
-        where = f"{path}.{key}" if path else str(key)
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1, 0.4)
-            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
-            raise ConfigError(f"{source}: unknown key `{where}`; {hint}")
-        inner = known[key]
-        if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
-            _refuse_unknown(value, inner, where, source)
-
-
-def _duration(kind: type, value: object) -> object:
-    if kind is not Duration:
-        raise NotImplementedError(kind)
-    text = f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-    parts = _DURATION.findall(text)
-    if not parts or "".join(n + u for n, u in parts) != text:
-        raise ValueError(f"{value!r} is not a duration like 2s, 500ms or 1h30m")
-    return Duration(sum(float(number) * _UNITS[unit] for number, unit in parts))
-
-
-def _positive(key: str, value: int) -> int:
-    if value < 1:
-        raise ConfigError(f"`{key}` must be at least 1, not {value}")
+def _at_least(least: int, origins: Origins, path: str, section: object) -> int:
+    value: int = getattr(section, path.rpartition(".")[2])
+    if value < least:
+        limit = " (no limit)" if least == 0 and ".retention." in path else ""
+        raise ConfigError(f"{at(origins, path)} must be {least}{limit} or more, not {value}")
     return value
 
 
-def _limit(key: str, value: int) -> int:
-    if value < 0:
-        raise ConfigError(f"`{key}` must be 0 (no limit) or more, not {value}")
-    return value
+def _door(protocol: Any, path: str, origins: Origins) -> str | None:
+    if not protocol.enabled:
+        return None
+    if protocol.endpoint.startswith("unix:"):
+        if not protocol.endpoint.startswith("unix:///") or len(protocol.endpoint) < len("unix:///x"):
+            raise ConfigError(f"{at(origins, path)} must be unix:///PATH with an absolute path")
+        return str(protocol.endpoint)
+    return _endpoint(protocol.endpoint, path, origins)
 
 
-def _zstd() -> None:
-    try:
-        codec()
-    except ConfigError as error:
-        raise ConfigError(f"`exporters.file.compress_after`: {error}") from error
-
-
-def _endpoint(text: str) -> str:
-    if text.startswith("unix:///"):
-        return text
+def _endpoint(text: str, path: str, origins: Origins) -> str:
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"{text!r} is not HOST:PORT, e.g. 127.0.0.1:4317, nor unix:///PATH")
+        leaf: Leaf | None = origins.get(path)
+        shown = "its value (not shown)" if leaf is not None and leaf.secret else repr(text)
+        raise ConfigError(f"{at(origins, path)}: {shown} is not HOST:PORT, e.g. 127.0.0.1:4317")
     return text

@@ -1,18 +1,25 @@
 """The sidecar: one engine, its doors, and the order in which they open and close.
 
 Law of this file: doors open after the engine can take requests and close before it stops, so that no
-request is ever inside when the last checkpoint is taken.
+request is ever inside when the last checkpoint is taken. Between the wish to end and the closing of the doors
+requests are still taken, because a sidecar ends together with the program whose last spans it waits for.
 """
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
-from otel_ext.clock import SystemClock
+from otel_ext.clock import Clock, SystemClock
+from otel_ext.errors import ConfigError
 from otel_ext.exporters import Forwarder
-from otel_ext.pipeline import Engine, adopt
-from otel_ext.receivers import GrpcReceiver, HttpReceiver
-from otel_ext.service.config import Config
+from otel_ext.pipeline import Accepted, Engine, adopt
+from otel_ext.receivers import GrpcReceiver, HttpReceiver, health_handler
+from otel_ext.service.admission import GRPC, HTTP, Doorkeeper
+from otel_ext.service.config import Config, SideDoor
+from otel_ext.service.probes import SelfTelemetry
+from otel_ext.service.web import Routes, SideServer
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
 
@@ -21,6 +28,13 @@ log = logging.getLogger(__name__)
 _SERVED: Final = (Telemetry.TRACES,)
 _WATCH: Final = 5.0
 """Seconds between looks for dead processes' folders."""
+_GONE: Final = 60.0
+"""Seconds without a request after which nobody is expected to send a last one; exporters of metrics, the
+slowest, send every 60 s by default."""
+_CLOSING: Final = 5.0
+"""Seconds of the grace period kept for closing the doors and the last checkpoint; a fifth if it is short."""
+_HURRY: Final = 2.0
+"""Seconds for what is left to be sent on when somebody waits."""
 
 
 class Server:
@@ -34,55 +48,159 @@ class Server:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.stats = Stats()
+        self._clock: Clock = SystemClock()
         self._stopping = threading.Event()
+        self._draining, self._end = False, 0
         self._watcher = threading.Thread(target=self._watch, name="otel-ext-adoption", daemon=True)
         self.forwarders = [Forwarder(each, stats=self.stats) for each in config.forward]
         destinations = [each.destination for each in self.forwarders]
         self.engine = Engine(config.data, config.engine, stats=self.stats, destinations=destinations)
+        self._doors = Doorkeeper(self._accept, self._clock)
+        self.telemetry = SelfTelemetry(
+            self.engine.view,
+            self._doors,
+            self.stats,
+            self._clock,
+            ready=self.ready,
+            forwarders=self.forwarders,
+        )
+        self._grpc: GrpcReceiver | None = None
+        self._http: HttpReceiver | None = None
+        self._side = SideServer()
         try:
-            self._grpc = GrpcReceiver(
-                self._accept,
-                config.grpc_endpoint,
-                stats=self.stats,
-                max_bytes=config.grpc_max_bytes,
-                telemetries=_SERVED,
-            )
-            try:
+            if config.grpc_endpoint is not None:
+                self._grpc = GrpcReceiver(
+                    self._doors.door(GRPC),
+                    config.grpc_endpoint,
+                    stats=self.stats,
+                    max_bytes=config.grpc_max_bytes,
+                    telemetries=_SERVED,
+                    beside=[health_handler(self.ready)],
+                )
+            if config.http_endpoint is not None:
                 self._http = HttpReceiver(
-                    self._accept,
+                    self._doors.door(HTTP),
                     config.http_endpoint,
                     stats=self.stats,
                     max_bytes=config.http_max_bytes,
                     paths={path: kind for path, kind in config.http_paths.items() if kind in _SERVED},
                 )
-            except BaseException:
-                self._grpc.stop(0)
-                raise
+            self.health_endpoint, self.metrics_endpoint = self._open_side()
         except BaseException:
+            _at_once([partial(door.stop, 0) for door in (self._grpc, self._http) if door is not None])
+            self._side.stop()
             self.engine.close()
             raise
 
     @property
     def grpc_endpoint(self) -> str:
-        """Where OTLP/gRPC is served, port resolved."""
-        return self._grpc.endpoint
+        """Where OTLP/gRPC is served, port resolved; "" when it is switched off."""
+        return self._grpc.endpoint if self._grpc else ""
+
+    def ready(self) -> bool:
+        """Whether requests are wanted, and would be taken now."""
+        return not self._draining and self.engine.intake.refusal() is None
 
     @property
     def http_endpoint(self) -> str:
-        """Where OTLP/HTTP is served, port resolved."""
-        return self._http.endpoint
-
-    def _accept(self, body: bytes, _telemetry: Telemetry) -> tuple[int, int, str]:
-        return self.engine.intake.accept(body)
+        """Where OTLP/HTTP is served, port resolved; "" when it is switched off."""
+        return self._http.endpoint if self._http else ""
 
     def start(self) -> None:
         """Begin to process and to serve."""
         self.engine.start()
         for forwarder in self.forwarders:
             forwarder.start(self.engine.outbox.feeds[forwarder.settings.name])
-        self._grpc.start()
-        self._http.start()
+        for door in (self._grpc, self._http):
+            if door is not None:
+                door.start()
+        self._side.start()
         self._watcher.start()
+        log.info("serving from %s", self.config.data)
+
+    def drain(self, wait: Callable[[float], bool]) -> bool:
+        """Go on receiving until nothing came for `drain_idle` seconds or the grace period nears its end.
+
+        A server that got no request in the last minute does not wait; its probes say at once that it ends.
+
+        Args:
+            wait: sleeps for so many seconds, or returns True earlier when there is no more time.
+
+        Returns:
+            Whether `wait` said so.
+        """
+        self._begin_end()
+        began, idle = self._clock.monotonic(), self.config.drain_idle
+        last = self._doors.idle()
+        if not idle or last is None or last >= _GONE:
+            return False
+        grace = self.config.shutdown_timeout
+        end = grace - min(_CLOSING, grace / 5)
+        log.info("draining: receiving until nothing came for %s s, at most %s s", idle, end)
+        while (passed := (self._clock.monotonic() - began) / 1e9) < end:
+            silent = min(self._doors.idle() or 0.0, passed)
+            if silent >= idle:
+                return False
+            if wait(min(max(idle - silent, 0.01), end - passed)):
+                return True
+        log.warning("the grace period nears its end and requests still come; their senders must come again")
+        return False
+
+    def stop(self, *, hurry: bool = False) -> bool:
+        """Close the doors, process everything accepted, send on what is left, take a checkpoint.
+
+        What depends on others takes no longer than what is left of the grace period; what could not be sent,
+        the next start sends.
+
+        Args:
+            hurry: somebody waits, so give destinations little time.
+
+        Returns:
+            Whether all of it is saved; what is not, the next start reads from the journal.
+        """
+        self._begin_end()
+        self._stopping.set()
+        _at_once([partial(door.stop, self._left()) for door in (self._grpc, self._http) if door is not None])
+        self._watcher.join()
+        self.engine.finish()
+        left = min(_HURRY, self._left()) if hurry else self._left()
+        _at_once([partial(forwarder.stop, left) for forwarder in self.forwarders])
+        saved = self.engine.close()
+        self._side.stop()
+        log.info("stopped, everything saved" if saved else "stopped, not everything saved")
+        return saved
+
+    def _accept(self, body: bytes, _telemetry: Telemetry) -> Accepted:
+        return self.engine.intake.accept(body)
+
+    def _begin_end(self) -> None:
+        if not self._draining:
+            self._draining = True
+            self._end = self._clock.monotonic() + int(self.config.shutdown_timeout * 1e9)
+
+    def _left(self) -> float:
+        """Seconds of the grace period that are left."""
+        return max(0.0, (self._end - self._clock.monotonic()) / 1e9)
+
+    def _open_side(self) -> tuple[str, str]:
+        """Listen for probes and scrapers; where, "" for nowhere."""
+        health, metrics = self.config.health, self.config.metrics
+        if health and metrics and health.endpoint == metrics.endpoint and not health.endpoint.endswith(":0"):
+            both = self._beside(health, {**self.telemetry.health(), **self.telemetry.metrics()})
+            return both, both
+        return (
+            self._beside(health, self.telemetry.health()) if health else "",
+            self._beside(metrics, self.telemetry.metrics()) if metrics else "",
+        )
+
+    def _beside(self, door: SideDoor, routes: Routes) -> str:
+        try:
+            return self._side.listen(door.endpoint, routes)
+        except ConfigError as error:
+            if door.asked:
+                raise
+            log.warning("no %s: %s", " ".join(routes), error)
+            return ""
 
     def _watch(self) -> None:
         """Adopt what processes left that died in the same data folder, as long as the server runs."""
@@ -97,26 +215,11 @@ class Server:
             if self._stopping.wait(_WATCH):
                 return
 
-    def stop(self) -> bool:
-        """Drain: finish calls in flight, process everything accepted, send what is left, take a checkpoint.
 
-        All of it within `shutdown_timeout`, as far as it depends on others; what could not be sent, the
-        next start sends.
-
-        Returns:
-            Whether all of it is saved; what is not, the next start reads from the journal.
-        """
-        clock = SystemClock()
-        end = clock.monotonic() / 1e9 + self.config.shutdown_timeout
-        self._stopping.set()
-        self._http.stop(self.config.shutdown_timeout)
-        self._grpc.stop(self.config.shutdown_timeout)
-        self._watcher.join()
-        self.engine.finish()
-        left = max(0.0, end - clock.monotonic() / 1e9)
-        stopping = [threading.Thread(target=each.stop, args=(left,)) for each in self.forwarders]
-        for thread in stopping:
-            thread.start()
-        for thread in stopping:
-            thread.join()
-        return self.engine.close()
+def _at_once(calls: Sequence[Callable[[], object]]) -> None:
+    """Make several calls that wait, each on a thread of its own; return when all have."""
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

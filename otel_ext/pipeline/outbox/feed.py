@@ -39,6 +39,7 @@ class Feed:
         name: the destination's.
         budget: journal bytes that it may be behind.
         derived_only: see `outgoing`.
+        telemetries: what goes there.
         holds_intake: a full budget refuses intake instead of dropping the oldest; and requests are
             acknowledged only once this destination has them.
         behind: journal bytes between two positions.
@@ -52,6 +53,7 @@ class Feed:
         *,
         budget: int,
         derived_only: bool,
+        telemetries: frozenset[Telemetry] = frozenset(Telemetry),
         holds_intake: bool,
         cursor: Cursor,
         quarantine: Quarantine,
@@ -61,7 +63,7 @@ class Feed:
         load: Callable[[Position, int], list[tuple[Record, Entry | None]]],
     ) -> None:
         self.name, self.budget, self.holds_intake = name, budget, holds_intake
-        self._derived_only = derived_only
+        self._derived_only, self._telemetries = derived_only, telemetries
         self.cursor, self._quarantine = cursor, quarantine
         self._changed, self._processed, self._behind, self._load = changed, processed, behind, load
         self._reading, self._finishing = threading.Lock(), threading.Lock()
@@ -199,6 +201,8 @@ class Feed:
             requests = list(outgoing(record, entry, derived_only=self._derived_only))
             grouped: list[tuple[Telemetry, list[Part]]] = []
             for telemetry, body, items in requests:
+                if telemetry not in self._telemetries:
+                    continue
                 if not grouped or grouped[-1][0] is not telemetry:
                     grouped.append((telemetry, []))
                 grouped[-1][1].append(Part(body, items))

@@ -24,6 +24,7 @@ from otel_ext.pipeline.outbox.refused import Quarantine
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.sessions import Catalog, stem
 from otel_ext.stats import Stats
+from otel_ext.telemetry import Telemetry
 
 FOLDER: Final = "forward"
 _FULL: Final = 1.0
@@ -39,12 +40,14 @@ class Destination(msgspec.Struct, kw_only=True, frozen=True):
         derived_only: it gets only spans under this program's scope.
         acknowledges: a request is acknowledged only once this destination has it, and a full budget refuses
             intake instead of dropping.
+        telemetries: what it gets; the rest only moves its cursor.
     """
 
     name: str
     budget: int
     derived_only: bool = False
     acknowledges: bool = False
+    telemetries: frozenset[Telemetry] = frozenset(Telemetry)
 
 
 class Outbox:
@@ -203,6 +206,7 @@ class Outbox:
             each.name,
             budget=each.budget,
             derived_only=each.derived_only,
+            telemetries=each.telemetries,
             holds_intake=each.acknowledges,
             cursor=Cursor(self._files, self._folder, name, start),
             quarantine=Quarantine(self._files, self._folder, name, clock),

@@ -98,13 +98,13 @@ def test_environment_references_are_replaced_in_values(monkeypatch: pytest.Monke
             "unknown key `processors.sessions.idle_timout`; did you mean `idle_timeout`?",
         ),
         ("processors: {sessions: {idle_timeout: soon}}", "'soon' is not a duration like 2s, 500ms or 1h30m"),
-        ("extensions: {journal: {sync: sometimes}}", "$.extensions.journal.sync"),
+        ("extensions: {journal: {sync: sometimes}}", "`extensions.journal.sync`"),
         ("exporters: {file: {retention: {max_files: -1}}}", "`exporters.file.retention.max_files` must be 0"),
-        ("extensions: {journal: {segment_mib: 0}}", "`extensions.journal.segment_mib` must be at least 1"),
+        ("extensions: {journal: {segment_mib: 0}}", "`extensions.journal.segment_mib` must be 1 or more"),
         ("receivers: {otlp: {protocols: {grpc: {endpoint: here}}}}", "'here' is not HOST:PORT"),
         ("a: 1\na: 2", "the key 'a' stands twice"),
         ("- 1", "must be a mapping"),
-        ("a: [", "is not YAML"),
+        ("a: [", "not YAML"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(text: str, says: str) -> None:

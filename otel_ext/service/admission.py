@@ -1,0 +1,108 @@
+"""Every request passes here on its way from a door to the engine: counted, timed, its refusals told once.
+
+Law of this file: it changes no answer. Memory budgets and fairness between senders belong here as well, in
+front of the engine and behind all doors.
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from otel_ext.clock import Clock
+from otel_ext.errors import OtelExtError, Retryable, ShuttingDown
+from otel_ext.pipeline import Accepted
+from otel_ext.service.metrics import Sample, item
+from otel_ext.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+Accept = Callable[[bytes, Telemetry], Accepted]
+GRPC: Final = "grpc"
+HTTP: Final = "http"
+_OUTCOMES: Final = ("success", "refused", "failure")
+_RECEIVER: Final = "otlp"
+
+
+class Doorkeeper:
+    """Wraps the engine's `accept` for each door; used by all their threads.
+
+    Attributes:
+        inside: requests on their way.
+        last: monotonic ns of the end of the last request; None before the first.
+    """
+
+    def __init__(self, accept: Accept, clock: Clock) -> None:
+        self._accept, self._clock = accept, clock
+        self._lock = threading.Lock()
+        self._items = Counter[tuple[str, Telemetry, str]]()
+        self._requests = Counter[tuple[str, str]]()
+        self._refusing: type[OtelExtError] | None = None
+        self.inside = 0
+        self.last: int | None = None
+
+    def door(self, transport: str) -> Accept:
+        """The `accept` of one door.
+
+        Raises: what it is given raises.
+        """
+
+        def accept(body: bytes, telemetry: Telemetry) -> Accepted:
+            outcome, taken = "failure", None
+            with self._lock:
+                self.inside += 1
+            try:
+                taken = self._accept(body, telemetry)
+            except Retryable as error:
+                outcome = "refused"
+                self._tell(error)
+                raise
+            except OtelExtError as error:
+                log.info("a request over %s is refused for good: %s", transport, type(error).__name__)
+                raise
+            else:
+                outcome = "success"
+                self._tell(None)
+                return taken
+            finally:
+                with self._lock:
+                    self.inside -= 1
+                    self.last = self._clock.monotonic()
+                    self._requests[transport, outcome] += 1
+                    if taken is not None:
+                        self._items[transport, telemetry, "accepted"] += taken.received - taken.rejected
+                        self._items[transport, telemetry, "refused"] += taken.rejected
+
+        return accept
+
+    def idle(self) -> float | None:
+        """Seconds since the last request, 0 while one is inside, None when there never was one."""
+        with self._lock:
+            if self.inside:
+                return 0.0
+            return None if self.last is None else (self._clock.monotonic() - self.last) / 1e9
+
+    def samples(self) -> Iterator[Sample]:
+        """What came in, by door."""
+        with self._lock:
+            items, requests = dict(self._items), dict(self._requests)
+        for transport in (GRPC, HTTP):
+            for telemetry in Telemetry:
+                for what in ("accepted", "refused"):
+                    name = f"otelcol_receiver_{what}_{item(telemetry.value)}_total"
+                    yield Sample(name, (_RECEIVER, transport), items.get((transport, telemetry, what), 0))
+            for outcome in _OUTCOMES:
+                count = requests.get((transport, outcome), 0)
+                yield Sample("otelcol_receiver_requests_total", (_RECEIVER, transport, outcome), count)
+
+    def _tell(self, error: Retryable | None) -> None:
+        """Log when refusing begins, for what reason, and when it ends."""
+        kind = type(error) if error is not None else None
+        if kind is self._refusing or kind is ShuttingDown:
+            return
+        self._refusing = kind
+        if error is not None:
+            log.warning("requests are refused for now: %s", error)
+        else:
+            log.warning("requests are taken again")

@@ -1,0 +1,108 @@
+"""Where telemetry is sent on to: the sections `exporters.otlp` and `exporters.otlphttp`, checked.
+
+Law of this file: nothing is sent in the clear that the Collector would send encrypted. TLS is not there yet,
+so whatever asks for it, also by leaving out `tls.insecure`, is an error and not a plain connection.
+"""
+
+from urllib.parse import urlsplit
+
+from otel_ext.errors import ConfigError
+from otel_ext.exporters import ForwarderSettings
+from otel_ext.service.fit import Origins, at
+from otel_ext.service.shape import ExportersConfig, OtlpExporterConfig, QueueConfig
+from otel_ext.telemetry import Telemetry
+
+
+def destinations(
+    exporters: ExportersConfig, wanted: dict[str, frozenset[Telemetry]] | None, origins: Origins
+) -> tuple[ForwarderSettings, ...]:
+    """All destinations that are configured.
+
+    Args:
+        exporters: the section.
+        wanted: which telemetry the pipelines send to which exporter; None without pipelines.
+        origins: where values were written.
+
+    Raises:
+        ConfigError: an endpoint is missing or no endpoint, TLS is asked for, or nothing is sent there.
+    """
+    everything = frozenset(Telemetry)
+    found = []
+    for protocol, named in (("grpc", exporters.otlp), ("http", exporters.otlphttp)):
+        for name, config in named.items():
+            assert isinstance(config, OtlpExporterConfig)
+            if wanted is not None and name not in wanted:
+                raise ConfigError(
+                    f"`exporters.{name}` is in none of the `service.pipelines`; add it or take it out"
+                )
+            telemetry = everything if wanted is None else wanted[name]
+            found.append(_destination(name, protocol == "grpc", config, telemetry, origins))
+    return tuple(found)
+
+
+def _destination(
+    name: str, grpc: bool, config: OtlpExporterConfig, telemetry: frozenset[Telemetry], origins: Origins
+) -> ForwarderSettings:
+    path = f"exporters.{name}"
+    queue, retry = config.sending_queue, config.retry_on_failure
+    if not queue.enabled:
+        where = at(origins, f"{path}.sending_queue.enabled")
+        raise ConfigError(f"{where}: the queue is the journal, it is always there; take the key out")
+    if queue.queue_size != QueueConfig().queue_size and queue.sizer != "bytes":
+        where = at(origins, f"{path}.sending_queue.queue_size")
+        raise ConfigError(f"{where} is counted in bytes here; say so with `sizer: bytes` beside it")
+    for key, value in (("queue_size", queue.queue_size), ("num_consumers", queue.num_consumers)):
+        if value < 1:
+            raise ConfigError(f"{at(origins, f'{path}.sending_queue.{key}')} must be at least 1")
+    if config.timeout <= 0:
+        raise ConfigError(f"{at(origins, f'{path}.timeout')} must be more than 0")
+    return ForwarderSettings(
+        name=name,
+        protocol="grpc" if grpc else "http",
+        endpoint=_grpc(path, config, origins) if grpc else _http(path, config, origins),
+        headers=config.headers,
+        compression=config.compression,
+        timeout=config.timeout,
+        retry=retry.enabled,
+        retry_initial=retry.initial_interval,
+        retry_max=retry.max_interval,
+        max_elapsed=retry.max_elapsed_time,
+        queue_bytes=queue.queue_size,
+        consumers=queue.num_consumers,
+        derived_only=config.derived_only,
+        acknowledges=config.ack == "forwarded",
+        telemetries=telemetry,
+    )
+
+
+def _grpc(path: str, config: OtlpExporterConfig, origins: Origins) -> str:
+    where = at(origins, f"{path}.endpoint")
+    scheme, separator, rest = config.endpoint.rpartition("://")
+    if separator and scheme not in {"http", "https"}:
+        raise ConfigError(f"{where} must be HOST:PORT or http://HOST:PORT")
+    if scheme == "https" or not (scheme or config.tls.insecure):
+        raise ConfigError(
+            f"{where} asks for TLS, which comes with a later version; write `tls: {{insecure: true}}` beside "
+            f"HOST:PORT to send in the clear"
+        )
+    target = rest.rstrip("/")
+    host, _, port = target.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 or "@" in host or "/" in host:
+        raise ConfigError(f"{where} must be HOST:PORT or http://HOST:PORT")
+    return f"http://{target}"
+
+
+def _http(path: str, config: OtlpExporterConfig, origins: Origins) -> str:
+    where = at(origins, f"{path}.endpoint")
+    try:
+        url = urlsplit(config.endpoint)
+        usable = bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        raise ConfigError(f"{where} must be a URL like http://127.0.0.1:4318") from None
+    if url.scheme == "https":
+        raise ConfigError(
+            f"{where} asks for TLS, which comes with a later version; use http:// to send in the clear"
+        )
+    if url.scheme != "http" or not usable or url.username is not None or url.query or url.fragment:
+        raise ConfigError(f"{where} must be a URL like http://127.0.0.1:4318, credentials go into `headers`")
+    return config.endpoint.rstrip("/")

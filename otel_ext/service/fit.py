@@ -1,0 +1,160 @@
+"""A tree of values made to fit the shape: unknown keys refused, values converted, each with its place.
+
+Law of this file: an error names the key's whole path and where it was written, an unknown key the nearest
+known one, and no error shows a secret. Null stands for the default, as in the Collector (`grpc:` alone
+switches gRPC on); a later layer's null has already taken the key out.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+
+from otel_ext.errors import ConfigError
+from otel_ext.service.layers import Leaf, Tree, origin_of
+from otel_ext.service.references import SECRET
+
+_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
+
+_FOREIGN: Final = {
+    "batch": "it is not needed, requests are written together in one sync; take it out",
+    "memory_limiter": "it is not needed, intake is bounded by `extensions.journal`; take it out",
+    "ca_file": "TLS comes with a later version",
+    "cert_file": "TLS comes with a later version",
+    "key_file": "TLS comes with a later version",
+    "tls": "TLS comes with a later version",
+    "auth": "authentication comes with a later version",
+    "storage": "it is not needed, what waits is in the journal; take it out",
+}
+"""Keys of the Collector that are not ours, and what to do."""
+
+ShapeT = TypeVar("ShapeT", bound=msgspec.Struct)
+Origins = dict[str, Leaf]
+"""Every value that was given, by its path."""
+
+
+class Duration(float):
+    """Seconds, written like the Collector's durations: `2s`, `500ms`, `1h30m`."""
+
+
+class Named(dict[str, msgspec.Struct]):
+    """Components of one kind by id, `otlp` or `otlp/name`; the shape's `named` holds the kind's struct."""
+
+
+def fit(tree: Tree, base: ShapeT, path: str, origins: Origins) -> ShapeT:
+    """A struct with what a tree says laid over it.
+
+    Args:
+        tree: the values.
+        base: the defaults: a struct whose fields are values, structs, or `Named`.
+        path: where the tree stands, "" at the top.
+        origins: gets every value that was given.
+
+    Raises:
+        ConfigError: an unknown key or a value that cannot be used.
+    """
+    fields = {field.name: field.type for field in msgspec.structs.fields(base)}
+    if isinstance(tree, Leaf):
+        if tree.value is None:
+            return base
+        what = f"`{path}`" if path else "the configuration"
+        raise ConfigError(f"{tree.origin}: {what} must be a mapping with the keys {', '.join(fields)}")
+    given: dict[str, Any] = {}
+    for key, value in tree.items():
+        kind, slash, name = key.partition("/")
+        where = _join(path, key)
+        if kind in fields and fields[kind] is Named and bool(slash) == bool(name):
+            inner = getattr(base, "named")[kind]  # noqa: B009 - a class variable of those shapes only
+            given.setdefault(kind, Named())[key] = fit(value, inner(), where, origins)
+        elif key not in fields:
+            raise ConfigError(f"{origin_of(value, where)}: {unknown('key', where, key, fields)}")
+        elif isinstance(default := getattr(base, key), msgspec.Struct):
+            given[key] = fit(value, default, where, origins)
+        elif get_origin(fields[key]) is dict:
+            given[key] = _mapping(value, fields[key], where, origins)
+        elif not (isinstance(value, Leaf) and value.value is None):
+            given[key] = _value(value, fields[key], where, origins)
+    return msgspec.structs.replace(base, **given)
+
+
+def unknown(what: str, where: str, key: str, known: Iterable[str]) -> str:
+    """The words for a name that is not known, with the nearest that is."""
+    names = list(known)
+    if key in _FOREIGN:
+        return f"unknown {what} `{where}`: {_FOREIGN[key]}"
+    near = difflib.get_close_matches(key, names, 1, 0.4)
+    hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(names)}"
+    return f"unknown {what} `{where}`; {hint}"
+
+
+def is_secret(path: str) -> bool:
+    """Whether a key's value is not shown, by its name; every header is a secret."""
+    return SECRET.search(path.rpartition(".")[2]) is not None or ".headers." in path
+
+
+def seconds_as_text(value: float) -> str:
+    """A duration as it would be written: `1h30m`, `500ms`."""
+    rest, parts = round(value * 1e9), []
+    for unit, size in (
+        ("h", 3600 * 10**9),
+        ("m", 60 * 10**9),
+        ("s", 10**9),
+        ("ms", 10**6),
+        ("us", 1000),
+        ("ns", 1),
+    ):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def _mapping(tree: Tree, kind: Any, path: str, origins: Origins) -> dict[str, Any]:
+    if isinstance(tree, Leaf):
+        if tree.value is None:
+            return {}
+        raise ConfigError(f"{tree.origin}: `{path}` must be a mapping")
+    _, inner = get_args(kind)
+    return {key: _value(value, inner, _join(path, key), origins) for key, value in tree.items()}
+
+
+def _value(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:
+    if not isinstance(tree, Leaf):
+        raise ConfigError(f"{origin_of(tree, path)}: `{path}` is one value, not a mapping")
+    leaf = tree if tree.secret or not is_secret(path) else tree._replace(secret=True)
+    origins[path] = leaf
+    wants_text = kind is str or (get_origin(kind) is Literal and leaf.text in get_args(kind))
+    value = leaf.text if wants_text and leaf.text is not None else leaf.value
+    try:
+        return msgspec.convert(value, kind, strict=False, dec_hook=_duration)
+    except msgspec.ValidationError as error:
+        why = "its value (not shown) cannot be used here" if leaf.secret else _why(error, value)
+        raise ConfigError(f"{leaf.origin}: `{path}`: {why}") from None
+
+
+def _why(error: msgspec.ValidationError, value: object) -> str:
+    text = str(error)
+    return text if repr(value) in text else f"{text}, the value is {value!r}"[:300]
+
+
+def _duration(kind: type, value: object) -> object:
+    if kind is not Duration:
+        raise NotImplementedError(kind)
+    text = f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(n + u for n, u in parts) != text:
+        raise ValueError(f"{value!r} is not a duration like 2s, 500ms or 1h30m")
+    return Duration(sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def at(origins: Mapping[str, Leaf], path: str) -> str:
+    """The beginning of an error about a value: where it was written, and its path."""
+    leaf = origins.get(path)
+    return f"{leaf.origin}: `{path}`" if leaf else f"`{path}`"
