@@ -11,7 +11,7 @@ from otel_ext.telemetry import Telemetry
 
 FULL = """
 receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:14317", max_recv_msg_size_mib: 8},
-  http: {endpoint: "unix:///run/x.sock", max_request_body_size_mib: 9, logs_url_path: /l}}}}
+  http: {endpoint: "unix:///run/x.sock", max_request_body_size: 9000, logs_url_path: /l}}}}
 processors: {sessions: {idle_timeout: 1h30m, hold: 500ms}, dedup: {window_spans: 10}}
 exporters: {file: {path: /data, rotation: {max_megabytes: 2, max_age: 6h}, compress_after: 1h,
   retention: {max_age: 720h, max_megabytes: 1000, max_files: 5}}}
@@ -32,7 +32,7 @@ def test_every_documented_key_is_read() -> None:
     """Durations, sizes and paths arrive in the engine's settings."""
     config = load_config(FULL)
     assert (config.grpc_endpoint, config.grpc_max_bytes) == ("127.0.0.1:14317", 8 << 20)
-    assert (config.http_endpoint, config.http_max_bytes) == ("unix:///run/x.sock", 9 << 20)
+    assert (config.http_endpoint, config.http_max_bytes) == ("unix:///run/x.sock", 9000)
     assert config.http_paths == {
         "/v1/traces": Telemetry.TRACES,
         "/l": Telemetry.LOGS,

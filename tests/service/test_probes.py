@@ -96,7 +96,8 @@ def test_metrics_count_what_happened(sidecar: Sidecar) -> None:
         "INVALID_ARGUMENT"
     ]
     until(lambda: "otel_ext_findings_total signal=loop.exact_repeat" in sidecar.metrics(), "a finding")
-    until(lambda: not sidecar.metrics()["otel_ext_pipeline_lag_items"], "all processed")
+    stored = "otel_ext_ledger_outcomes_total outcome=stored reason= telemetry=traces"
+    until(lambda: sidecar.metrics().get(stored) == 8, "all stored, the one that waits for its session included")
     found = sidecar.metrics()
     door = " receiver=otlp transport=grpc"
     spans = found[f"otelcol_receiver_accepted_spans_total{door}"]
