@@ -23,13 +23,17 @@ async function main() {
   const provider = new BasicTracerProvider({ resource, spanProcessors: [new SimpleSpanProcessor(memory)] });
   const tracer = provider.getTracer("js", "1.0");
   const session = { "session.id": "js-session" };
+  const begun = Date.now() - 1000;
   const root = tracer.startSpan("invoke_agent", {
+    startTime: begun,
     kind: SpanKind.SERVER,
     attributes: { ...session, "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "js" },
   });
   const under = trace.setSpan(context.active(), root);
   for (let n = 0; n < 6; n++) {
+    // One after the other, by times of its own: the SDK's clock ticks in milliseconds, a loop of a test does not.
     const call = tracer.startSpan("execute_tool", {
+      startTime: begun + 10 * n,
       attributes: {
         ...session,
         "gen_ai.operation.name": "execute_tool",
@@ -38,7 +42,7 @@ async function main() {
         "gen_ai.tool.call.result": "nothing found",
       },
     }, under);
-    call.end();
+    call.end(begun + 10 * n + 5);
   }
   const odd = tracer.startSpan("chat 🙂", { kind: SpanKind.CLIENT, attributes: session }, under);
   odd.setAttributes({ text: 'ä\n"\\ \u2028 😀', big: Number.MAX_SAFE_INTEGER, small: -7, half: 0.5, yes: true });

@@ -21,7 +21,7 @@ from tests.collector.sdk import agent_run
 from tests.collector.spans import send, stored, told
 from tests.crash.checks import check
 from tests.crash.load import Load, ids
-from tests.support import until
+from tests.support import objects, run, until
 
 pytestmark = pytest.mark.peers
 CONFIG = "behind/collector.yaml"
@@ -55,6 +55,8 @@ def test_what_the_sdk_sends_is_what_is_stored(
     found = stored(site.data)
     assert {key: found[key] for key in sent} == sent
     assert set(found) > set(sent)  # our findings beside them
+    signals = {row["signal"] for row in objects(run("signals", site.data, "--json"))}
+    assert signals == {"loop.exact_repeat", "termination.completed"}
     check(site.data, set(sent))
 
 
