@@ -260,8 +260,8 @@ REMARKS: Final[dict[int, str]] = {
     46: "otel_ext skips a byte order mark",
     53: "a server is free in what it does with such a span",
     58: "field 999; 1000 is reserved in ResourceSpans, where it had a meaning once",
-    64: "the counters are looked at in `tests/exporters`",
-    65: "the counters are looked at in `tests/exporters`",
-    66: "the counters are looked at in `tests/exporters`",
+    64: "counting is only looked at in otel_ext, in its own metrics",
+    65: "counting is only looked at in otel_ext, in its own metrics",
+    66: "counting and putting aside are only looked at in otel_ext",
 }
 """What a reader of the table should know: our choices, and how strict a rule is."""

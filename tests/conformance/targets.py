@@ -6,6 +6,7 @@ the one that it built.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -102,7 +103,7 @@ class Target:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder, self.store = folder, store
-        self.grpc_endpoint = self.http_endpoint = ""
+        self.grpc_endpoint = self.http_endpoint = self.metrics_endpoint = ""
         self.process: subprocess.Popen[str] | None = None
         self.log = folder / "log"
         self._traces = 0
@@ -178,6 +179,22 @@ class Target:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         return int(self.status["VmRSS"].split()[0]) // 1024
 
+    def failed(self) -> float | None:
+        """Spans that a destination will not get, as the target's own metrics count them; None without any."""
+        if not self.metrics_endpoint:
+            return None
+        host, _, port = self.metrics_endpoint.rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=60)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        named = [
+            line
+            for line in text.splitlines()
+            if line.startswith("otel_ext_exporter_outcomes_total{") and 'outcome="sent"' not in line
+        ]
+        return sum(float(line.rpartition(" ")[2]) for line in named)
+
     def alive(self) -> bool:
         """Whether the process runs and answers."""
         assert self.process is not None
@@ -211,7 +228,7 @@ def quiet() -> Tree:
         return {}
     return {
         "extensions": {"health_check": {"enabled": False}},
-        "service": {"telemetry": {"metrics": {"level": "none"}}},
+        "service": {"telemetry": {"metrics": {"address": "127.0.0.1:0"}}},
     }
 
 
@@ -255,6 +272,7 @@ class OtelExt(Target):
         assert ready.startswith("ready "), self.log.read_text()[-3000:]
         said = dict(word.split("=", 1) for word in ready.split()[1:])
         self.grpc_endpoint, self.http_endpoint = said["grpc"], said["http"]
+        self.metrics_endpoint = said.get("metrics", "")
 
 
 class Collector(Target):

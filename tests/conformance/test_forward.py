@@ -87,6 +87,14 @@ def compare(target: Target, far: FarSide, again: list[Reply], final: list[Reply]
     check(not wrong, f"retries {', '.join(wrong)}")
 
 
+def counted(target: Target, before: float | None, more: int) -> None:
+    """Check that the target's metrics count so many spans more as failed, where it has metrics."""
+    if before is not None:
+        soon = time.monotonic() + 10
+        until(lambda: target.failed() == before + more or time.monotonic() > soon, "the count")
+        check(target.failed() == before + more, f"counts {target.failed()} failed spans, not {before + more}")
+
+
 def test_item_61_grpc_retries(sender: Target, far: tuple[GrpcFarSide, HttpFarSide]) -> None:
     """Each status code once, then OK: who is sent again, and who is not."""
     again = [Reply(code) for code in RETRYABLE] + [Reply("RESOURCE_EXHAUSTED", retry=0.05)]
@@ -150,19 +158,22 @@ def test_item_64_backoff(start: Start) -> None:
         later = send(made)
         far.wait_for(later.span_id)
         until(lambda: time.monotonic() - far.of(lost.span_id)[-1].at > 1, "the end of the tries")
+        counted(made, 0.0 if made.metrics_endpoint else None, 1)
         check(1 < len(far.of(lost.span_id)) < 60, f"tried {len(far.of(lost.span_id))} times")
 
 
 def test_item_65_partial_success_is_final(sender: Target, far: tuple[GrpcFarSide, HttpFarSide]) -> None:
-    """Two of three rejected: not sent again, and what follows is."""
+    """A rejected span is not sent again, what follows is; it is counted."""
     answer = ExportTraceServiceResponse()
-    answer.partial_success.rejected_spans = 2
+    answer.partial_success.rejected_spans = 1
     answer.partial_success.error_message = "no room"
     for there in far:
+        before = sender.failed()
         one = first_try(sender, there, Reply(body=answer.SerializeToString()))
         there.wait_for(send(sender).span_id)
         until(lambda there=there: time.monotonic() - there.calls[-1].at > 0.5, "the end of the tries")  # type: ignore[misc]
         check(len(there.of(one.span_id)) == 1, f"sends a partial success {len(there.of(one.span_id))} times")
+        counted(sender, before, 1)
 
 
 def test_item_66_bad_data_is_final(sender: Target, far: tuple[GrpcFarSide, HttpFarSide]) -> None:
@@ -170,9 +181,11 @@ def test_item_66_bad_data_is_final(sender: Target, far: tuple[GrpcFarSide, HttpF
     for there, code in zip(far, ("INVALID_ARGUMENT", "400"), strict=True):
         compare(sender, there, [], [Reply(code)])
     if sender.ours:
+        before = sender.failed()
         bad = first_try(sender, far[0], Reply("INVALID_ARGUMENT"))
         assert isinstance(sender, OtelExt)
         until(lambda: quarantined(sender.data, bad.span_id), "the refused request in quarantine")
+        counted(sender, before, 1)
 
 
 def quarantined(data: Path, needle: bytes) -> bool:
