@@ -97,7 +97,7 @@ def test_metrics_count_what_happened(sidecar: Sidecar) -> None:
     ]
     until(lambda: "otel_ext_findings_total signal=loop.exact_repeat" in sidecar.metrics(), "a finding")
     stored = "otel_ext_ledger_outcomes_total outcome=stored reason= telemetry=traces"
-    until(lambda: sidecar.metrics().get(stored) == 8, "all stored, the one that waits for its session included")
+    until(lambda: sidecar.metrics().get(stored) == 8, "all stored, also what was held")
     found = sidecar.metrics()
     door = " receiver=otlp transport=grpc"
     spans = found[f"otelcol_receiver_accepted_spans_total{door}"]
