@@ -4,13 +4,36 @@ import itertools
 import struct
 from collections.abc import Iterable
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_ext.telemetry import Telemetry
 
 START = 1_790_000_000_000_000_000
 """2026-09-21, a time that needs no repair."""
 _numbers = itertools.count(1)
+
+
+class Logs(bytes):
+    """An encoded request of log records, among encoded requests of spans."""
+
+    telemetry = Telemetry.LOGS
+
+
+class Metrics(bytes):
+    """An encoded request of metrics, among encoded requests of spans."""
+
+    telemetry = Telemetry.METRICS
+
+
+def telemetry_of(body: bytes) -> Telemetry:
+    """What a request is of; spans unless it says otherwise."""
+    return body.telemetry if isinstance(body, Logs | Metrics) else Telemetry.TRACES
 
 
 def trace_id(number: int) -> bytes:
@@ -66,6 +89,44 @@ def request(*spans: Span, service: str = "tests") -> bytes:
     scope.scope.name = "tests"
     scope.spans.extend(spans)
     return message.SerializeToString()
+
+
+def log(body: str, trace: int = 0, seconds: int = 0, **values: object) -> LogRecord:
+    """A log record; of a trace, when its number is given; attributes by keyword."""
+    made = LogRecord(time_unix_nano=START + seconds * 10**9, severity_text="INFO")
+    made.body.string_value = body
+    if trace:
+        made.trace_id, made.span_id = trace_id(trace), span_id(trace)
+    made.attributes.extend(attributes(**values))
+    return made
+
+
+def logs(*records: LogRecord, **resource: object) -> Logs:
+    """An encoded request of log records; the resource's attributes by keyword."""
+    message = ExportLogsServiceRequest()
+    group = message.resource_logs.add()
+    group.resource.attributes.extend(attributes(service__name="tests", **resource))
+    scope = group.scope_logs.add()
+    scope.scope.name = "tests"
+    scope.log_records.extend(records)
+    return Logs(message.SerializeToString())
+
+
+def series(name: str, *values: int) -> Metric:
+    """A sum with a data point for each value."""
+    metric = Metric(name=name, unit="1")
+    for value in values:
+        metric.sum.data_points.add(as_int=value, time_unix_nano=START)
+    return metric
+
+
+def metrics(*of: Metric) -> Metrics:
+    """An encoded request of metrics."""
+    message = ExportMetricsServiceRequest()
+    group = message.resource_metrics.add()
+    group.resource.attributes.extend(attributes(service__name="tests"))
+    group.scope_metrics.add().metrics.extend(of)
+    return Metrics(message.SerializeToString())
 
 
 def tool(

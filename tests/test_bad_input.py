@@ -219,8 +219,8 @@ def test_a_compressed_request_is_welcome(door: Door) -> None:
 
 
 def test_another_service_is_unimplemented(door: Door) -> None:
-    """Logs and metrics are not served yet, and say so."""
-    call = door.refusal(b"", "/opentelemetry.proto.collector.logs.v1.LogsService/Export")
+    """Profiles are not served, and say so."""
+    call = door.refusal(b"", "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export")
     assert call.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

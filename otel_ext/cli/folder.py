@@ -17,6 +17,7 @@ from otel_ext.errors import DataFolderError, Permanent
 from otel_ext.files import RealFiles
 from otel_ext.pipeline import adopt
 from otel_ext.sessions import Catalog, FileRow, Session, committed_lines
+from otel_ext.telemetry import Telemetry
 
 DATA_ARGUMENT = click.argument("data", type=click.Path(path_type=Path), metavar="DIR")
 
@@ -126,7 +127,7 @@ def sessions(engine: EngineFolder, data: Path) -> list[Stored]:
             count[
                 session_id, trace.generation if own else trace.joined_generation if trace.joined else newest
             ] += 1
-    ordered = sorted(generations.items(), key=lambda item: (item[1].start, item[0]))
+    ordered = sorted(generations.items(), key=lambda item: (item[1].first, item[0]))
     return [Stored(session, count[key], files.get(session.session_id, [])) for key, session in ordered]
 
 
@@ -135,10 +136,14 @@ def file_path(engine: EngineFolder, row: FileRow) -> Path:
     return engine.path / "sessions" / row.stored_name
 
 
-def lines_of(engine: EngineFolder, session_id: str | None) -> Iterator[bytes]:
+def lines_of(
+    engine: EngineFolder, session_id: str | None, telemetry: Telemetry = Telemetry.TRACES
+) -> Iterator[bytes]:
     """Committed lines of a session's files (or of all), in writing order, header lines left out."""
     joins = engine.catalog.joins()
     for row in engine.catalog.stock.files():
+        if row.telemetry is not telemetry:
+            continue
         if session_id is not None and session_id not in (row.session_id, joins.get(row.session_id, ("",))[0]):
             continue
         yield from _lines(engine, row)

@@ -1,9 +1,10 @@
 """`otel-ext replay FILE...`: OTLP JSON lines through the very same engine.
 
 Law of this file: a bad line is reported with file, line and byte offset, counted, and stops nothing
-unless `--strict`. Engine time is the spans' own: the latest end time seen, never later than now. So input
-should be in the order of time: a session that comes back after others went on for its idle timeout has
-ended. At the end of the input every session has.
+unless `--strict`. Engine time is that of the spans and log records themselves: the latest seen, never later
+than now. So input should be in the order of time: a session that comes back after others went on for its idle
+timeout has ended. At the end of the input every session has. Of logs and spans in files of their own, the
+spans should come first: a log record without a session id has that of its trace, once that is known.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final, TypeAlias
 
 import click
 
@@ -21,27 +23,41 @@ from otel_ext.cli.text import clean
 from otel_ext.clock import SystemClock
 from otel_ext.errors import Busy, Permanent
 from otel_ext.exporters import Exporter, ForwarderSettings
-from otel_ext.pipeline import Engine, EngineSettings, crashes, original
+from otel_ext.pipeline import Engine, EngineSettings, crashes, original, time_of
+from otel_ext.telemetry import Telemetry
+
+_Send: TypeAlias = Callable[[bytes, Telemetry], tuple[int, int]]
+_MEMBERS: Final = {
+    Telemetry.TRACES: b"resourceSpans",
+    Telemetry.LOGS: b"resourceLogs",
+    Telemetry.METRICS: b"resourceMetrics",
+}
+_NOUNS: Final = {
+    Telemetry.TRACES: "spans",
+    Telemetry.LOGS: "log records",
+    Telemetry.METRICS: "data points",
+}
 
 
 class Replay:
     """Reads files and hands each line's request to `send`.
 
     Args:
-        send: takes a request; returns `(received, rejected)`.
+        send: takes a request and what it is of; returns `(received, rejected)`.
         mark: takes `(session id, reason)` of a crash that our own files tell.
         strict: stop at the first bad line.
     """
 
     def __init__(
         self,
-        send: Callable[[bytes], tuple[int, int]],
+        send: _Send,
         *,
         strict: bool,
         mark: Callable[[str, str], None] | None = None,
     ) -> None:
         self._send, self._mark, self._strict = send, mark, strict
-        self.lines = self.spans = self.rejected = self.bad = 0
+        self.lines = self.rejected = self.bad = 0
+        self.counted = dict.fromkeys(Telemetry, 0)
 
     def file(self, path: str, progress: Callable[[int], None]) -> None:
         """Replay one file; `progress` gets the bytes of it that were read."""
@@ -53,11 +69,15 @@ class Replay:
 
     def _line(self, line: bytes, where: str) -> None:
         try:
-            body = otlp.read_traces(line, instant=_instant)
+            telemetry = _telemetry_of(line)
             crashed: list[tuple[str, str]] = []
-            if b"otel_ext." in body:  # our own files: findings and marks are made anew
-                crashed, body = list(crashes(body)), original(body)
-            received, rejected = self._send(body)
+            if telemetry is not Telemetry.TRACES:
+                body = otlp.read_json(telemetry, line)
+            else:
+                body = otlp.read_traces(line, instant=_instant)
+                if b"otel_ext." in body:  # our own files: findings and marks are made anew
+                    crashed, body = list(crashes(body)), original(body)
+            received, rejected = self._send(body, telemetry)
         except Permanent as error:
             self._bad(where, str(error))
             return
@@ -65,10 +85,10 @@ class Replay:
             for session_id, reason in crashed:
                 self._mark(session_id, reason)
         self.lines += 1
-        self.spans += received
+        self.counted[telemetry] += received
         self.rejected += rejected
         if rejected:
-            click.echo(f"{where}: {rejected} of {received} spans rejected", err=True)
+            click.echo(f"{where}: {rejected} of {received} {_NOUNS[telemetry]} rejected", err=True)
 
     def _bad(self, where: str, why: str) -> None:
         self.bad += 1
@@ -81,15 +101,25 @@ class _Stopped(Exception):
     """A bad line under --strict."""
 
 
+def _telemetry_of(line: bytes) -> Telemetry:
+    """What a line holds, by the first of the three members that it has; spans when it has none."""
+    places = {line.find(b'"%b"' % member): telemetry for telemetry, member in _MEMBERS.items()}
+    return places[min((place for place in places if place >= 0), default=min(places))]
+
+
 def _instant(value: object) -> int:
     return timestamps.parse_instant(value)[0]
 
 
-def latest_end(body: bytes, now: int) -> int:
-    """The latest plausible end time of a request's spans in ns, 0 when it has none."""
+def latest_end(body: bytes, telemetry: Telemetry, now: int) -> int:
+    """The latest plausible time of a request's log records, or end time of its spans, in ns; else 0."""
     latest = 0
-    for _, _, _, _, spans in otlp.split(body):
-        for raw in spans:
+    for group in otlp.split(body) if telemetry is not Telemetry.METRICS else ():
+        for raw in group.items:
+            if telemetry is Telemetry.LOGS:
+                time = time_of(otlp.parse_log(raw), now)
+                latest = max(latest, time if time <= now else 0)
+                continue
             span = otlp.parse(raw)
             start, end = span.start_time_unix_nano, span.end_time_unix_nano
             repair = timestamps.repair(start, end, now)
@@ -99,15 +129,17 @@ def latest_end(body: bytes, now: int) -> int:
     return latest
 
 
-def into_engine(engine: Engine) -> Callable[[bytes], tuple[int, int]]:
+def into_engine(engine: Engine) -> _Send:
     """A `send` that waits while the engine is busy."""
     clock = SystemClock()
 
-    def send(body: bytes) -> tuple[int, int]:
+    def send(body: bytes, telemetry: Telemetry) -> tuple[int, int]:
         while True:
             try:
                 accepted = engine.intake.accept(
-                    body, engine_time=lambda admitted: latest_end(admitted, clock.now())
+                    body,
+                    telemetry,
+                    engine_time=lambda admitted: latest_end(admitted, telemetry, clock.now()),
                 )
             except Busy as error:
                 threading.Event().wait(error.retry_after)
@@ -168,8 +200,8 @@ def command(
         )
         exporter = Exporter(settings, waiting=lambda why: click.echo(f"waiting: {why}", err=True))
 
-        def send(body: bytes) -> tuple[int, int]:
-            return otlp.count(body), exporter.send(body).rejected
+        def send(body: bytes, telemetry: Telemetry) -> tuple[int, int]:
+            return otlp.items_of(telemetry, body), exporter.send(body, telemetry).rejected
 
         replay = Replay(send, strict=strict)
         try:
@@ -181,14 +213,16 @@ def command(
     summary = {
         "lines": replay.lines,
         "bad_lines": replay.bad,
-        "spans": replay.spans,
+        "spans": replay.counted[Telemetry.TRACES],
+        "log_records": replay.counted[Telemetry.LOGS],
+        "data_points": replay.counted[Telemetry.METRICS],
         "rejected": replay.rejected,
     }
     if as_json:
         click.echo(json.dumps(summary))
     else:
+        counts = (f"{count:,} {_NOUNS[telemetry]}, " for telemetry, count in replay.counted.items() if count)
         click.echo(
-            f"{replay.lines:,} lines, {replay.spans:,} spans, {replay.rejected:,} rejected, "
-            f"{replay.bad:,} bad lines"
+            f"{replay.lines:,} lines, {''.join(counts)}{replay.rejected:,} rejected, {replay.bad:,} bad lines"
         )
     sys.exit(1 if stopped or (replay.bad and not replay.lines) else 0)

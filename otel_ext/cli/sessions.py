@@ -17,8 +17,8 @@ def as_json(stored: Stored) -> dict[str, object]:
         "generation": session.generation,
         "state": session.state,
         "reason": session.reason,
-        "start": str(session.start),
-        "end": str(session.end),
+        "start": str(session.first),
+        "end": str(session.last),
         "spans": session.spans,
         "duplicates": session.duplicates,
         "tool_calls": session.tool_calls,
@@ -29,6 +29,7 @@ def as_json(stored: Stored) -> dict[str, object]:
         "files": stored.files,
         "conflicts": session.conflicts,
         "traces": session.traces,
+        "logs": session.logs,
     }
 
 
@@ -40,6 +41,7 @@ def as_table(rows: list[Stored]) -> str:
         "start (UTC)",
         "time",
         "spans",
+        "logs",
         "tools",
         "errors",
         "tokens in",
@@ -50,9 +52,10 @@ def as_table(rows: list[Stored]) -> str:
         [
             clean(s.session_id, 40) + (f" #{s.generation}" if s.generation > 1 else ""),
             s.state,
-            instant(s.start)[:19],
-            duration(s.start, s.end),
+            instant(s.first)[:19],
+            duration(s.first, s.last),
             f"{s.spans:,}",
+            f"{s.logs:,}",
             f"{s.tool_calls:,}",
             f"{s.errors:,}",
             f"{s.input_tokens:,}",

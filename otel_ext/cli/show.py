@@ -129,11 +129,13 @@ def command(data: Path, session: str, json_lines: bool) -> None:
             )
             sums = [
                 f"{s.spans:,} spans",
+                f"{s.logs:,} log records" if s.logs else "",
                 f"{s.tool_calls:,} tool calls",
                 f"{s.errors:,} errors",
                 tokens(s.input_tokens, s.output_tokens),
             ]
-            click.echo(f"{instant(s.start)} UTC  {duration(s.start, s.end)}  {'  '.join(filter(None, sums))}")
+            when = f"{instant(s.first)} UTC  {duration(s.first, s.last)}"
+            click.echo(f"{when}  {'  '.join(filter(None, sums))}")
         click.echo()
         for drawing, span in walk:
             click.echo(_line(drawing, span, notes.get((span["traceId"], span["spanId"]), [])))

@@ -43,6 +43,11 @@ def command(data: Path, json_lines: bool) -> None:
         for reasons in (report["rejected"], report["lost"]):
             for reason, count in reasons.items():
                 click.echo(f"  {reason}: {count:,}")
+        for what in ("logs", "metrics"):
+            if (counts := report[what])["received"]:
+                click.echo(f"  {what}: {balance({'duplicate': 0, **counts})}")
+                for reason, count in (*counts["rejected"].items(), *counts["lost"].items()):
+                    click.echo(f"    {reason}: {count:,}")
         if report["expired"]["files"]:
             click.echo(
                 f"  expired by retention: {report['expired']['spans']:,} of the spans stored, in "

@@ -63,6 +63,7 @@ class Record(NamedTuple):
         items: what the owner said it carries.
         payload: the bytes.
         lost_items: items lost to damage between the record before and this one.
+        before: items of all records before it, lost ones included.
     """
 
     start: Position
@@ -73,6 +74,7 @@ class Record(NamedTuple):
     items: int
     payload: bytes
     lost_items: int = 0
+    before: int = 0
 
 
 class Frame(NamedTuple):

@@ -133,6 +133,7 @@ class Reader:
                     frame.items,
                     bytes(frame.payload),
                     lost,
+                    frame.items_before,
                 )
             )
             if room <= 0:

@@ -1,24 +1,28 @@
-"""Admission: which spans of a request are spans at all.
+"""Admission: which spans, log records and metrics of a request are such at all.
 
-Law of this file: a request whose envelope can be read is never refused for one of its spans; the span is
+Law of this file: a request whose envelope can be read is never refused for one of its items; the item is
 rejected, counted by reason, and the rest of the request goes on byte for byte. The full parse in C is
-the test of everything but ids; only when it fails are spans looked at one by one.
+the test of everything but ids; only when it fails are items looked at one by one.
 
-Rules: trace ids have 16 bytes, span ids 8, not all zero (opentelemetry-proto `Span`); strings are UTF-8;
-values are nested no deeper than protobuf reads (100 messages, request included). Unknown and deprecated
-fields pass. A body in which every span is invalid is still a partial success (checklist item 20).
+Rules: strings are UTF-8; values are nested no deeper than protobuf reads (100 messages, request included).
+A span's trace id has 16 bytes, its span id 8, not all zero (opentelemetry-proto `Span`). A log record need
+not have them: zeros and nothing mean that it belongs to no span (`LogRecord`), another length is rejected,
+because no reader of OTLP JSON takes the line in which it would stand. A metric is one item with as many
+data points as it has, and is rejected as a whole. Unknown and deprecated fields pass. A body in which every
+item is invalid is still a partial success (checklist item 20).
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_ext.errors import InvalidRequest
-from otel_ext.otlp.diagnose import DEPTH, UNDECODABLE, UTF8, reason
-from otel_ext.otlp.schema import RawSpan, Request, ResourceSpans, ScopeSpans
+from otel_ext.otlp.diagnose import DEPTH, UNDECODABLE, UTF8, reason, without_depth
+from otel_ext.otlp.exports import EXPORTS
+from otel_ext.otlp.schema import Request, ResourceSpans, ScopeSpans
+from otel_ext.telemetry import Telemetry
 
 _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)
@@ -26,19 +30,22 @@ _NO_SPAN: Final = bytes(8)
 _WORDS: Final = {
     "trace_id": "with a trace_id that is not 16 bytes or all zero",
     "span_id": "with a span_id that is not 8 bytes or all zero",
-    UTF8: "with a string that is not UTF-8 (in the span, its resource or its scope)",
+    UTF8: "with a string that is not UTF-8 (in them, their resource or their scope)",
     DEPTH: "with values nested deeper than protobuf reads (100 messages)",
     UNDECODABLE: "that cannot be decoded",
 }
+
+_DATA: Final = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
+"""The fields of a metric of which one holds its data points."""
 
 
 class Admitted(NamedTuple):
     """What admission made of a request.
 
     Attributes:
-        body: the request without its rejected spans; the same object when none was rejected.
-        received: spans in the request, rejected ones included.
-        rejected: reason ("trace_id", "span_id", "utf8", "undecodable", "depth") -> spans.
+        body: the request without its rejected items; the same object when none was rejected.
+        received: spans, log records or data points in the request, rejected ones included.
+        rejected: reason ("trace_id", "span_id", "utf8", "undecodable", "depth") -> how many of them.
         message: an English sentence for `partial_success.error_message`; "" when none was rejected.
     """
 
@@ -48,47 +55,63 @@ class Admitted(NamedTuple):
     message: str
 
 
-def admit(body: bytes) -> Admitted:
-    """Check an encoded ExportTraceServiceRequest, span by span where that is needed.
+def admit(body: bytes, telemetry: Telemetry = Telemetry.TRACES) -> Admitted:
+    """Check an encoded export request, item by item where that is needed.
 
     Raises:
-        InvalidRequest: the envelope (request, ResourceSpans, ScopeSpans) cannot be decoded.
+        InvalidRequest: the envelope (request, resource, scope) cannot be decoded.
     """
+    export = EXPORTS[telemetry]
     try:
-        request = ExportTraceServiceRequest.FromString(body)
+        request = export.schema.FromString(body)
     except DecodeError:
-        return _one_by_one(body)
+        return _one_by_one(body, telemetry)
     received = 0
-    for resource_spans in request.resource_spans:
-        for scope_spans in resource_spans.scope_spans:
-            spans = scope_spans.spans
-            received += len(spans)
-            for span in spans:
+    for group in getattr(request, export.groups):
+        for scope in getattr(group, export.scopes):
+            items = getattr(scope, export.items)
+            if telemetry is Telemetry.METRICS:
+                received += sum(map(data_points, items))
+                continue
+            received += len(items)
+            if telemetry is Telemetry.LOGS:
+                for log in items:
+                    if len(log.trace_id) not in {0, 16} or len(log.span_id) not in {0, 8}:
+                        return _one_by_one(body, telemetry)
+                continue
+            for span in items:
                 trace_id, span_id = span.trace_id, span.span_id
                 if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
-                    return _one_by_one(body)
+                    return _one_by_one(body, telemetry)
     return Admitted(body, received, {}, "")
 
 
-def _one_by_one(body: bytes) -> Admitted:
+def data_points(metric: Any) -> int:
+    """How many data points a parsed metric has."""
+    return sum(len(getattr(metric, name).data_points) for name in _DATA if metric.HasField(name))
+
+
+def _one_by_one(body: bytes, telemetry: Telemetry) -> Admitted:
     try:
         request = Request.FromString(body)
     except DecodeError:
-        raise InvalidRequest(
-            f"the body ({len(body)} bytes) is not an ExportTraceServiceRequest in protobuf encoding"
-        ) from None
+        name = EXPORTS[telemetry].schema.DESCRIPTOR.name
+        raise InvalidRequest(f"the body ({len(body)} bytes) is not an {name} in protobuf encoding") from None
     received, rejected = 0, Counter[str]()
     for resource_spans in request.resource_spans:
-        bad = _envelope_fault(resource=resource_spans.resource, url=resource_spans.schema_url)
+        bad = _envelope_fault(telemetry, resource=resource_spans.resource, url=resource_spans.schema_url)
         kept = []
         for scope_spans in resource_spans.scope_spans:
-            received += len(scope_spans.spans)
-            fault = bad or _envelope_fault(scope=scope_spans.scope, url=scope_spans.schema_url)
+            sizes = [_size(raw, telemetry) for raw in scope_spans.spans]
+            received += sum(sizes)
+            fault = bad or _envelope_fault(telemetry, scope=scope_spans.scope, url=scope_spans.schema_url)
             if fault:
-                rejected[fault] += len(scope_spans.spans)
+                rejected[fault] += sum(sizes)
                 continue
-            faults = [_span_fault(raw) for raw in scope_spans.spans]
-            rejected.update(fault for fault in faults if fault)
+            faults = [_item_fault(raw, telemetry) for raw in scope_spans.spans]
+            for each, size in zip(faults, sizes, strict=True):
+                if each:
+                    rejected[each] += size
             if any(faults):
                 scope_spans.spans[:] = [r for r, f in zip(scope_spans.spans, faults, strict=True) if not f]
             kept.append(scope_spans)
@@ -100,39 +123,63 @@ def _one_by_one(body: bytes) -> Admitted:
             del resource_spans.scope_spans[:]
             resource_spans.scope_spans.extend(ScopeSpans.FromString(copy) for copy in copies)
     counts = {name: rejected[name] for name in _WORDS if rejected[name]}
-    return Admitted(request.SerializeToString(), received, counts, _message(counts, received))
+    message = _message(counts, received, EXPORTS[telemetry].noun)
+    return Admitted(request.SerializeToString(), received, counts, message)
 
 
-def _envelope_fault(resource: Sequence[bytes] = (), scope: Sequence[bytes] = (), url: bytes = b"") -> str:
+def _envelope_fault(
+    telemetry: Telemetry, resource: Sequence[bytes] = (), scope: Sequence[bytes] = (), url: bytes = b""
+) -> str:
     """What is wrong with a resource or a scope and its schema URL; "" when nothing is."""
     scope_spans = [ScopeSpans(scope=scope)] if scope else []
     envelope = ResourceSpans(resource=resource, scope_spans=scope_spans, schema_url=url)
-    return _fault(Request(resource_spans=[envelope]).SerializeToString())
+    return _fault(Request(resource_spans=[envelope]).SerializeToString(), telemetry)
 
 
-def _span_fault(raw: bytes) -> str:
-    """The reason to reject the span; "" when there is none."""
-    # Parsed at its true depth inside a request, so that it is judged as the full parse would.
-    envelope = ResourceSpans(scope_spans=[ScopeSpans(spans=[raw])])
-    fault = _fault(Request(resource_spans=[envelope]).SerializeToString())
-    if fault:
+def _item_fault(raw: bytes, telemetry: Telemetry) -> str:
+    """The reason to reject an item; "" when there is none."""
+    request = _alone(raw)
+    fault = _fault(request, telemetry)
+    if fault or telemetry is Telemetry.METRICS:
         return fault
-    span = RawSpan.FromString(raw)
-    if len(span.trace_id) != 16 or span.trace_id == _NO_TRACE:
-        return "trace_id"
-    return "span_id" if len(span.span_id) != 8 or span.span_id == _NO_SPAN else ""
-
-
-def _fault(request: bytes) -> str:
-    try:
-        ExportTraceServiceRequest.FromString(request)
-    except DecodeError:
-        return reason(request)
+    item = _only(EXPORTS[telemetry].schema.FromString(request), telemetry)
+    free = telemetry is Telemetry.LOGS
+    for name, value, none in (("trace_id", item.trace_id, _NO_TRACE), ("span_id", item.span_id, _NO_SPAN)):
+        if (len(value) != len(none) or value == none) and not (free and value in {b"", none}):
+            return name
     return ""
 
 
-def _message(rejected: dict[str, int], received: int) -> str:
+def _size(raw: bytes, telemetry: Telemetry) -> int:
+    """How much an item counts; a metric that cannot be read counts as one data point."""
+    if telemetry is not Telemetry.METRICS:
+        return 1
+    request = without_depth(telemetry, _alone(raw))
+    return 1 if request is None else data_points(_only(request, telemetry))
+
+
+def _alone(raw: bytes) -> bytes:
+    """A request of one item: at its true depth, so that it is judged as the full parse would."""
+    envelope = ResourceSpans(scope_spans=[ScopeSpans(spans=[raw])])
+    return Request(resource_spans=[envelope]).SerializeToString()
+
+
+def _only(request: Any, telemetry: Telemetry) -> Any:
+    """The item of such a request."""
+    export = EXPORTS[telemetry]
+    return getattr(getattr(getattr(request, export.groups)[0], export.scopes)[0], export.items)[0]
+
+
+def _fault(request: bytes, telemetry: Telemetry) -> str:
+    try:
+        EXPORTS[telemetry].schema.FromString(request)
+    except DecodeError:
+        return reason(request, telemetry)
+    return ""
+
+
+def _message(rejected: dict[str, int], received: int, noun: str) -> str:
     if not rejected:
         return ""
     parts = ", ".join(f"{count} {_WORDS[name]}" for name, count in rejected.items())
-    return f"{sum(rejected.values())} of {received} spans were rejected: {parts}."
+    return f"{sum(rejected.values())} of {received} {noun} were rejected: {parts}."

@@ -1,8 +1,8 @@
-"""Why a span could not be parsed.
+"""Why an item of a request could not be parsed.
 
-Law of this file: it runs only for spans that the full parse has refused, and finds the reason by parsing
-the same bytes with weaker schemas, in C and in bounded depth. It never reads an error's text, which
-differs between protobuf releases.
+Law of this file: it runs only for what the full parse has refused, and finds the reason by parsing the
+same bytes with weaker schemas, in C and in bounded depth. It never reads an error's text, which differs
+between protobuf releases.
 """
 
 from functools import cache
@@ -12,12 +12,10 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
-from opentelemetry.proto.resource.v1 import resource_pb2
-from opentelemetry.proto.trace.v1 import trace_pb2
 
-from otel_ext.otlp.schema import add_message, message_class, new_file
+from otel_ext.otlp.exports import EXPORTS
+from otel_ext.telemetry import Telemetry
 
 UTF8: Final = "utf8"
 DEPTH: Final = "depth"
@@ -26,40 +24,57 @@ UNDECODABLE: Final = "undecodable"
 _CUT: Final = 24
 """Levels of nested values that the cut schema reads. Fewer than the 31 levels that protobuf's own limit
 of 100 nested messages leaves to key-value lists, so whatever is wrong beneath is wrong by depth."""
+_VALUES: Final = ("AnyValue", "ArrayValue", "KeyValueList", "KeyValue")
+"""The messages that hold one another."""
 
 
-def reason(request: bytes) -> str:
-    """Why `request`, an encoded ExportTraceServiceRequest, is refused by the full parse.
+def reason(request: bytes, telemetry: Telemetry) -> str:
+    """Why `request`, an encoded export request, is refused by the full parse.
 
     Returns:
         "utf8" when a string is not UTF-8, "depth" when values are nested deeper than protobuf reads
         (100 messages), "undecodable" when it is not such a message.
     """
-    if _parses(_without_text(), request):
+    if _parse(without_text(telemetry), request) is not None:
         return UTF8
-    return DEPTH if _parses(_without_depth(), request) else UNDECODABLE
+    return UNDECODABLE if without_depth(telemetry, request) is None else DEPTH
 
 
-def _parses(schema: Any, data: bytes) -> bool:
+def without_depth(telemetry: Telemetry, request: bytes) -> Any:
+    """The request down to `_CUT` levels of nested values, strings as bytes; None when it is none."""
+    return _parse(_without_depth(telemetry), request)
+
+
+def _parse(schema: Any, data: bytes) -> Any:
     try:
-        schema.FromString(data)
+        return schema.FromString(data)
     except DecodeError:
-        return False
-    return True
+        return None
 
 
 @cache
-def _without_text() -> Any:
+def without_text(telemetry: Telemetry) -> Any:
     """OTLP's own schema with every string declared as bytes, so that UTF-8 is not looked at."""
+    return _changed(telemetry, lambda _: None)
+
+
+@cache
+def _without_depth(telemetry: Telemetry) -> Any:
+    """The same, where values nested deeper than `_CUT` stay bytes."""
+    return _changed(telemetry, _cut)
+
+
+def _changed(telemetry: Telemetry, change: Any) -> Any:
     pool = DescriptorPool()
-    for module in (common_pb2, resource_pb2, trace_pb2, trace_service_pb2):
+    for module in EXPORTS[telemetry].modules:
         file = FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         for message in file.message_type:
             _forget_text(message)
+        if module is common_pb2:
+            change(file)
         pool.AddSerializedFile(file.SerializeToString())
-    name = trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR.full_name
-    return GetMessageClass(pool.FindMessageTypeByName(name))
+    return GetMessageClass(pool.FindMessageTypeByName(EXPORTS[telemetry].schema.DESCRIPTOR.full_name))
 
 
 def _forget_text(message: Any) -> None:
@@ -70,26 +85,24 @@ def _forget_text(message: Any) -> None:
         _forget_text(nested)
 
 
-@cache
-def _without_depth() -> Any:
-    """A request down to `_CUT` levels of nested values, strings as bytes; what is deeper stays bytes."""
-    file = new_file("otel_ext/otlp_cut.proto")
-    for level in range(_CUT):
-        below = level + 1
-        add_message(file, f"Value{level}", f"1 s |bytes, 5 array |List{below}, 6 pairs |Pairs{below}")
-        add_message(file, f"List{below}", f"1 values *Value{below}")
-        add_message(file, f"Pairs{below}", f"1 values *Pair{below}")
-        add_message(file, f"Pair{level}", f"1 key bytes, 2 value Value{level}")
-    add_message(file, f"Value{_CUT}", "1 s bytes")
-    add_message(file, f"Pair{_CUT}", f"1 key bytes, 2 value Value{_CUT}")
-    add_message(file, "Status", "2 message bytes, 3 code enum")
-    add_message(file, "Event", "1 time fixed64, 2 name bytes, 3 attributes *Pair0")
-    add_message(file, "Link", "1 trace_id bytes, 2 span_id bytes, 3 state bytes, 4 attributes *Pair0")
-    ids, parts = "1 trace_id bytes, 2 span_id bytes", "11 events *Event, 13 links *Link, 15 status Status"
-    add_message(file, "Span", f"{ids}, 9 attributes *Pair0, {parts}")
-    add_message(file, "Resource", "1 attributes *Pair0")
-    add_message(file, "Scope", "1 name bytes, 2 version bytes, 3 attributes *Pair0")
-    add_message(file, "ScopeSpans", "1 scope Scope, 2 spans *Span")
-    add_message(file, "ResourceSpans", "1 resource Resource, 2 scope_spans *ScopeSpans")
-    add_message(file, "Request", "1 resource_spans *ResourceSpans")
-    return message_class(file, "Request")
+def _cut(file: FileDescriptorProto) -> None:
+    """Unroll nested values: each level refers to messages of the next, the last one's fields are bytes."""
+    originals = {message.name: message for message in file.message_type if message.name in _VALUES}
+    for level in range(1, _CUT + 1):
+        for name, original in originals.items():
+            copy = file.message_type.add()
+            copy.CopyFrom(original)
+            copy.name = f"{name}{level}"
+            _lower(copy, file.package, level + (name == "AnyValue"))
+    _lower(originals["AnyValue"], file.package, 1)
+
+
+def _lower(message: Any, package: str, level: int) -> None:
+    """Let a message's values be those of `level`."""
+    for field in message.field:
+        if field.type == FieldDescriptorProto.TYPE_MESSAGE:
+            if level > _CUT:
+                field.type = FieldDescriptorProto.TYPE_BYTES
+                field.ClearField("type_name")
+            else:
+                field.type_name = f".{package}.{field.type_name.rpartition('.')[2]}{level}"

@@ -7,6 +7,7 @@ their default are left out, but a span's ids, name, kind and times are always th
 """
 
 import json
+import re
 from binascii import hexlify
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,6 +20,7 @@ from otel_ext.otlp.jsonvalues import attribute_list, quote
 from otel_ext.otlp.schema import RawEvent, RawLink, RawSpan, Resource, Scope, Status
 from otel_ext.otlp.unknown import unknown_fields
 from otel_ext.span import Value
+from otel_ext.telemetry import Telemetry
 
 ScopeGroup: TypeAlias = tuple[bytes, str, Sequence[bytes]]
 """Encoded InstrumentationScope, its schema URL, and its spans' JSON (`span_json`)."""
@@ -28,6 +30,14 @@ ResourceGroup: TypeAlias = tuple[bytes, str, Sequence[ScopeGroup]]
 DERIVED: Final = b',"otel_ext":{"derived":1}}\n'
 """What a line of derived spans ends in."""
 _END: Final = b"}\n"
+_AFTER: Final = re.compile(rb',"otel_ext":\{"after":([0-9]+)\}\}\n\Z')
+
+MEMBERS: Final = {
+    Telemetry.TRACES: "resourceSpans",
+    Telemetry.LOGS: "resourceLogs",
+    Telemetry.METRICS: "resourceMetrics",
+}
+"""The one member of a line."""
 
 _ENVELOPES: Final = 1024
 """Resources and scopes whose JSON is kept; a process has one resource and some tens of scopes."""
@@ -101,13 +111,14 @@ def line(groups: Sequence[ResourceGroup], *, derived: bool = False) -> bytes:
     return b'{"resourceSpans":[%b]%b' % (b",".join(resources), DERIVED if derived else _END)
 
 
-def header_line(unique: str, session_id: str) -> bytes:
-    """The first line of a file: an empty TracesData that makes the file's first bytes its own.
+def header_line(unique: str, session_id: str, telemetry: Telemetry = Telemetry.TRACES) -> bytes:
+    """The first line of a file: an empty TracesData (or its like) that makes the file's first bytes its own.
 
     File receivers tell files apart by their first 1,000 bytes, and readers of OTLP/JSON ignore unknown
     keys; so no foreign span appears. The unique id comes first, because session ids may be long.
     """
-    return b'{"otel_ext":{"file":%b,"session":%b},"resourceSpans":[]}\n' % (quote(unique), quote(session_id))
+    data = b'"file":%b,"session":%b' % (quote(unique), quote(session_id))
+    return b'{"otel_ext":{%b},"%b":[]}\n' % (data, MEMBERS[telemetry].encode())
 
 
 def read_header(line: bytes) -> tuple[str, str | None] | None:
@@ -120,6 +131,38 @@ def read_header(line: bytes) -> tuple[str, str | None] | None:
     if not isinstance(unique, str):
         return None
     return unique, session_id if isinstance(session_id, str) else None
+
+
+def marked_line(line: bytes, after: int) -> bytes:
+    """A line of logs or metrics that says which record of the journal it is from.
+
+    They have no identity of their own; so that each is there once even where everything else is lost, a line
+    tells how many items the journal had counted before the record that brought it.
+    """
+    return line[:-2] + b',"otel_ext":{"after":%d}}\n' % after
+
+
+def read_mark(line: bytes) -> int | None:
+    """What `marked_line` wrote, None when the line has no such mark."""
+    found = _AFTER.search(line)
+    return int(found[1]) if found else None
+
+
+def items_in(line: bytes, telemetry: Telemetry) -> int:
+    """How many spans, log records or data points a line holds, by its JSON alone.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is no such line.
+    """
+    groups = json.loads(line)[MEMBERS[telemetry]]
+    if telemetry is Telemetry.TRACES:
+        return sum(len(scope["spans"]) for group in groups for scope in group["scopeSpans"])
+    if telemetry is Telemetry.LOGS:
+        return sum(len(scope.get("logRecords", ())) for group in groups for scope in group["scopeLogs"])
+    metrics = (m for group in groups for scope in group["scopeMetrics"] for m in scope.get("metrics", ()))
+    return sum(
+        len(data.get("dataPoints", ())) for m in metrics for data in m.values() if isinstance(data, dict)
+    )
 
 
 def _event(raw: bytes) -> bytes:

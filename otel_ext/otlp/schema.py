@@ -43,6 +43,9 @@ _MESSAGES: Final = {
         "10 dropped_attributes_count uint32, 11 events *bytes, 12 dropped_events_count uint32, "
         "13 links *bytes, 14 dropped_links_count uint32, 15 status Status, 16 flags fixed32"
     ),
+    "Log": (
+        "1 time_unix_nano fixed64, 6 attributes *bytes, 9 trace_id bytes, 11 observed_time_unix_nano fixed64"
+    ),
     "Status": "2 message string, 3 code enum",
     "Event": (
         "1 time_unix_nano fixed64, 2 name string, 3 attributes *bytes, 4 dropped_attributes_count uint32"
@@ -160,6 +163,14 @@ if TYPE_CHECKING:
         status: Status
         flags: int
 
+    class RawLog(_Wire):
+        """LogRecord as far as its session and time go; attributes as bytes, times in ns since the epoch."""
+
+        time_unix_nano: int
+        attributes: MutableSequence[bytes]
+        trace_id: bytes
+        observed_time_unix_nano: int
+
     class RawEvent(_Wire):
         """Span.Event with attributes as bytes; time in ns since the epoch."""
 
@@ -217,6 +228,6 @@ else:
 
     Request, ResourceSpans, ScopeSpans = _class("Request"), _class("ResourceSpans"), _class("ScopeSpans")
     Resource, Scope, Status, RawSpan = _class("Resource"), _class("Scope"), _class("Status"), _class("Span")
-    RawEvent, RawLink = _class("Event"), _class("Link")
+    RawEvent, RawLink, RawLog = _class("Event"), _class("Link"), _class("Log")
     KeyValue, AnyValue = _class("KeyValue"), _class("AnyValue")
     ArrayValue, KeyValueList = _class("ArrayValue"), _class("KeyValueList")

@@ -1,19 +1,26 @@
-"""A request taken apart down to its spans, which stay the producer's bytes.
+"""A request taken apart down to its spans, log records or metrics, which stay the producer's bytes.
 
-Law of this file: nothing is parsed below ResourceSpans and ScopeSpans, and nothing is copied but the
-spans themselves.
+Law of this file: nothing is parsed below the groups under a resource and a scope, which have one wire shape
+in all three requests, and nothing is copied but the items themselves.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from otel_ext.errors import InvalidRequest
 from otel_ext.otlp.schema import Request, ResourceSpans, ScopeSpans
 
-Group: TypeAlias = tuple[bytes, str, bytes, str, Sequence[bytes]]
-"""Resource, its schema URL, scope, its schema URL, and the spans beneath them."""
+
+class Group(NamedTuple):
+    """Resource, its schema URL, scope, its schema URL, and the items beneath them."""
+
+    resource: bytes
+    resource_url: str
+    scope: bytes
+    scope_url: str
+    items: Sequence[bytes]
 
 
 def request_of(
@@ -35,10 +42,10 @@ def request_of(
 
 
 def split(body: bytes) -> Iterator[Group]:
-    """The groups of an encoded ExportTraceServiceRequest (or TracesData), in order.
+    """The groups of an encoded request (or TracesData and its like), in order.
 
     Yields:
-        (resource, resource schema URL, scope, scope schema URL, spans); an absent resource or scope is
+        (resource, resource schema URL, scope, scope schema URL, items); an absent resource or scope is
         `b""`. A schema URL that is not UTF-8 (admission lets none pass) has its bad bytes replaced.
 
     Raises:
@@ -50,11 +57,11 @@ def split(body: bytes) -> Iterator[Group]:
         for scope_spans in resource_spans.scope_spans:
             scope = b"".join(scope_spans.scope)
             scope_url = scope_spans.schema_url.decode("utf-8", "replace")
-            yield resource, resource_url, scope, scope_url, scope_spans.spans
+            yield Group(resource, resource_url, scope, scope_url, scope_spans.spans)
 
 
 def count(body: bytes) -> int:
-    """How many spans the request holds.
+    """How many spans, log records or metrics the request holds.
 
     Raises:
         InvalidRequest: the bytes are no such message.
@@ -66,4 +73,4 @@ def _request(body: bytes) -> Request:
     try:
         return Request.FromString(body)
     except DecodeError:
-        raise InvalidRequest(f"{len(body)} bytes that are not an OTLP trace request") from None
+        raise InvalidRequest(f"{len(body)} bytes that are not an OTLP request") from None

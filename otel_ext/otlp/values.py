@@ -10,7 +10,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from otel_ext.errors import InvalidRequest
-from otel_ext.otlp.schema import AnyValue, KeyValue, RawSpan
+from otel_ext.otlp.schema import AnyValue, KeyValue, RawLog, RawSpan
 from otel_ext.span import Value
 
 _SHORT: Final = 128
@@ -53,8 +53,8 @@ def attribute_dict(pairs: Iterable[bytes]) -> dict[str, Value]:
     return {pair.key: value_of(pair.value) for pair in parsed}
 
 
-def attributes(span: RawSpan) -> dict[str, Value]:
-    """A span's attributes in order of first appearance; of equal keys the last value counts.
+def attributes(span: RawSpan | RawLog) -> dict[str, Value]:
+    """A span's or log record's attributes in order of first appearance; of equal keys the last value counts.
 
     Most attributes of a service repeat from span to span, so short ones are read once and remembered by
     their wire bytes. Values are shared between spans: treat them as read-only.

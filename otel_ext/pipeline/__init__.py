@@ -4,11 +4,12 @@
 is the one reader of the journal; `process` is the fold that gives records their meaning, with `spans` (a
 request read), `meaning` (a span as a Step), `hold` (spans without a session yet), `reorder` (steps in the
 order of their times), `members` (traces, sessions, generations), `unfinished` and `guard` (how sessions
-end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts. `outputs` is what stands
-behind the fold (session files, checkpoint, manifest), `outbox` what goes out, `reserve` its disk space;
-`adoption` finishes what dead processes left, `verify` reads every byte, `repair` sets aside what it finds,
-and `reindex` (with `retold`, `relearn`, `stored`, `unread`) makes the catalog anew; `view` says how an engine
-stands. The same engine runs in the sidecar, in an agent's process and in `otel-ext replay`.
+end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts, and `logs` for logs and
+metrics. `outputs` is what stands behind the fold (session files, checkpoint, manifest), `outbox` what goes
+out, `reserve` its disk space; `adoption` finishes what dead processes left, `verify` (with `filecheck`) reads
+every byte, `repair` sets aside what it finds, and `reindex` (with `retold`, `relearn`, `stored`, `unread`,
+`unreadlogs`, `recount`) makes the catalog anew; `view` says how an engine stands. The same engine runs in
+the sidecar, in an agent's process and in `otel-ext replay`.
 """
 
 from otel_ext.pipeline.adoption import adopt, orphans
@@ -16,6 +17,7 @@ from otel_ext.pipeline.engine import Engine
 from otel_ext.pipeline.folder import OWNER, EngineFolder
 from otel_ext.pipeline.intake import Accepted, Intake
 from otel_ext.pipeline.ledger import Ledger
+from otel_ext.pipeline.logs import time_of
 from otel_ext.pipeline.original import crashes, original
 from otel_ext.pipeline.outbox import Batch, Destination, Feed, Outbox, Outcome, Part, Tally
 from otel_ext.pipeline.reindex import Reindexed, reindex
@@ -50,4 +52,5 @@ __all__ = [
     "orphans",
     "reindex",
     "repair",
+    "time_of",
 ]

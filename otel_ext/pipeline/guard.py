@@ -30,6 +30,7 @@ DIED = "its process died with {} unfinished"
 
 _UNTOLD: Final = (
     *("session_id", "trace_id", "agentic", "told", "told_as"),
+    *("logs", "log_start", "log_end"),  # they come and go as they are sent, apart from spans
     *("first_seen", "last_seen", "idle_at", "open"),  # engine times, which a replay gives anew
 )
 

@@ -9,7 +9,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from otel_ext import otlp
 from otel_ext.clock import Clock
@@ -18,9 +18,10 @@ from otel_ext.errors import Busy, InvalidRequest, Retryable, ShuttingDown, TooLa
 from otel_ext.journal import Journal, Position
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.outbox import Outbox
-from otel_ext.pipeline.records import MARK, RELAY, REQUEST, STARTED, MarkKind, pack_mark, pack_request
+from otel_ext.pipeline.records import KIND_OF, MARK, RELAY, STARTED, MarkKind, pack_mark, pack_request
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
+from otel_ext.telemetry import Telemetry
 
 _LOOK_AGAIN = 500_000_000
 """ns between looks at the free disk space."""
@@ -28,10 +29,19 @@ _MARK = 1_000_000_000
 """ns between notes of how far was appended when."""
 _MARKS = 86_400
 """Most such notes."""
+_NOUNS: Final = {
+    Telemetry.TRACES: "spans",
+    Telemetry.LOGS: "log_records",
+    Telemetry.METRICS: "metric_points",
+}
+"""The Collector's word for what it counts of each."""
 
 
 class Accepted(NamedTuple):
-    """What became of a request: spans received, spans rejected, and why in words ("" for none)."""
+    """What became of a request: spans, log records or data points received and rejected, and why in words.
+
+    `message` is "" when none was rejected.
+    """
 
     received: int
     rejected: int
@@ -73,11 +83,18 @@ class Intake:
         # Of each second in which anything was appended: where its bytes end, when the first of them came.
         self._marks = deque[tuple[int, int]](maxlen=_MARKS)
 
-    def accept(self, body: bytes, *, engine_time: Callable[[bytes], int] | None = None) -> Accepted:
-        """Make one OTLP trace request durable.
+    def accept(
+        self,
+        body: bytes,
+        telemetry: Telemetry = Telemetry.TRACES,
+        *,
+        engine_time: Callable[[bytes], int] | None = None,
+    ) -> Accepted:
+        """Make one OTLP request durable.
 
         Args:
-            body: the encoded ExportTraceServiceRequest.
+            body: the encoded export request.
+            telemetry: of what it is.
             engine_time: gives the engine time for the admitted request (replay); the clock otherwise.
 
         Raises:
@@ -87,15 +104,15 @@ class Intake:
             ShuttingDown: the engine is closing.
         """
         with self._room_for(len(body)):
-            admitted = otlp.admit(body)
+            admitted = otlp.admit(body, telemetry)
             if admitted.received:
                 payload = pack_request(admitted.body, admitted.rejected)
                 engine = engine_time(admitted.body) if engine_time else self._time.now()
-                end = self._append(REQUEST, payload, admitted.received, engine)
+                end = self._append(KIND_OF[telemetry], payload, admitted.received, engine)
                 self._outbox.wait(end, self._settings.forward_wait)
         rejected = sum(admitted.rejected.values())
-        self._stats.add("otelcol_receiver_accepted_spans", admitted.received - rejected)
-        self._stats.add("otelcol_receiver_refused_spans", rejected)
+        self._stats.add(f"otelcol_receiver_accepted_{_NOUNS[telemetry]}", admitted.received - rejected)
+        self._stats.add(f"otelcol_receiver_refused_{_NOUNS[telemetry]}", rejected)
         return Accepted(admitted.received, rejected, admitted.message)
 
     def started(self, body: bytes) -> None:

@@ -16,6 +16,7 @@ from otel_ext.pipeline.guard import CrashGuard
 from otel_ext.pipeline.hold import Hold, Item
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
+from otel_ext.pipeline.logs import Logs
 from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.rebuild import rebuild
@@ -26,6 +27,7 @@ from otel_ext.pipeline.records import (
     REQUEST,
     SETTLE,
     STARTED,
+    TELEMETRY_OF,
     unpack_mark,
     unpack_request,
 )
@@ -68,38 +70,36 @@ class Processor:
         effects = settings.signals.effects
         self._reader = SpanReader(self._window, self.members, self._unfinished, effects, edits)
         self._guard = CrashGuard(self, self.ledger, self.members, self._unfinished, self._reader)
+        self._logs = Logs(streams, self.members, self.ledger, settings.line_bytes)
         self._load(stored)
 
     def record(self, record: Record) -> None:
         """Process one record of the journal."""
         now = record.engine
-        if record.lost_items:
-            self.ledger.received += record.lost_items
-            self.ledger.lose("journal_damage", record.lost_items)
+        self.ledger.damaged(record.lost_items)
         self._due(now)
         if record.kind == REQUEST:
             body, rejected = unpack_request(record.payload)
             self.ledger.received += record.items
             self.ledger.reject(rejected)
             self._request(body, record.wall, now)
+        elif record.kind in TELEMETRY_OF:
+            self._logs.take(record, now)
         else:
             self._fact(record, now)
         self._lines.flush()
         self.ledger.waiting = len(self._hold)
 
     def give_up(self, record: Record, reason: str) -> None:
-        """Count a record whose processing failed; its spans are lost, with a reason."""
-        self.ledger.received += record.items + record.lost_items
-        self.ledger.lose("journal_damage", record.lost_items)
-        self.ledger.lose(reason, record.items)
+        """Count a record whose processing failed; what it brought is lost, with a reason."""
+        counts = self.ledger.of(TELEMETRY_OF.get(record.kind))
+        counts.received += record.items
+        counts.lose(reason, record.items)
+        self.ledger.damaged(record.lost_items)
 
     def next_deadline(self) -> int | None:
         """Engine time at which something becomes due although nothing arrives."""
-        deadlines = (
-            self._hold.next_deadline(),
-            self._detection.next_deadline(),
-            self.members.next_idle(),
-        )
+        deadlines = (self._hold.next_deadline(), self._detection.next_deadline(), self.members.next_idle())
         return min((d for d in deadlines if d is not None), default=None)
 
     def held_since(self) -> int | None:

@@ -16,6 +16,7 @@ from otel_ext.pipeline.spans import SpanReader
 from otel_ext.sessions import Catalog, FileRow, Session
 from otel_ext.signals import Finding, Signals
 from otel_ext.step import Kind
+from otel_ext.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def _session(
     followed = set(catalog.followed(session.session_id, session.generation))
     order = Reorder(_UNBOUNDED, _UNBOUNDED)
     for row in catalog.stock.files_of(session.session_id):
-        for line in lines(row):
+        for line in lines(row) if row.telemetry is Telemetry.TRACES else ():
             body = otlp.read_traces(line, instant=lambda value: timestamps.parse_instant(value)[0])
             for step, bounds in reader.steps(body):
                 if step.trace_id in followed:

@@ -11,18 +11,19 @@ the spans that were rejected, preceded by how many were rejected and why:
     started   OTLP request of spans that have begun and not ended, as far as they are known
     mark      MessagePack [session id, "crashed" or "ended", reason]: somebody states a fact about a session
     died      nothing: the process whose records these are died; what it had begun will never end
-    logs      as request, of log records
-    metrics   as request, of metrics; its items are data points
+    logs, metrics   as `request`, of these
     relay     OTLP request of spans that another engine made itself: in its files, and to go out from here
 
-A record's `items` is the number of spans received, the rejected included (law L4); spans that have only
-begun are not received yet.
+A record's `items` is the number of spans, log records or data points received, the rejected included
+(law L4); spans that have only begun are not received yet.
 """
 
 import struct
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+
+from otel_ext.telemetry import Telemetry
 
 REQUEST: Final = 1
 TICK: Final = 2
@@ -34,6 +35,10 @@ DIED: Final = 7
 LOGS: Final = 8
 METRICS: Final = 9
 RELAY: Final = 10
+
+KIND_OF: Final = {Telemetry.TRACES: REQUEST, Telemetry.LOGS: LOGS, Telemetry.METRICS: METRICS}
+"""The kind of record in which a request of each telemetry lies."""
+TELEMETRY_OF: Final = {kind: telemetry for telemetry, kind in KIND_OF.items()}
 
 MarkKind: TypeAlias = Literal["crashed", "ended"]
 """What can be stated of a session: it crashed (never taken back), or it is over."""

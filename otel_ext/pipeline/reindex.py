@@ -16,7 +16,6 @@ import itertools
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +28,7 @@ from otel_ext.pipeline.detect import REBUILD
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.original import original
+from otel_ext.pipeline.recount import Found, balance
 from otel_ext.pipeline.relearn import Relearned, Told
 from otel_ext.pipeline.retold import Retold
 from otel_ext.pipeline.settings import EngineSettings
@@ -36,7 +36,9 @@ from otel_ext.pipeline.spans import SpanReader
 from otel_ext.pipeline.stored import StoredReader, identities, relearn_window, request_of
 from otel_ext.pipeline.unfinished import Unfinished
 from otel_ext.pipeline.unread import Unread
-from otel_ext.sessions import Catalog, Checkpoint, FileRow, committed_lines
+from otel_ext.pipeline.unreadlogs import UnreadLogs
+from otel_ext.sessions import NOTHING, Catalog, Checkpoint, FileRow, committed_lines
+from otel_ext.telemetry import Telemetry
 
 NAME = "catalog.sqlite"
 _NEW = f"{NAME}.new"
@@ -126,17 +128,18 @@ class _Reindex:
         journal = Journal.open(self._files, f"{self._folder}/journal")
         try:
             engine = int(totals.engine) if totals else 0
-            unread = Unread(journal, since, engine, ledger)
+            unread, logs = Unread(journal, since, engine, ledger), UnreadLogs(journal, since, ledger)
             now = max(journal.engine_time, engine)
             retold.files(now)
             rows = catalog.stock.files()
-            expired = catalog.stock.meta("expired") or {"spans": 0, "derived": 0}
-            self._sessions(rows, retold.told, unread, now)
+            expired = catalog.stock.meta("expired") or NOTHING
+            self._sessions(rows, retold.told, unread, logs, now)
             end = journal.readable_end
             again, _ = unread.again()
+            logs.again(rows, expired)
         finally:
             journal.close()
-        found = _Found(
+        found = Found(
             stored=sum(row.spans for row in rows) + expired["spans"],
             derived=sum(row.derived for row in rows) + expired["derived"],
             **self._counts,
@@ -144,7 +147,7 @@ class _Reindex:
             again=again,
             damaged=retold.damaged,
         )
-        _balance(ledger, found)
+        balance(ledger, found)
         window = self._window(rows)
         catalog.commit(
             Checkpoint(
@@ -172,7 +175,9 @@ class _Reindex:
     def _lines(self, row: FileRow) -> Iterator[bytes]:
         return committed_lines(self._files, f"{self._folder}/sessions", row)
 
-    def _sessions(self, rows: list[FileRow], told: dict[str, Told], unread: Unread, now: int) -> None:
+    def _sessions(
+        self, rows: list[FileRow], told: dict[str, Told], unread: Unread, logs: UnreadLogs, now: int
+    ) -> None:
         self._counts = {"unfinished": 0, "conflicts": 0}
         placed: dict[bytes, bool] = {}
         for session_id, group in itertools.groupby(rows, key=lambda row: row.session_id):
@@ -180,13 +185,16 @@ class _Reindex:
             session = Relearned(
                 session_id, told.pop(session_id, Told()), sum(row.spans for row in files), now=now
             )
-            done = 0
+            spans = records = 0
             for row in files:
                 with contextlib.suppress(OSError, Permanent):  # damaged: its row stays, and `verify` says so
                     for line in self._lines(row):
-                        self._line(line, session, unread)
-                done += row.spans
-                session.at(done)
+                        if row.telemetry is Telemetry.TRACES:
+                            self._line(line, session, unread)
+                        elif times := list(logs.stored(row.telemetry, line)):
+                            session.logs(times if session_id else ())
+                spans, records = spans + row.spans, records + row.logs
+                session.at(spans, records)
             self._catalog.commit(session.checkpoint(placed))
         for session_id, rest in told.items():  # sessions without a file: marks that came before any span
             session = Relearned(session_id, rest, 0, now=now)
@@ -211,6 +219,7 @@ class _Reindex:
     def _window(self, rows: list[FileRow]) -> Window:
         """The window of re-deliveries, from the newest files."""
         most, chosen = self._settings.dedup_window, list[FileRow]()
+        rows = [row for row in rows if row.telemetry is Telemetry.TRACES]
         for row in sorted(rows, key=lambda r: (r.sealed_at or 1 << 63, r.sequence), reverse=True):
             if most <= 0:
                 break
@@ -221,30 +230,3 @@ class _Reindex:
             with contextlib.suppress(OSError, Permanent):
                 relearn_window(window, self._lines(row))
         return window
-
-
-class _Found(NamedTuple):
-    """What was found of the spans of a folder; `marked`, `again`, `damaged`: see `Unread` and `Retold`."""
-
-    stored: int
-    derived: int
-    unfinished: int
-    conflicts: int
-    marked: int
-    again: int
-    damaged: int
-
-
-def _balance(ledger: Ledger, found: _Found) -> None:
-    """Make the last totals, with what came behind them, the ledger as of the journal's end."""
-    stored, unfinished, duplicate = ledger.stored, ledger.unfinished, ledger.duplicate
-    ledger.stored, ledger.derived = found.stored, found.derived
-    ledger.lose("damage", max(found.damaged, stored - found.stored))
-    ledger.unfinished = max(unfinished, found.unfinished)
-    ledger.conflicts = max(ledger.conflicts, found.conflicts)
-    # Unfinished spans of a death behind the totals count as received when they are written.
-    ledger.received += max(0, ledger.unfinished - unfinished - found.marked)
-    ledger.waiting, ledger.duplicate = found.again, 0
-    left = ledger.balance
-    ledger.duplicate = max(left, duplicate)
-    ledger.received += ledger.duplicate - left

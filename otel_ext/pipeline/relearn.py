@@ -22,12 +22,13 @@ class Told(msgspec.Struct):
     Attributes:
         rows: its generations.
         traces: those of its traces whose place cannot be seen in files.
-        gone: spans of it in files that retention or damage took.
+        gone: spans of it in files that retention or damage took; `logs_gone`: log records.
     """
 
     rows: dict[int, Session] = {}
     traces: dict[bytes, Trace] = {}
     gone: int = 0
+    logs_gone: int = 0
 
 
 class Relearned:
@@ -47,7 +48,8 @@ class Relearned:
         self._known = max(0, counted - told.gone)
         """How many of the spans in the files the rows speak of."""
         self._beyond = present > self._known
-        self._seen = 0
+        self._seen = self._logs_seen = 0
+        self._logs_known = max(0, sum(row.logs for row in told.rows.values()) - told.logs_gone)
         self._own: dict[bytes, bool] = {}
         """Traces, with whether a span of it shows that it belongs here."""
         self._signals: list[tuple[str, int, str, bytes, bytes]] = []
@@ -64,9 +66,18 @@ class Relearned:
             if item.agentic and not trace.agentic:
                 trace.agentic, trace.resource = True, item.resource
 
-    def at(self, seen: int) -> None:
-        """So many spans of the files are behind us, whether they could be read or not."""
-        self._seen = seen
+    def logs(self, times: Iterable[int]) -> None:
+        """Take in a line's log records by their times, as `Logs` counts them."""
+        for time in times:
+            self._logs_seen += 1
+            if self._logs_seen > self._logs_known:
+                row = self._rows[self._newest()]
+                row.saw_log(time, self._now)
+                row.open = True
+
+    def at(self, spans: int, logs: int) -> None:
+        """So many of the files' items are behind us, whether they could be read or not."""
+        self._seen, self._logs_seen = spans, logs
 
     def findings(self, findings: Iterable[Finding]) -> None:
         """Take in a line's findings."""
@@ -114,14 +125,18 @@ class Relearned:
         """The generation of a trace that is met for the first time."""
         if not fresh:
             return 1 if 1 in self._rows else min(self._rows, default=1)
-        newest = max(self._rows, default=0)
-        row = self._rows.get(newest)
-        if row is None or (row.ended and row.traces):
-            newest += 1
-            self._rows[newest] = Session(
-                session_id=self._id, generation=newest, first_seen=self._now, last_seen=self._now
-            )
-        return newest
+        newest = self._newest()
+        row = self._rows[newest]
+        return self._begin(newest + 1) if row.ended and row.traces else newest
+
+    def _newest(self) -> int:
+        return max(self._rows, default=0) or self._begin(1)
+
+    def _begin(self, generation: int) -> int:
+        self._rows[generation] = Session(
+            session_id=self._id, generation=generation, first_seen=self._now, last_seen=self._now
+        )
+        return generation
 
     def _store(self, item: Item, trace: Trace) -> None:
         """Count a span, as `Processor.store` does."""

@@ -27,7 +27,17 @@ from otel_ext.pipeline.reindex import NAME, reindex
 from otel_ext.pipeline.retold import free_name, quarantine
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 from otel_ext.pipeline.verify import Checker
-from otel_ext.sessions import MANIFEST, Catalog, FileRow, FileState, Manifest, Place, encode_fact, facts
+from otel_ext.sessions import (
+    MANIFEST,
+    NOTHING,
+    Catalog,
+    FileRow,
+    FileState,
+    Manifest,
+    Place,
+    encode_fact,
+    facts,
+)
 
 _NEW: Final = f"{MANIFEST}.new"
 _PATIENT: Final = EngineSettings(idle_timeout=1e9)
@@ -42,7 +52,7 @@ class Repaired(msgspec.Struct, kw_only=True):
         damage: what was found, in words.
         quarantined: where damaged files lie now; on a dry run, where they lie still.
         missing: files that were not there.
-        lost: spans in all of these.
+        lost: spans in all of these; `logs` and `points`: log records and data points.
         reindexed, manifest, journal: whether the catalog, the manifest was made anew, the journal processed.
         left: what `verify` still says.
     """
@@ -53,6 +63,8 @@ class Repaired(msgspec.Struct, kw_only=True):
     quarantined: list[str] = []
     missing: list[str] = []
     lost: int = 0
+    logs: int = 0
+    points: int = 0
     reindexed: bool = False
     manifest: bool = False
     journal: bool = False
@@ -160,6 +172,8 @@ class _Repair:
             there = self._files.exists(path)
             (self._done.quarantined if there else self._done.missing).append(path)
             self._done.lost += row.spans
+            self._done.logs += row.logs
+            self._done.points += row.points
         self._done.quarantined += [f"{self._folder}/sessions/{name}" for name in checker.unknown]
 
     def _files_and_manifest(self, checker: Checker) -> None:
@@ -188,7 +202,7 @@ class _Repair:
         folder = str(self._folder)
         with contextlib.suppress(FileNotFoundError):
             self._files.remove(f"{folder}/{_NEW}")
-        expired = catalog.stock.meta("expired") or {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
+        expired = catalog.stock.meta("expired") or NOTHING
         said: list[facts.Fact] = [
             facts.Opening(version=facts.VERSION, engine=engine_id),
             facts.Expired(**expired),
@@ -219,4 +233,4 @@ class _Repair:
 
 
 def _damaged(row: FileRow) -> facts.Damaged:
-    return facts.Damaged(name=row.name, spans=row.spans, derived=row.derived, length=row.stored_length)
+    return facts.Damaged(name=row.name, length=row.stored_length, **row.counts)

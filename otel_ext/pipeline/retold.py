@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from otel_ext import otlp
 from otel_ext.errors import Permanent, UnsupportedVersion
 from otel_ext.files import File, Files
+from otel_ext.pipeline.logs import COUNT_OF
 from otel_ext.pipeline.relearn import Told
 from otel_ext.pipeline.stored import request_of
 from otel_ext.sessions import (
@@ -21,6 +22,7 @@ from otel_ext.sessions import (
     Fact,
     FileRow,
     FileState,
+    Name,
     Place,
     Trace,
     facts,
@@ -28,6 +30,7 @@ from otel_ext.sessions import (
     read_manifest,
     session_of,
 )
+from otel_ext.telemetry import Telemetry
 
 _CHUNK = 1 << 20
 
@@ -77,15 +80,15 @@ class Retold:
                 self.totals, self.damaged = fact, 0
                 self.following = max(self.following, fact.next)
             case facts.Sealed():
-                parsed = parse_name(fact.name)
-                number = parsed[1] if parsed else 0
-                self.following = max(self.following, number + 1)
+                row = facts.unsealed(fact, parse_name(fact.name))
+                self.following = max(self.following, row.sequence + 1)
                 self._homes[fact.name] = fact.session
-                stock.put([facts.unsealed(fact, number)])
+                stock.put([row])
             case facts.Removed() | facts.Damaged():
                 home = self._homes.pop(fact.name, None)
                 if home is not None:
-                    self.told.setdefault(home, Told(rows={}, traces={})).gone += fact.spans
+                    told = self.told.setdefault(home, Told(rows={}, traces={}))
+                    told.gone, told.logs_gone = told.gone + fact.spans, told.logs_gone + fact.logs
                 self.damaged += fact.spans if isinstance(fact, facts.Damaged) else 0
             case facts.Stands():
                 self._stands(fact)
@@ -107,30 +110,29 @@ class Retold:
         self._catalog.commit(Checkpoint(meta={}, sessions=[row]))
 
     def files(self, now: int) -> None:
-        """Add the files that the manifest does not know; the last of each session is open.
+        """Add the files that the manifest does not know; the last of each session and telemetry is open.
 
         Args:
             now: engine time in ns, for when they were opened or sealed.
         """
         stock = self._catalog.stock
-        doomed, open_rows = set(stock.doomed()), dict[str, FileRow]()
-        numbered = [
-            (parsed[1], name) for name in self._files.list(self._sessions) if (parsed := parse_name(name))
-        ]
-        for number, name in sorted(numbered):
-            self.following = max(self.following, number + 1)
+        doomed, open_rows = set(stock.doomed()), dict[tuple[str, Telemetry], FileRow]()
+        named = [(name, parsed) for name in self._files.list(self._sessions) if (parsed := parse_name(name))]
+        for name, parsed in sorted(named, key=lambda pair: pair[1].sequence):
+            self.following = max(self.following, parsed.sequence + 1)
             if name in doomed or stock.file(name) is not None:
                 continue
-            row = self._read(name, number, now)
+            row = self._read(name, parsed, now)
             if row is None:
                 quarantine(self._files, self._folder, name)
                 continue
-            if (older := open_rows.get(row.session_id)) is not None:
+            key = row.session_id, row.telemetry
+            if (older := open_rows.get(key)) is not None:
                 self._seal(older, now)
-            open_rows[row.session_id] = row
+            open_rows[key] = row
         stock.put(open_rows.values())
 
-    def _read(self, name: str, number: int, now: int) -> FileRow | None:
+    def _read(self, name: str, parsed: Name, now: int) -> FileRow | None:
         """A file as far as its whole lines go; None when it has none."""
         file = self._files.open(f"{self._sessions}/{name}", read_only=True)
         try:
@@ -138,19 +140,26 @@ class Retold:
             for line in _lines(file):
                 if row is None:
                     unique, session_id = otlp.read_header(line) or ("", None)
-                    session_id = (
-                        session_of(name.split(".", maxsplit=1)[0]) if session_id is None else session_id
-                    )
+                    session_id = session_of(parsed.stem) if session_id is None else session_id
                     if not unique or session_id is None:
                         return None
                     self.engine_id = self.engine_id or unique.partition("/")[0]
-                    row = FileRow(name=name, session_id=session_id, sequence=number, opened_at=now)
-                elif (spans := _count(line)) is None:
+                    row = FileRow(
+                        name=name,
+                        session_id=session_id,
+                        sequence=parsed.sequence,
+                        telemetry=parsed.telemetry,
+                        opened_at=now,
+                    )
+                elif (items := _count(line, row.telemetry)) is None:
                     break
+                elif row.telemetry is not Telemetry.TRACES:
+                    name_of = COUNT_OF[row.telemetry]
+                    setattr(row, name_of, getattr(row, name_of) + items)
                 elif line.endswith(otlp.DERIVED):
-                    row.derived += spans
+                    row.derived += items
                 else:
-                    row.spans += spans
+                    row.spans += items
                 row.length += len(line)
                 row.crc = zlib.crc32(line, row.crc)
             if row is not None and row.length < file.size() and b"\n" in file.read(row.length, _CHUNK):
@@ -205,8 +214,11 @@ def _lines(file: File) -> Iterator[bytes]:
             yield line + b"\n"
 
 
-def _count(line: bytes) -> int | None:
-    """How many spans a line has; None when it cannot be read."""
-    with contextlib.suppress(Permanent):
-        return otlp.count(request_of(line))
+def _count(line: bytes, telemetry: Telemetry) -> int | None:
+    """How many items a line has; None when it cannot be read."""
+    with contextlib.suppress(Permanent, ValueError, LookupError, TypeError, AttributeError):
+        if telemetry is Telemetry.TRACES:
+            return otlp.count(request_of(line))
+        otlp.read_json(telemetry, line)
+        return otlp.items_in(line, telemetry)
     return None

@@ -111,9 +111,8 @@ class Unread:
     def _note(self, record: Record) -> None:
         behind = record.start >= self._since
         ledger = self._ledger
-        if behind and record.lost_items:
-            ledger.received += record.lost_items
-            ledger.lose("journal_damage", record.lost_items)
+        if behind:
+            ledger.damaged(record.lost_items)
         if record.kind == REQUEST:
             body, rejected = unpack_request(record.payload)
             if behind:

@@ -7,20 +7,32 @@ beside a live writer: everything is judged as of one checkpoint.
 """
 
 import hashlib
-import json
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from msgspec import structs
 
 from otel_ext.errors import DamageError
 from otel_ext.files import RealFiles
 from otel_ext.journal import scan
+from otel_ext.pipeline.filecheck import WORDS, Count, faults
 from otel_ext.pipeline.ledger import Ledger
-from otel_ext.sessions import PACKED, Catalog, FileRow, FileState, ManifestReport, committed_bytes, parse_name
+from otel_ext.pipeline.logs import COUNT_OF
+from otel_ext.sessions import (
+    COUNTS,
+    NOTHING,
+    PACKED,
+    Catalog,
+    FileRow,
+    FileState,
+    ManifestReport,
+    committed_bytes,
+    parse_name,
+)
+from otel_ext.telemetry import Telemetry
 
-_HEADER = b'{"otel_ext":'
+_COUNT_OF: Final = {Telemetry.TRACES: "spans", **COUNT_OF}
 
 
 class Checker:
@@ -42,41 +54,41 @@ class Checker:
         self.bad: list[FileRow] = []
         self.unknown: list[str] = []
         self.manifest_faults = self.journal_damage = False
-        self.ledger = Ledger(**self.meta.get("ledger", {}))
-        self.expired = self.meta.get("expired", {"files": 0, "spans": 0, "derived": 0, "bytes": 0})
+        self.ledger = msgspec.convert(self.meta.get("ledger", {}), Ledger)
+        self.expired = self.meta.get("expired", NOTHING)
 
     def files(self) -> None:
         """Read all session files."""
-        spans = derived = 0
+        present = dict.fromkeys(COUNTS, 0)
         for row in self.rows:
             before = len(self.damage)
             found = self._file(row)
             if len(self.damage) > before:
                 self.bad.append(row)
-            spans += found - row.derived
-            derived += row.derived
+            present["derived"] += row.derived
+            present[_COUNT_OF[row.telemetry]] += found - row.derived
         if self.damage:
             return  # sums over damaged files say nothing new
-        for name, total, present, gone in (
-            ("stored", self.ledger.stored, spans, self.expired["spans"]),
-            ("derived", self.ledger.derived, derived, self.expired["derived"]),
-        ):
-            if total != present + gone:
+        ledger = self.ledger
+        totals = (ledger.stored, ledger.derived, ledger.logs.stored, ledger.metrics.stored)
+        for name, total in zip(COUNTS, totals, strict=True):
+            here, gone = present[name], self.expired[name]
+            if total != here + gone:
                 self.damage.append(
-                    f"the ledger has {total} spans {name}, the files hold {present} and {gone} have expired"
+                    f"the ledger has {total} {WORDS[name]}, the files hold {here} and {gone} have expired"
                 )
 
     def _file(self, row: FileRow, newer: FileRow | None = None) -> int:
-        """Read one session file; spans found in its committed bytes.
+        """Read one session file; items found in its committed bytes.
 
         `newer` is its row when it was compressed since: it says where the bytes are, `row` what they are.
         """
         if newer is not None:
             same = newer.length == row.length
-            facts = {key: getattr(row, key) for key in ("length", "crc", "spans", "derived")}
+            facts = {"length": row.length, "crc": row.crc, **row.counts}
             row = structs.replace(newer, **facts, sha256=newer.sha256 if same else "")
         path = self.folder / row.stored_name
-        count = _Count()
+        count = Count(row.telemetry)
         try:
             for data in committed_bytes(RealFiles(), str(self.folder), row):
                 count.add(data)
@@ -85,7 +97,7 @@ class Checker:
         except FileNotFoundError:
             now = self.catalog.stock.file(row.name)
             if now is None:  # retention removed it since the checkpoint
-                return row.spans + row.derived
+                return sum(row.counts.values())
             if now.stored_name != row.stored_name:  # it was compressed since
                 return self._file(row, now)
             self.damage.append(f"{path} is missing")
@@ -96,8 +108,8 @@ class Checker:
         except DamageError as error:
             self.damage.append(f"{path}: {error}")
             return 0
-        self.damage += [f"{path} {text}" for text in _faults(row, count, size, packed)]
-        return count.spans
+        self.damage += [f"{path} {text}" for text in faults(row, count, size, packed)]
+        return count.items
 
     def manifest(self) -> ManifestReport:
         """Read the manifest and hold the catalog against it."""
@@ -124,7 +136,7 @@ class Checker:
                 continue
             if path.name in lengths:
                 beyond += 0 if path.name.endswith(PACKED) else size - lengths[path.name]
-            elif parsed[1] >= following:
+            elif parsed.sequence >= following:
                 beyond += size
             elif path.name.removesuffix(".tmp").removesuffix(PACKED) not in known:
                 self.damage.append(f"{path} is not known to the catalog")
@@ -151,6 +163,9 @@ class Checker:
         ledger, damage = self.ledger, self.damage
         if ledger.balance:
             damage.append(f"the ledger does not balance: {ledger.balance} spans have no outcome")
+        for noun, counts in (("log records", ledger.logs), ("data points", ledger.metrics)):
+            if counts.balance:
+                damage.append(f"the ledger does not balance: {counts.balance} {noun} have no outcome")
         rows = self.rows
         return {
             "ok": not damage,
@@ -164,6 +179,8 @@ class Checker:
             "derived": ledger.derived,
             "unfinished": ledger.unfinished,
             "conflicts": ledger.conflicts,
+            "logs": msgspec.to_builtins(ledger.logs),
+            "metrics": msgspec.to_builtins(ledger.metrics),
             "files": len(rows),
             "bytes": sum(row.stored_length for row in rows),
             "sealed": sum(row.state is not FileState.OPEN for row in rows),
@@ -174,58 +191,6 @@ class Checker:
             "torn_bytes": torn,
             "engine": self.path.name,
         }
-
-
-class _Count:
-    """What a file's bytes are, fed piece by piece."""
-
-    def __init__(self) -> None:
-        self.crc = self.length = self.spans = self.number = 0
-        self.sha, self.faults = hashlib.sha256(), list[str]()
-        self._rest: list[bytes] = []
-
-    def add(self, data: bytes) -> None:
-        """Take in the next bytes."""
-        self.length += len(data)
-        self.crc = zlib.crc32(data, self.crc)
-        self.sha.update(data)
-        *lines, last = data.split(b"\n")
-        for line in lines:
-            self._line(b"".join((*self._rest, line)))
-            self._rest = []
-        if last:
-            self._rest.append(last)
-
-    def _line(self, line: bytes) -> None:
-        self.number += 1
-        if self.number == 1 and line.startswith(_HEADER):
-            return
-        try:
-            self.spans += sum(
-                len(s["spans"]) for r in json.loads(line)["resourceSpans"] for s in r["scopeSpans"]
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            self.faults.append(f"line {self.number} is not OTLP JSON: {error}")
-
-
-def _faults(row: FileRow, count: _Count, size: int, packed: str) -> list[str]:
-    """What a file's bytes and its row disagree on, in words."""
-    faults = list(count.faults)
-    if count.length < row.length:
-        return [*faults, f"ends {row.length - count.length} bytes before what was committed ({row.length})"]
-    if count.crc != row.crc:
-        faults.append(f"was changed: its CRC-32 is {count.crc:08x}, committed was {row.crc:08x}")
-    elif row.sha256 and count.sha.hexdigest() != row.sha256:
-        faults.append(f"was changed: its SHA-256 is {count.sha.hexdigest()}, told was {row.sha256}")
-    if row.state is not FileState.OPEN and size != row.stored_length:
-        faults.append(f"has {size} bytes, sealed were {row.stored_length}")
-    if packed != row.packed_sha256:
-        faults.append(f"was changed: its SHA-256 is {packed}, told was {row.packed_sha256}")
-    if row.state is FileState.DAMAGED:
-        faults.append("did not hold the committed bytes when it was sealed")
-    if count.spans != row.spans + row.derived:
-        faults.append(f"holds {count.spans} spans, committed were {row.spans} and {row.derived} derived")
-    return faults
 
 
 def check_engine(path: Path, catalog: Catalog) -> dict[str, Any]:

@@ -48,13 +48,14 @@ def look(journal: Journal, intake: Intake, processor: Processor) -> View:
     """The engine of these parts, now."""
     refusal = intake.refusal()  # first: it looks at the disk
     ledger = processor.ledger.as_dict()
+    received = sum(counts["received"] for counts in (ledger, ledger["logs"], ledger["metrics"]))
     return View(
         refusal=refusal,
         stopped=journal.stopped is not None,
         ledger=ledger,
         open_sessions=len(processor.members._open),
         evictions={"detectors": processor._detection.evictions, "dedup": processor._window.evicted},
-        lag_items=max(0, journal.items - ledger["received"]),
+        lag_items=max(0, journal.items - received),
         lag_bytes=intake.waiting,
         lag_seconds=intake.lag,
         free_bytes=intake.free,

@@ -126,16 +126,9 @@ def _exporter(forwarder: Forwarder) -> Iterator[Sample]:
 
 
 def _ledger(ledger: dict[str, Any]) -> Iterator[Sample]:
-    kind = "traces"
-    outcomes = {("stored", ""): ledger["stored"], ("duplicate", ""): ledger["duplicate"]}
-    for outcome in ("rejected", "lost"):
-        outcomes.update({(outcome, reason): count for reason, count in ledger[outcome].items()})
-    yield Sample("otel_ext_ledger_received_total", (kind,), ledger["received"])
-    for (outcome, reason), count in outcomes.items():
-        yield Sample("otel_ext_ledger_outcomes_total", (kind, outcome, reason), count)
-    yield Sample("otel_ext_ledger_waiting", (kind,), ledger["waiting"])
-    rest = ledger["received"] - sum(outcomes.values()) - ledger["waiting"]
-    yield Sample("otel_ext_ledger_imbalance", (kind,), rest)
+    yield from _balance("traces", ledger, {("duplicate", ""): ledger["duplicate"]})
+    for kind in ("logs", "metrics"):
+        yield from _balance(kind, ledger[kind], {})
     found: dict[str, int] = ledger["findings"]
     ends = {name.removeprefix(_ENDS): count for name, count in found.items() if name.startswith(_ENDS)}
     yield from labelled("otel_ext_sessions_ended_total", ends)
@@ -143,6 +136,18 @@ def _ledger(ledger: dict[str, Any]) -> Iterator[Sample]:
         "otel_ext_findings_total",
         {name: count for name, count in found.items() if not name.startswith(_ENDS)},
     )
+
+
+def _balance(kind: str, counts: dict[str, Any], more: dict[tuple[str, str], int]) -> Iterator[Sample]:
+    outcomes = {("stored", ""): counts["stored"], **more}
+    for outcome in ("rejected", "lost"):
+        outcomes.update({(outcome, reason): count for reason, count in counts[outcome].items()})
+    yield Sample("otel_ext_ledger_received_total", (kind,), counts["received"])
+    for (outcome, reason), count in outcomes.items():
+        yield Sample("otel_ext_ledger_outcomes_total", (kind, outcome, reason), count)
+    yield Sample("otel_ext_ledger_waiting", (kind,), counts["waiting"])
+    rest = counts["received"] - sum(outcomes.values()) - counts["waiting"]
+    yield Sample("otel_ext_ledger_imbalance", (kind,), rest)
 
 
 def _resident() -> int:

@@ -14,18 +14,16 @@ from typing import Final
 from otel_ext.clock import Clock, SystemClock
 from otel_ext.errors import ConfigError
 from otel_ext.exporters import Forwarder
-from otel_ext.pipeline import Accepted, Engine, adopt
+from otel_ext.pipeline import Engine, adopt
 from otel_ext.receivers import GrpcReceiver, HttpReceiver, health_handler
 from otel_ext.service.admission import GRPC, HTTP, Doorkeeper
 from otel_ext.service.config import Config, SideDoor
 from otel_ext.service.probes import SelfTelemetry
 from otel_ext.service.web import Routes, SideServer
 from otel_ext.stats import Stats
-from otel_ext.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-_SERVED: Final = (Telemetry.TRACES,)
 _WATCH: Final = 5.0
 """Seconds between looks for dead processes' folders."""
 _GONE: Final = 60.0
@@ -55,7 +53,7 @@ class Server:
         self.forwarders = [Forwarder(each, stats=self.stats) for each in config.forward]
         destinations = [each.destination for each in self.forwarders]
         self.engine = Engine(config.data, config.engine, stats=self.stats, destinations=destinations)
-        self._doors = Doorkeeper(self._accept, self._clock)
+        self._doors = Doorkeeper(self.engine.intake.accept, self._clock)
         self.telemetry = SelfTelemetry(
             self.engine.view,
             self._doors,
@@ -74,7 +72,6 @@ class Server:
                     config.grpc_endpoint,
                     stats=self.stats,
                     max_bytes=config.grpc_max_bytes,
-                    telemetries=_SERVED,
                     beside=[health_handler(self.ready)],
                 )
             if config.http_endpoint is not None:
@@ -83,7 +80,7 @@ class Server:
                     config.http_endpoint,
                     stats=self.stats,
                     max_bytes=config.http_max_bytes,
-                    paths={path: kind for path, kind in config.http_paths.items() if kind in _SERVED},
+                    paths=config.http_paths,
                 )
             self.health_endpoint, self.metrics_endpoint = self._open_side()
         except BaseException:
@@ -169,9 +166,6 @@ class Server:
         self._side.stop()
         log.info("stopped, everything saved" if saved else "stopped, not everything saved")
         return saved
-
-    def _accept(self, body: bytes, _telemetry: Telemetry) -> Accepted:
-        return self.engine.intake.accept(body)
 
     def _begin_end(self) -> None:
         if not self._draining:

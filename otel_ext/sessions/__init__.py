@@ -10,23 +10,26 @@ checkpoint, in one SQLite file (`catalog`, its files in `stock`). Sealed files a
 from otel_ext.sessions import facts
 from otel_ext.sessions.audit import ManifestReport
 from otel_ext.sessions.catalog import Catalog
-from otel_ext.sessions.checkpoint import Checkpoint, FileRow, FileState
+from otel_ext.sessions.checkpoint import COUNTS, Checkpoint, FileRow, FileState
 from otel_ext.sessions.facts import Fact
 from otel_ext.sessions.keeper import FULL, Keeper
 from otel_ext.sessions.manifest import NAME as MANIFEST
 from otel_ext.sessions.manifest import Manifest, Place
 from otel_ext.sessions.manifest import encode as encode_fact
 from otel_ext.sessions.manifest import read as read_manifest
-from otel_ext.sessions.names import PACKED, file_name, parse_name, session_of, stem
+from otel_ext.sessions.names import PACKED, Name, file_name, parse_name, session_of, stem
 from otel_ext.sessions.pack import codec
 from otel_ext.sessions.policy import Policy
 from otel_ext.sessions.reading import committed_bytes, committed_lines
 from otel_ext.sessions.state import Session, State, Trace
+from otel_ext.sessions.stock import NOTHING
 from otel_ext.sessions.streams import Streams
 
 __all__ = [
+    "COUNTS",
     "FULL",
     "MANIFEST",
+    "NOTHING",
     "PACKED",
     "Catalog",
     "Checkpoint",
@@ -36,6 +39,7 @@ __all__ = [
     "Keeper",
     "Manifest",
     "ManifestReport",
+    "Name",
     "Place",
     "Policy",
     "Session",

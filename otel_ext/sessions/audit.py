@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from otel_ext.files import Files
-from otel_ext.sessions.checkpoint import FileRow, FileState
+from otel_ext.sessions.checkpoint import COUNTS, FileRow, FileState
 from otel_ext.sessions.facts import Damaged, Expired, Packed, Removed, Sealed, sealed
 from otel_ext.sessions.manifest import NAME, START, read
 
@@ -20,7 +20,7 @@ class ManifestReport:
         faults: what is wrong with it, in words.
         lines: how many lines it has.
         sealed, packed: the last word on each name that is not removed.
-        removed: files, spans, derived spans and bytes that retention took.
+        removed: files that retention took, and what they held.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class ManifestReport:
         self.lines = 0
         self.sealed: dict[str, Sealed] = {}
         self.packed: dict[str, Packed] = {}
-        self.removed = {"files": 0, "spans": 0, "derived": 0}
+        self.removed = {"files": 0, **dict.fromkeys(COUNTS, 0)}
 
     @classmethod
     def of(cls, files: Files, folder: str, known: Sequence[int]) -> Self:
@@ -88,7 +88,7 @@ class ManifestReport:
             case Packed():
                 self.packed[fact.name] = fact
             case Expired():
-                self.removed = {"files": fact.files, "spans": fact.spans, "derived": fact.derived}
+                self.removed = {name: getattr(fact, name) for name in self.removed}
             case Damaged():
                 self.sealed.pop(fact.name, None)
                 self.packed.pop(fact.name, None)
@@ -97,5 +97,5 @@ class ManifestReport:
                     return  # said twice, by a crash in between
                 self.packed.pop(fact.name, None)
                 self.removed["files"] += 1
-                self.removed["spans"] += fact.spans
-                self.removed["derived"] += fact.derived
+                for name in COUNTS:
+                    self.removed[name] += getattr(fact, name)

@@ -169,10 +169,9 @@ class Catalog:
         return list(_all(self._query(query), Session))
 
     def sessions(self) -> list[Session]:
-        """Every generation of every session, by start."""
-        return list(
-            _all(self._query("SELECT data FROM sessions ORDER BY start, session_id, generation"), Session)
-        )
+        """Every generation of every session, by its first instant."""
+        found = _all(self._query("SELECT data FROM sessions ORDER BY session_id, generation"), Session)
+        return sorted(found, key=lambda session: session.first)
 
     def untold(self, limit: int, *, open_too: bool) -> list[Session]:
         """Generations whose present row the manifest does not know; those that have ended, or all."""

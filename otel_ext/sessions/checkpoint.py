@@ -4,12 +4,16 @@ Law of this file: plain data. Whoever fills a row decides what is true; the cata
 """
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from otel_ext.sessions.names import PACKED
 from otel_ext.sessions.state import Session, Trace
+from otel_ext.telemetry import Telemetry
+
+COUNTS: Final = ("spans", "derived", "logs", "points")
+"""What is counted of a file: spans received, spans of our own, log records, data points."""
 
 
 class FileState(IntEnum):
@@ -35,6 +39,7 @@ class FileRow(msgspec.Struct, kw_only=True):
         length: bytes that are committed; what lies behind is replayed and compared.
         crc: CRC-32 of those bytes.
         spans: spans received that are in those bytes; `derived` are our own.
+        telemetry: what it holds; a file of logs counts `logs`, its records, one of metrics `points`.
         opened_at, sealed_at: engine times in ns; `sealed_at` is 0 while open.
         sha256: of all its bytes, in hex; "" before it is told, and for ever when it was found damaged.
         packed: bytes of the compressed file, `packed_sha256` their hash.
@@ -47,12 +52,20 @@ class FileRow(msgspec.Struct, kw_only=True):
     crc: int = 0
     spans: int = 0
     derived: int = 0
+    telemetry: Telemetry = Telemetry.TRACES
+    logs: int = 0
+    points: int = 0
     opened_at: int = 0
     sealed_at: int = 0
     state: FileState = FileState.OPEN
     sha256: str = ""
     packed: int = 0
     packed_sha256: str = ""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What it holds, by the names of `COUNTS`."""
+        return {name: getattr(self, name) for name in COUNTS}
 
     @property
     def stored_name(self) -> str:

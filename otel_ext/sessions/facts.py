@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from otel_ext.sessions.checkpoint import FileRow, FileState
+from otel_ext.sessions.checkpoint import COUNTS, FileRow, FileState
 from otel_ext.sessions.database import text
+from otel_ext.sessions.names import Name
 from otel_ext.sessions.state import Session
+from otel_ext.telemetry import Telemetry
 
 VERSION: Final = 1
 """Of the manifest's format."""
@@ -38,6 +40,8 @@ class Sealed(Fact, tag="sealed"):
     crc: int
     sha256: str
     at: str
+    logs: int = 0
+    points: int = 0
 
 
 class Packed(Fact, tag="compressed"):
@@ -49,12 +53,14 @@ class Packed(Fact, tag="compressed"):
 
 
 class Removed(Fact, tag="removed"):
-    """Retention removed a file that held so many spans and took so many bytes."""
+    """Retention removed a file that held so much and took so many bytes."""
 
     name: str
     spans: int
     derived: int
     length: int
+    logs: int = 0
+    points: int = 0
 
 
 class Quarantined(Fact, tag="quarantined"):
@@ -71,6 +77,8 @@ class Damaged(Fact, tag="damaged"):
     spans: int
     derived: int
     length: int
+    logs: int = 0
+    points: int = 0
 
 
 class Expired(Fact, tag="expired"):
@@ -80,6 +88,8 @@ class Expired(Fact, tag="expired"):
     spans: int
     derived: int
     bytes: int
+    logs: int = 0
+    points: int = 0
 
 
 class Stands(Fact, tag="session"):
@@ -126,24 +136,23 @@ def sealed(row: FileRow, sha256: str) -> Sealed:
         name=row.name,
         session=text(row.session_id),
         length=row.length,
-        spans=row.spans,
-        derived=row.derived,
+        **row.counts,
         crc=row.crc,
         sha256=sha256,
         at=str(row.sealed_at),
     )
 
 
-def unsealed(fact: Sealed, number: int) -> FileRow:
-    """The row of a file as it was before the manifest was told of it."""
+def unsealed(fact: Sealed, name: Name | None) -> FileRow:
+    """The row of a file as it was before the manifest was told of it; `name` is what its name says."""
     return FileRow(
         name=fact.name,
         session_id=fact.session,
-        sequence=number,
+        sequence=name.sequence if name else 0,
+        telemetry=name.telemetry if name else Telemetry.TRACES,
         length=fact.length,
         crc=fact.crc,
-        spans=fact.spans,
-        derived=fact.derived,
+        **{count: getattr(fact, count) for count in COUNTS},
         sealed_at=int(fact.at),
         state=FileState.SEALED,
     )

@@ -172,9 +172,7 @@ class Keeper:
             if row.session_id in busy:
                 continue
             files, size = files - 1, size - row.stored_length
-            facts.append(
-                Removed(name=row.name, spans=row.spans, derived=row.derived, length=row.stored_length)
-            )
+            facts.append(Removed(name=row.name, length=row.stored_length, **row.counts))
             self._stats.add("otel_ext.sessions.expired_files")
             self._stats.add("otel_ext.sessions.expired_spans", row.spans)
         return facts

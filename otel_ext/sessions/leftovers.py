@@ -64,7 +64,7 @@ class Leftovers:
             self._quarantine(name, size)
             parsed = parse_name(name)
             assert parsed is not None, "only names of ours are found"
-            past = max(past, parsed[1] + 1)
+            past = max(past, parsed.sequence + 1)
         self.found.clear()
         return past
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 _SUMS = (
-    *("spans", "unfinished", "duplicates", "conflicts", "tool_calls", "errors"),
+    *("spans", "unfinished", "duplicates", "conflicts", "tool_calls", "errors", "logs"),
     *("input_tokens", "output_tokens", "traces", "rootless"),
 )
 
@@ -49,6 +49,7 @@ class Session(msgspec.Struct, kw_only=True):
         trace_id: its newest trace that detectors follow, else its newest; where its end is told.
         agentic: whether detectors follow any of its traces.
         told: how often its end was told, the last time as `told_as`: state and reason.
+        logs: stored log records; `log_start` and `log_end` are the first and the last time of them.
     """
 
     session_id: str
@@ -77,6 +78,19 @@ class Session(msgspec.Struct, kw_only=True):
     agentic: bool = False
     told: int = 0
     told_as: str = ""
+    logs: int = 0
+    log_start: int = 0
+    log_end: int = 0
+
+    @property
+    def first(self) -> int:
+        """Its first instant: of its spans, or where it has none, of its log records; 0 when unknown."""
+        return self.start or self.log_start
+
+    @property
+    def last(self) -> int:
+        """Its last instant, likewise."""
+        return self.end or self.log_end
 
     @property
     def ended(self) -> bool:
@@ -111,12 +125,15 @@ class Session(msgspec.Struct, kw_only=True):
             case State.COMPLETED:
                 if self.root_error:
                     return f"the root span failed: {self.root_error}"
-                return self.over or "every root span ended"
+                alone = self.logs and not self.traces
+                return self.over or ("no more log records came" if alone else "every root span ended")
 
     def absorb(self, part: "Session") -> None:
         """Add another session's facts: a trace whose session was learnt after it was stored on its own."""
         self.start = min(filter(None, (self.start, part.start)), default=0)
         self.first_seen = min(filter(None, (self.first_seen, part.first_seen)), default=0)
+        self.log_start = min(filter(None, (self.log_start, part.log_start)), default=0)
+        self.log_end = max(self.log_end, part.log_end)
         self.end, self.last_seen = max(self.end, part.end), max(self.last_seen, part.last_seen)
         self.idle_at = max(self.idle_at, part.idle_at) if self.idle_at and part.idle_at else 0
         self.root_error, self.over = self.root_error or part.root_error, self.over or part.over
@@ -140,6 +157,14 @@ class Session(msgspec.Struct, kw_only=True):
         if start and (not self.start or start < self.start):
             self.start = start
         self.end = max(self.end, end, start)
+
+    def saw_log(self, time: int, now: int) -> None:
+        """Count one stored log record with its time (0 when unknown): a sign of life."""
+        self.logs += 1
+        if time and (not self.log_start or time < self.log_start):
+            self.log_start = time
+        self.log_end = max(self.log_end, time)
+        self.stirred(now)
 
     def stirred(self, now: int) -> None:
         """Note a sign of life that is no stored span: a span began; supersedes an idle end."""

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
-from otel_ext.sessions.checkpoint import FileRow, FileState
+from otel_ext.sessions.checkpoint import COUNTS, FileRow, FileState
 from otel_ext.sessions.database import Database, text
 from otel_ext.sessions.facts import Damaged, Expired, Fact, Packed, Removed, Sealed, Stands
 from otel_ext.sessions.manifest import Place
 
 _PAGES: Final = 256
 """Free pages given back to the file system in one transaction."""
-NOTHING: Final = {"files": 0, "spans": 0, "derived": 0, "bytes": 0}
+NOTHING: Final = {"files": 0, **dict.fromkeys(COUNTS, 0), "bytes": 0}
 """What has expired while nothing has."""
 _pack = msgspec.msgpack.encode
 
@@ -110,12 +110,7 @@ class Stock:
                 if isinstance(fact, Damaged):
                     self._lose(fact)
                 if isinstance(fact, Expired):
-                    expired = {
-                        "files": fact.files,
-                        "spans": fact.spans,
-                        "derived": fact.derived,
-                        "bytes": fact.bytes,
-                    }
+                    expired = {name: getattr(fact, name) for name in NOTHING}
                 row = self.file(fact.name) if isinstance(fact, Sealed | Packed | Removed) else None
                 if row is None:
                     continue
@@ -132,8 +127,8 @@ class Stock:
                         self._doom(row)
                         db.execute("DELETE FROM files WHERE name=?", (row.name,))
                         expired["files"] += 1
-                        expired["spans"] += row.spans
-                        expired["derived"] += row.derived
+                        for name, count in row.counts.items():
+                            expired[name] += count
                         expired["bytes"] += row.length
                         emptied.add(row.session_id)
             purged = [session_id for session_id in sorted(emptied) if self._purge(session_id)]
@@ -150,16 +145,21 @@ class Stock:
         return msgspec.msgpack.decode(rows[0][0]) if rows else None
 
     def _lose(self, fact: Damaged) -> None:
-        """A file is gone: its spans are lost, not stored. Of a file that is not here, nothing changes."""
+        """A file is gone: what it held is lost, not stored. Of a file that is not here, nothing changes."""
         row, ledger = self.file(fact.name), self.meta("ledger")
         if row is None:
             return
         db = self._database.connection
         if ledger is not None:
-            ledger["stored"] -= row.spans
             ledger["derived"] -= row.derived
-            if row.spans:
-                ledger["lost"]["damage"] = ledger["lost"].get("damage", 0) + row.spans
+            for counts, count in (
+                (ledger, row.spans),
+                (ledger["logs"], row.logs),
+                (ledger["metrics"], row.points),
+            ):
+                counts["stored"] -= count
+                if count:
+                    counts["lost"]["damage"] = counts["lost"].get("damage", 0) + count
             db.execute("REPLACE INTO meta VALUES('ledger',?)", (_pack(ledger),))
         db.execute("DELETE FROM files WHERE name=?", (row.name,))
 

@@ -16,6 +16,7 @@ A file is sealed by size, by age (engine time since its first line) and when its
 
 import zlib
 from collections.abc import Callable
+from typing import TypeAlias
 
 from otel_ext.files import Files
 from otel_ext.sessions.checkpoint import FileRow, FileState
@@ -24,6 +25,10 @@ from otel_ext.sessions.names import file_name, parse_name
 from otel_ext.sessions.pool import OPEN_FILES, SYNC_EACH, FilePool
 from otel_ext.sessions.stock import Stock
 from otel_ext.stats import Stats
+from otel_ext.telemetry import Telemetry
+
+_Key: TypeAlias = tuple[str, Telemetry]
+"""Whose lines a file holds, and of what."""
 
 
 class _Stream:
@@ -44,7 +49,7 @@ class Streams:
         stock: the catalog's files, as of the checkpoint.
         following: the number of the next file, as of the checkpoint.
         now: engine time in ns, as of the checkpoint.
-        header: line one of a file, from its unique id and its session id.
+        header: line one of a file, from its unique id, its session id and what it holds.
         engine_id: makes unique ids differ between data folders.
         max_bytes: a file is sealed before a line would take it past this; a larger line stands alone.
         max_age: ns of engine time after which a file is sealed; 0 for never.
@@ -64,7 +69,7 @@ class Streams:
         stock: Stock,
         following: int,
         now: int,
-        header: Callable[[str, str], bytes],
+        header: Callable[[str, str, Telemetry], bytes],
         engine_id: str,
         max_bytes: int,
         max_age: int,
@@ -77,16 +82,16 @@ class Streams:
         self._header, self._engine_id, self.following = header, engine_id, following
         self._max_bytes, self._max_age, self._stats = max_bytes, max_age, stats
         self._now = now
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[_Key, _Stream] = {}
         self._touched: dict[str, _Stream] = {}
         self._rows: dict[str, FileRow] = {}
-        # Every file that is not sealed, by session and in order of age: its name and when it was opened.
-        self._current = {row.session_id: (row.name, row.opened_at) for row in stock.open()}
+        # Every file that is not sealed, in order of age: its name and when it was opened.
+        self._current = {_key(row): (row.name, row.opened_at) for row in stock.open()}
         self._pool = FilePool(files, folder, stats, most=open_files, sync_each=sync_each)
         self._left = Leftovers(files, folder, self._pool, stats, distrust=distrust)
         growing = {name for name, _ in self._current.values()}
         for name in files.list(folder):
-            if name in growing or ((parsed := parse_name(name)) is not None and parsed[1] >= following):
+            if name in growing or ((parsed := parse_name(name)) is not None and parsed.sequence >= following):
                 self._left.found[name] = files.size(f"{folder}/{name}")
         self._pool.inherited.update(self._left.found)
 
@@ -94,29 +99,42 @@ class Streams:
         """Note the engine time of what comes next, and seal the files whose age it makes due."""
         self._now = now
         while self._max_age and self._current:
-            session_id, (_, opened_at) = next(iter(self._current.items()))
+            key, (_, opened_at) = next(iter(self._current.items()))
             if opened_at + self._max_age > now:
                 break
-            self.seal(session_id)
+            self._seal(key)
 
-    def append(self, session_id: str, line: bytes, *, spans: int = 0, derived: int = 0) -> None:
-        """Add one line (with its newline) to a session; on disk after `flush`, durable after `sync`."""
-        stream = self._stream(session_id) or self._fresh(session_id)
+    def append(
+        self, session_id: str, line: bytes, telemetry: Telemetry = Telemetry.TRACES, **counts: int
+    ) -> None:
+        """Add one line (with its newline) to a session; on disk after `flush`, durable after `sync`.
+
+        Args:
+            session_id: whose; "" for what belongs to none.
+            line: the line.
+            telemetry: of what it is; each has files of its own.
+            counts: what the line holds, by the names of `COUNTS`.
+        """
+        key = session_id, telemetry
+        stream = self._stream(key) or self._fresh(key)
         row = stream.row
-        if row.length and row.length + len(line) > self._max_bytes and row.spans + row.derived:
-            self.seal(session_id)
-            stream = self._fresh(session_id)
+        if row.length and row.length + len(line) > self._max_bytes and any(row.counts.values()):
+            self._end(stream)
+            stream = self._fresh(key)
             row = stream.row
         if not row.length:
-            self._put(stream, self._header(f"{self._engine_id}/{row.name}", session_id))
+            self._put(stream, self._header(f"{self._engine_id}/{row.name}", session_id, telemetry))
         self._put(stream, line)
-        row.spans += spans
-        row.derived += derived
+        for name, count in counts.items():
+            setattr(row, name, getattr(row, name) + count)
 
     def seal(self, session_id: str) -> None:
-        """No byte will be added to a session's current file; later lines begin a new one."""
-        stream = self._stream(session_id)
-        if stream is not None:
+        """No byte will be added to a session's current files; later lines begin new ones."""
+        for telemetry in Telemetry:
+            self._seal((session_id, telemetry))
+
+    def _seal(self, key: _Key) -> None:
+        if (stream := self._stream(key)) is not None:
             self._end(stream)
 
     def next_deadline(self) -> int | None:
@@ -148,8 +166,8 @@ class Streams:
 
     def trim(self, most: int) -> None:
         """Drop streams beyond `most` from memory; call it after the checkpoint, which has their rows."""
-        for session_id in list(self._streams)[: max(0, len(self._streams) - most)]:
-            del self._streams[session_id]
+        for key in list(self._streams)[: max(0, len(self._streams) - most)]:
+            del self._streams[key]
 
     def settle(self, high_water: int = 1) -> None:
         """End recovery: what a crash left and the replay did not write again is cut or moved away.
@@ -170,14 +188,14 @@ class Streams:
         """Close every descriptor; flushes and syncs nothing."""
         self._pool.close()
 
-    def _stream(self, session_id: str) -> _Stream | None:
-        """The session's current file, None when there is none or the one there was is short."""
-        stream = self._streams.get(session_id)
-        if stream is not None or session_id not in self._current:
+    def _stream(self, key: _Key) -> _Stream | None:
+        """The current file, None when there is none or the one there was is short."""
+        stream = self._streams.get(key)
+        if stream is not None or key not in self._current:
             return stream
-        row = self._stock.file(self._current[session_id][0])
+        row = self._stock.file(self._current[key][0])
         assert row is not None, "an open file that is not in memory is in the catalog"
-        stream = self._streams[session_id] = _Stream(row)
+        stream = self._streams[key] = _Stream(row)
         path = f"{self._folder}/{row.name}"
         if (self._files.size(path) if self._files.exists(path) else 0) >= row.length:
             return stream
@@ -185,23 +203,25 @@ class Streams:
         self._end(stream)
         return None
 
-    def _fresh(self, session_id: str) -> _Stream:
+    def _fresh(self, key: _Key) -> _Stream:
         """Begin a file; a name that is taken by bytes we do not know is never written to."""
+        session_id, telemetry = key
         while True:
-            name, sequence = file_name(session_id, self.following), self.following
+            name, sequence = file_name(session_id, self.following, telemetry), self.following
             self.following += 1
             if name in self._left.found or not self._files.exists(f"{self._folder}/{name}"):
                 break
         row = FileRow(name=name, session_id=session_id, sequence=sequence, opened_at=self._now)
-        self._current[session_id] = (name, self._now)
-        stream = self._streams[session_id] = _Stream(row)
+        row.telemetry = telemetry
+        self._current[key] = (name, self._now)
+        stream = self._streams[key] = _Stream(row)
         return stream
 
     def _end(self, stream: _Stream) -> None:
         row = stream.row
         row.state, row.sealed_at = FileState.SEALED, self._now
         self._rows[row.name], self._touched[row.name] = row, stream
-        del self._streams[row.session_id], self._current[row.session_id]
+        del self._streams[_key(row)], self._current[_key(row)]
 
     def _put(self, stream: _Stream, line: bytes) -> None:
         stream.buffer.append(line)
@@ -224,3 +244,7 @@ class Streams:
             stream.written += len(data)
         if row.state is not FileState.OPEN:
             self._left.close(name, row.length)
+
+
+def _key(row: FileRow) -> _Key:
+    return row.session_id, row.telemetry

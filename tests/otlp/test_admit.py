@@ -5,10 +5,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from otel_ext import otlp
 from otel_ext.errors import InvalidRequest
+from otel_ext.telemetry import Telemetry
 from tests.otlp.build import deep_span, request_of, requests, sized, span
 
 GOOD = span().SerializeToString()
@@ -139,3 +144,116 @@ def sound(body: bytes) -> None:
             otlp.content_digest(read, raw)
             otlp.span_json(read, raw)
             otlp.attributes(read)
+
+
+def logs_request(*logs: LogRecord) -> bytes:
+    """An encoded request of log records under one scope."""
+    request = ExportLogsServiceRequest()
+    request.resource_logs.add().scope_logs.add().log_records.extend(logs)
+    return request.SerializeToString()
+
+
+def metrics_request(*metrics: Metric) -> bytes:
+    """An encoded request of metrics under one scope."""
+    request = ExportMetricsServiceRequest()
+    request.resource_metrics.add().scope_metrics.add().metrics.extend(metrics)
+    return request.SerializeToString()
+
+
+def points(name: str, count: int) -> Metric:
+    """A sum of so many data points."""
+    metric = Metric(name=name)
+    for number in range(count):
+        metric.sum.data_points.add(as_int=number)
+    return metric
+
+
+def test_a_good_request_of_logs_or_metrics_is_passed_on_untouched() -> None:
+    """Log records and data points are counted; a log record's ids may be missing or zero."""
+    body = logs_request(
+        LogRecord(trace_id=b"t" * 16, span_id=b"s" * 8),
+        LogRecord(trace_id=bytes(16), span_id=bytes(8)),
+        LogRecord(severity_text="INFO"),
+    )
+    assert otlp.admit(body, Telemetry.LOGS) == otlp.Admitted(body, 3, {}, "")
+    summary = Metric(name="s")
+    summary.summary.data_points.add()
+    body = metrics_request(points("a", 3), Metric(name="without data"), summary)
+    admitted = otlp.admit(body, Telemetry.METRICS)
+    assert admitted == otlp.Admitted(body, 4, {}, "")
+    assert admitted.body is body
+
+
+BAD_LOGS = {
+    "trace id of 8 bytes": (LogRecord(trace_id=b"12345678").SerializeToString(), "trace_id"),
+    "span id of 16 bytes": (LogRecord(span_id=b"1" * 16).SerializeToString(), "span_id"),
+    "severity not UTF-8": (sized(0x1A, b"\xff"), "utf8"),
+    "body not UTF-8": (sized(0x2A, sized(0x0A, b"\xff")), "utf8"),
+    "cut short": (b"\x1a\x10abc", "undecodable"),
+    "broken attribute": (sized(0x32, b"\x0a\xff"), "undecodable"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LOGS)
+def test_a_bad_log_record_is_rejected_alone(case: str) -> None:
+    """The bad record is counted by its reason; its neighbours stay."""
+    bad, reason = BAD_LOGS[case]
+    good = LogRecord(severity_text="INFO").SerializeToString()
+    admitted = otlp.admit(request_of(good, bad, good), Telemetry.LOGS)
+    assert (admitted.received, admitted.rejected) == (3, {reason: 1})
+    assert admitted.message.startswith("1 of 3 log records were rejected: 1 ")
+    assert admitted.body == request_of(good, good)
+
+
+def deep_log(levels: int, list_tag: int = 0x2A) -> bytes:
+    """A log record whose body is nested so deep."""
+    value = sized(0x0A, b"end")
+    for _ in range(levels):
+        inner = sized(0x0A, value) if list_tag == 0x2A else sized(0x0A, sized(0x12, value))
+        value = sized(list_tag, inner)
+    return sized(0x2A, value)
+
+
+@pytest.mark.parametrize(("levels", "tag"), [(60, 0x2A), (1000, 0x2A), (1000, 0x32), (40, 0x32)])
+def test_a_log_record_that_is_nested_too_deep(levels: int, tag: int) -> None:
+    """Its reason is its depth; where protobuf reads it, it is good."""
+    admitted = otlp.admit(request_of(deep_log(levels, tag), deep_log(20, tag)), Telemetry.LOGS)
+    assert (admitted.received, admitted.rejected) == (2, {"depth": 1})
+
+
+def test_a_bad_metric_is_rejected_with_its_data_points() -> None:
+    """Data points are what is told; a metric that cannot be read at all counts as one."""
+    raw = points("x", 4).SerializeToString() + sized(0x0A, b"\xff")
+    cut = b"\x0a\x10abc"
+    good = points("good", 2).SerializeToString()
+    admitted = otlp.admit(request_of(raw, good, cut), Telemetry.METRICS)
+    assert (admitted.received, admitted.rejected) == (7, {"utf8": 4, "undecodable": 1})
+    assert admitted.message.startswith("5 of 7 data points were rejected: ")
+    assert admitted.body == request_of(good)
+
+
+@pytest.mark.parametrize("telemetry", list(Telemetry))
+def test_a_bad_resource_costs_what_is_beneath_it(telemetry: Telemetry) -> None:
+    """Also of logs and metrics."""
+    good = {
+        Telemetry.TRACES: GOOD,
+        Telemetry.LOGS: LogRecord().SerializeToString(),
+        Telemetry.METRICS: points("m", 1).SerializeToString(),
+    }[telemetry]
+    broken = sized(0x0A, b"\x0a\x03\x0a\x01\xff")
+    group = sized(0x0A, broken + sized(0x12, sized(0x12, good)))
+    admitted = otlp.admit(group + request_of(good), telemetry)
+    assert (admitted.received, admitted.rejected) == (2, {"utf8": 1})
+
+
+@given(st.binary(max_size=60), st.sampled_from([Telemetry.LOGS, Telemetry.METRICS]))
+def test_noise_is_no_log_and_no_metric(body: bytes, telemetry: Telemetry) -> None:
+    """Random bytes, alone and as an item: a verdict or InvalidRequest, and what is admitted is sound."""
+    for request in (body, request_of(body)):
+        try:
+            admitted = otlp.admit(request, telemetry)
+        except InvalidRequest:
+            continue
+        again = otlp.admit(admitted.body, telemetry)
+        assert (again.rejected, again.body) == ({}, admitted.body)
+        assert again.received == admitted.received - sum(admitted.rejected.values())

@@ -23,8 +23,9 @@ from otel_ext.errors import DataFolderError, DataFolderInUse
 from otel_ext.files import File, RealFiles
 from otel_ext.pipeline import reindex
 from otel_ext.sessions import Catalog, State
-from tests.builders import agent, request, span, tool
-from tests.pipeline.test_exactly_once import SETTINGS, UNSAVED, Run, requests
+from otel_ext.telemetry import Telemetry
+from tests.builders import agent, request, span, telemetry_of, tool
+from tests.pipeline.test_exactly_once import SETTINGS, UNSAVED, Run, check_others, requests
 from tests.pipeline.test_guard import Process
 from tests.support import corpus_files, objects, run
 from tests.sweeps.workload import spans_of
@@ -46,7 +47,7 @@ def answers(data: Path) -> dict[str, Any]:
     return {
         "sessions": [json.dumps(as_json(s)) for e in found for s in stored_sessions(e, data)],
         "signals": [json.dumps(f) for e in found for f in findings(e, revisions=True, endings=True)],
-        "cat": [line for e in found for line in lines_of(e, None)],
+        "cat": [line for e in found for what in Telemetry for line in lines_of(e, None, what)],
         "verify": [{k: v for k, v in check_engine(e).items() if k != "manifest_lines"} for e in found],
     }
 
@@ -130,6 +131,9 @@ def test_killed_and_robbed_of_its_catalog_nothing_is_lost_or_doubled(
         calm.finish()
         made.finish()
         assert spans_of(made.files()) == spans_of(calm.files())
+        check_others(made, script)
+        assert made.ledger()["logs"] == calm.ledger()["logs"]
+        assert made.ledger()["metrics"] == calm.ledger()["metrics"]
         (report,) = answers(made.folder)["verify"]
         assert report["damage"] == []
         ledger, wanted = made.ledger(), calm.ledger()
@@ -162,7 +166,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
     again.accept(request(span(1, 777, session__id="session-1")))
     again.finish()
     after = again.ledger()
-    sent = sum(otlp.count(body) for body in script)
+    sent = sum(otlp.count(body) for body in script if telemetry_of(body) is Telemetry.TRACES)
     assert after["duplicate"] == before["duplicate"] + sent
     assert after["stored"] == before["stored"] + 1
     assert after["conflicts"] == before["conflicts"]

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_ext.sessions import file_name, parse_name, session_of, stem
+from otel_ext.telemetry import Telemetry
 
 HOSTILE = [
     "a/b",
@@ -49,8 +50,12 @@ def test_two_ids_never_share_a_name(a: str, b: str) -> None:
 @given(st.text(max_size=200), st.integers(1, 10**9))
 def test_a_name_is_read_back(session_id: str, sequence: int) -> None:
     """A name tells its stem and sequence; foreign names tell nothing."""
-    assert parse_name(file_name(session_id, sequence)) == (stem(session_id), sequence)
+    assert parse_name(file_name(session_id, sequence)) == (stem(session_id), sequence, Telemetry.TRACES)
     assert parse_name(f"{stem(session_id)}.jsonl.tmp") is None
+    for telemetry in Telemetry:
+        name = file_name(session_id, sequence, telemetry)
+        assert parse_name(name) == (stem(session_id), sequence, telemetry)
+    assert file_name(session_id, 7, Telemetry.LOGS).endswith(".000007.logs.jsonl")
 
 
 @given(st.text())

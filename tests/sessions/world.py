@@ -80,7 +80,7 @@ class World:
             stock=self.catalog.stock,
             following=meta["next_file"],
             now=self.now,
-            header=lambda name, _: b'{"otel_ext":"%s"}\n' % name.encode(),
+            header=lambda name, *_: b'{"otel_ext":"%s"}\n' % name.encode(),
             engine_id="e",
             max_bytes=max_bytes,
             max_age=HOUR,

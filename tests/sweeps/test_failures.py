@@ -16,9 +16,9 @@ from otel_ext.sessions import Catalog
 from otel_ext.stats import Stats
 from otel_ext.testing import CrashableFile, CrashableFiles, FailingFiles, ManualClock
 from otel_ext.testing.failing_files import OPERATIONS
-from tests.builders import START, looping_run, request, span
+from tests.builders import START, log, logs, looping_run, metrics, request, series, span, telemetry_of
 from tests.support import findings_set, until
-from tests.sweeps.workload import Machine, Outcome, spans_of
+from tests.sweeps.workload import Machine, Outcome, others_of, spans_of
 
 SETTINGS = EngineSettings(
     idle_timeout=300.0,
@@ -32,7 +32,9 @@ BODIES = [
     request(*looping_run(1, "a", rounds=4)),
     request(*(span(9, 9000 + n, parent=9000 if n else 0) for n in range(3))),
     request(*looping_run(2, "b", rounds=4)),
+    logs(*(log(f"{n}", session__id="abc"[n % 3]) for n in range(5))),
     *(request(span(4, 4000 + n, session__id="c", note="x" * 900)) for n in range(5)),
+    metrics(series("m", 1, 2, 3)),
     request(*looping_run(3, "a", rounds=4)),
 ]
 SPANS = 23
@@ -110,7 +112,7 @@ class Troubled:
 
         def accepted() -> bool:
             try:
-                engine.intake.accept(body)
+                engine.intake.accept(body, telemetry_of(body))
             except Busy:
                 if next(tries) == PATIENT:
                     self.failing.heal()
@@ -142,6 +144,8 @@ def check(found: Outcome, calm: Outcome) -> None:
     assert found.report["damage"] == []
     assert Counter(spans_of(found.files).values()) == {1: SPANS}
     assert (found.ledger["stored"], found.ledger["lost"], found.ledger["waiting"]) == (SPANS, {}, 0)
+    assert others_of(found.files) == Counter([*"01234", "m=1", "m=2", "m=3"])
+    assert (found.ledger["logs"]["stored"], found.ledger["metrics"]["stored"]) == (5, 3)
     assert findings_set(found.findings) == findings_set(calm.findings)
 
 

@@ -24,8 +24,20 @@ from otel_ext.pipeline import Destination, Engine, EngineSettings
 from otel_ext.pipeline.records import SETTLE
 from otel_ext.sessions import Session, State
 from otel_ext.stats import Stats
+from otel_ext.telemetry import Telemetry
 from otel_ext.testing import CrashableFiles, ManualClock, content
-from tests.builders import START, looping_run, request, span, tool
+from tests.builders import (
+    START,
+    log,
+    logs,
+    looping_run,
+    metrics,
+    request,
+    series,
+    span,
+    telemetry_of,
+    tool,
+)
 
 SECOND = 10**9
 SETTINGS = EngineSettings(
@@ -84,6 +96,17 @@ def script(seed: int = 1) -> list[Action]:
     bodies.insert(len(bodies) // 2, request(named))
     bodies += [bodies[0], bodies[1], request(changed), request(refused, span(7, 7002, session__id="a/b"))]
     late = span(1, 1099, parent=1000, session__id="session-1")
+    unreadable = log("short id")
+    unreadable.trace_id = b"short"
+    same = logs(log("alone", session__id="logs-only"), log("no session"), log("by trace", trace=1))
+    others: list[tuple[int, bytes]] = [
+        (2, same),
+        (4, metrics(series("m", 1, 2), series("n", *range(20)))),
+        (6, logs(*(log(f"{n}" + "x" * 400, session__id="session-0") for n in range(5)), unreadable)),
+        (len(bodies), same),
+    ]
+    for place, body in others:
+        bodies.insert(place, body)
     now = START
     actions = []
     for number, body in enumerate([*bodies, b"", request(late), *map(request, looping_run(77, "session-0"))]):
@@ -165,7 +188,7 @@ class Machine:
             self.clock.advance(max(0, action.at - self.clock.now()))
             match action.kind:
                 case "send":
-                    self.acked += engine.intake.accept(action.body).received
+                    self.acked += engine.intake.accept(action.body, telemetry_of(action.body)).received
                 case "began":
                     engine.intake.started(action.body)
                 case "crashed" | "ended":
@@ -264,8 +287,8 @@ class Machine:
 
 
 def received(body: bytes) -> int:
-    """How many spans a request counts for in the journal."""
-    return otlp.admit(body).received
+    """How many items a request counts for in the journal."""
+    return otlp.admit(body, telemetry_of(body)).received
 
 
 def check(found: Outcome, calm: Outcome) -> None:
@@ -294,6 +317,20 @@ def check_calm(calm: Outcome, actions: Sequence[Action]) -> None:
     assert ledger["duplicate"] == sent.total() - len(sent) > 0
     assert ledger["derived"] > 3
     assert ledger["waiting"] == 0
+    logged = Counter(body for body in others_of(calm.files).elements() if "=" not in body)
+    assert logged == {
+        **dict.fromkeys(("alone", "no session", "by trace"), 2),
+        **{f"{n}" + "x" * 400: 1 for n in range(5)},
+    }
+    assert ledger["logs"] == {
+        "received": 12,
+        "stored": 11,
+        "rejected": {"trace_id": 1},
+        "lost": {},
+        "waiting": 0,
+    }
+    assert ledger["metrics"]["stored"] == 22 == sum("=" in each for each in others_of(calm.files).elements())
+    assert any(s.logs and not s.spans and s.state is State.COMPLETED for s in calm.sessions)
     assert {f["status"] for f in calm.findings} >= {"onset", "ongoing", "persisted"}
     assert Counter(s.state for s in calm.sessions)[State.CRASHED] == 1
     assert max(s.generation for s in calm.sessions) > 1
@@ -310,7 +347,7 @@ def unfinished() -> str:
 def spans_sent(actions: Sequence[Action]) -> Iterator[str]:
     """Every span that a valid request carries: ids and name; re-deliveries too."""
     for action in actions:
-        if action.kind != "send":
+        if action.kind != "send" or telemetry_of(action.body) is not Telemetry.TRACES:
             continue
         for resource in ExportTraceServiceRequest.FromString(action.body).resource_spans:
             for scope in resource.scope_spans:
@@ -319,13 +356,28 @@ def spans_sent(actions: Sequence[Action]) -> Iterator[str]:
                         yield s.trace_id.hex() + s.span_id.hex() + s.name
 
 
+def others_of(files: dict[str, bytes]) -> Counter[str]:
+    """How often each log record (its body) and data point stands in the files (without their first lines)."""
+    found = Counter[str]()
+    for name, text in files.items():
+        for line in map(json.loads, text.splitlines()):
+            if name.endswith(".logs.jsonl"):
+                scopes = (scope for group in line["resourceLogs"] for scope in group["scopeLogs"])
+                found.update(record["body"]["stringValue"] for s in scopes for record in s["logRecords"])
+            elif name.endswith(".metrics.jsonl"):
+                scopes = (scope for group in line["resourceMetrics"] for scope in group["scopeMetrics"])
+                streams = (metric for scope in scopes for metric in scope["metrics"])
+                found.update(f"{m['name']}={p['asInt']}" for m in streams for p in m["sum"]["dataPoints"])
+    return found
+
+
 def spans_of(files: dict[str, bytes]) -> Counter[str]:
     """How often each received span stands in the files (without their first lines)."""
     return Counter(
         s["traceId"] + s["spanId"] + s["name"]
         for text in files.values()
         for line in text.splitlines()
-        for r in json.loads(line)["resourceSpans"]
+        for r in json.loads(line).get("resourceSpans", ())
         for scope in r["scopeSpans"]
         if scope["scope"]["name"] != "otel_ext"
         for s in scope["spans"]
