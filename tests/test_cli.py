@@ -177,7 +177,10 @@ def test_bad_lines_are_reported_with_their_place_and_stop_nothing(tmp_path: Path
     file.write_bytes(text.encode() + b'{"resourceSpans":"\xff\xfe"}\n')
     summary = json.loads(run("replay", file, "--data", tmp_path / "data", "--json"))
     assert {k: summary[k] for k in ("lines", "bad_lines", "spans", "rejected")} == {
-        **{"lines": 2, "bad_lines": 4, "spans": 2, "rejected": 0}
+        "lines": 2,
+        "bad_lines": 4,
+        "spans": 2,
+        "rejected": 0,
     }
     done = subprocess.run(
         [

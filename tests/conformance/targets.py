@@ -239,7 +239,7 @@ class OtelExt(Target):
 
     def __init__(self, folder: Path, config: Tree | None = None) -> None:
         self.data = folder / "data"
-        super().__init__(folder, Store(self.data, "engines/*/sessions/*.jsonl"))
+        super().__init__(folder, Store(self.data, "engines/*/sessions/*[0-9].jsonl"))
         base: Tree = {
             "processors": {"sessions": {"hold": "100ms"}},
             "service": {"checkpoint_interval": "200ms"},
