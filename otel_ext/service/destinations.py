@@ -4,13 +4,19 @@ Law of this file: nothing is sent in the clear that the Collector would send enc
 so whatever asks for it, also by leaving out `tls.insecure`, is an error and not a plain connection.
 """
 
+import os
+from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from otel_ext.errors import ConfigError
-from otel_ext.exporters import ForwarderSettings
+from otel_ext.exporters import ForwarderSettings, settings_from_environment
 from otel_ext.service.fit import Origins, at
 from otel_ext.service.shape import ExportersConfig, OtlpExporterConfig, QueueConfig
 from otel_ext.telemetry import Telemetry
+
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def destinations(
@@ -56,10 +62,10 @@ def _destination(
             raise ConfigError(f"{at(origins, f'{path}.sending_queue.{key}')} must be at least 1")
     if config.timeout <= 0:
         raise ConfigError(f"{at(origins, f'{path}.timeout')} must be more than 0")
-    return ForwarderSettings(
+    base = ForwarderSettings(
         name=name,
         protocol="grpc" if grpc else "http",
-        endpoint=_grpc(path, config, origins) if grpc else _http(path, config, origins),
+        endpoint=config.endpoint,
         headers=config.headers,
         compression=config.compression,
         timeout=config.timeout,
@@ -73,6 +79,21 @@ def _destination(
         acknowledges=config.ack == "forwarded",
         telemetries=telemetry,
     )
+    if not config.endpoint and any(name in os.environ for name in _ENDPOINTS):
+        base = _from_environment(path, base, origins)
+        config = msgspec.structs.replace(config, endpoint=base.endpoint)
+    endpoint = _grpc(path, config, origins) if grpc else _http(path, config, origins)
+    return msgspec.structs.replace(base, endpoint=endpoint)
+
+
+def _from_environment(path: str, base: ForwarderSettings, origins: Origins) -> ForwarderSettings:
+    """A destination without an endpoint goes where an SDK would, as OpenTelemetry's variables say."""
+    told = settings_from_environment(base.name)
+    taken = {name: getattr(told, name) for name in ("endpoint", "traces_endpoint")}
+    for name in ("headers", "compression", "timeout"):
+        if not any(given == f"{path}.{name}" or given.startswith(f"{path}.{name}.") for given in origins):
+            taken[name] = getattr(told, name)
+    return msgspec.structs.replace(base, **taken)
 
 
 def _grpc(path: str, config: OtlpExporterConfig, origins: Origins) -> str:

@@ -120,3 +120,24 @@ def test_what_cannot_be_done_is_refused_with_a_reason(text: str, says: str) -> N
     with pytest.raises(ConfigError) as caught:
         load_config(text)
     assert says in str(caught.value)
+
+
+def test_a_destination_without_an_endpoint_goes_where_the_variables_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As an SDK would; what the file says wins, and without either it is an error."""
+    with pytest.raises(ConfigError, match=r"exporters\.otlphttp\.endpoint"):
+        load_config("exporters: {otlphttp: {}}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://far:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-a=1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "7")
+    taken, own, there = load_config(
+        "exporters: {otlphttp: {}, otlphttp/own: {headers: {x-b: '2'}, timeout: 3s}, "
+        "otlphttp/there: {endpoint: 'http://there'}}"
+    ).forward
+    assert (taken.endpoint, taken.headers, taken.timeout) == ("http://far:4318", {"x-a": "1"}, 7)
+    assert (own.endpoint, own.headers, own.timeout) == ("http://far:4318", {"x-b": "2"}, 3)
+    assert (there.endpoint, there.headers, there.timeout) == ("http://there", {}, 30)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://far:4318")
+    with pytest.raises(ConfigError, match="asks for TLS"):
+        load_config("exporters: {otlphttp: {}}")
