@@ -7,6 +7,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 |---|---|
 | which spans of a request are acceptable | `admit` |
 | what are its items | `split`, `count`; the other way `request_of` |
+| who sent it | `service_name` |
 | what does a span say | `parse`, `attributes`, `events`, `to_span`, `resource_attributes`, `scope_name` |
 | do two encodings say the same | `content_digest` |
 | the span on disk | `span_json`, `line`, `header_line`, `read_header` |
@@ -36,6 +37,7 @@ from otel_ext.otlp.logs import pack, parse_log
 from otel_ext.otlp.requestread import read_json
 from otel_ext.otlp.requestwrite import json_line
 from otel_ext.otlp.schema import RawLog, RawSpan
+from otel_ext.otlp.service import service_name
 from otel_ext.otlp.spans import events, parse, resource_attributes, scope_name, to_span
 from otel_ext.otlp.split import Group, count, request_of, split
 from otel_ext.otlp.status import GrpcAnswer, HttpAnswer, grpc_status, http_status, success, success_json
@@ -82,6 +84,7 @@ __all__ = [
     "request_of",
     "resource_attributes",
     "scope_name",
+    "service_name",
     "span_json",
     "split",
     "success",

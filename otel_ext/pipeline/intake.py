@@ -6,16 +6,16 @@ admit (decode check, span by span), append, return. No meaning is given here.
 """
 
 import contextlib
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from otel_ext import otlp
 from otel_ext.clock import Clock
 from otel_ext.conventions import storable
-from otel_ext.errors import Busy, InvalidRequest, Retryable, ShuttingDown, TooLarge
+from otel_ext.errors import Busy, InvalidRequest, Retryable, ShuttingDown
 from otel_ext.journal import Journal, Position
+from otel_ext.pipeline.admission import Admission
+from otel_ext.pipeline.backlog import Backlog
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.outbox import Outbox
 from otel_ext.pipeline.records import KIND_OF, MARK, RELAY, STARTED, MarkKind, pack_mark, pack_request
@@ -23,12 +23,6 @@ from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
 
-_LOOK_AGAIN = 500_000_000
-"""ns between looks at the free disk space."""
-_MARK = 1_000_000_000
-"""ns between notes of how far was appended when."""
-_MARKS = 86_400
-"""Most such notes."""
 _NOUNS: Final = {
     Telemetry.TRACES: "spans",
     Telemetry.LOGS: "log_records",
@@ -71,17 +65,11 @@ class Intake:
         free_bytes: Callable[[], int],
         outbox: Outbox,
     ) -> None:
-        self._journal, self._settings, self._clock, self._stats = journal, settings, clock, stats
-        self._time = time
-        self._processed, self._free_bytes, self._outbox = processed, free_bytes, outbox
-        self._lock = threading.Lock()
-        self._in_flight = 0
-        self._appended = 0
-        self._free = free_bytes()
-        self._looked = clock.monotonic()
+        self._journal, self._settings, self._stats, self._time = journal, settings, stats, time
+        self._outbox = outbox
+        self._backlog = Backlog(processed, clock)
+        self._admission = Admission(settings, self._backlog, clock=clock, stats=stats, free_bytes=free_bytes)
         self._closed = False
-        # Of each second in which anything was appended: where its bytes end, when the first of them came.
-        self._marks = deque[tuple[int, int]](maxlen=_MARKS)
 
     def accept(
         self,
@@ -103,12 +91,13 @@ class Intake:
             Busy: no room now: budget, backlog, free disk space, or the journal is stopped.
             ShuttingDown: the engine is closing.
         """
-        with self._room_for(len(body)):
+        service = otlp.service_name(body)
+        with self._room_for(len(body), service):
             admitted = otlp.admit(body, telemetry)
             if admitted.received:
                 payload = pack_request(admitted.body, admitted.rejected)
                 engine = engine_time(admitted.body) if engine_time else self._time.now()
-                end = self._append(KIND_OF[telemetry], payload, admitted.received, engine)
+                end = self._append(KIND_OF[telemetry], payload, admitted.received, engine, service)
                 self._outbox.wait(end, self._settings.forward_wait)
         rejected = sum(admitted.rejected.values())
         self._stats.add(f"otelcol_receiver_accepted_{_NOUNS[telemetry]}", admitted.received - rejected)
@@ -140,40 +129,22 @@ class Intake:
 
     def refusal(self) -> Retryable | None:
         """Why even the smallest request would be refused now; None when it would be taken."""
-        settings = self._settings
-        if self._closed:
-            return ShuttingDown("the server is shutting down; send this again to its successor")
-        if self._journal.stopped is not None:
-            return Busy(self._journal.stopped)
-        try:
-            room = self._room()
-            self._outbox.admit()
-        except Busy as error:
-            return error
-        if room < settings.min_free:
-            return Busy(
-                f"less than {settings.min_free} bytes are free on the data folder's disk", retry_after=5.0
-            )
-        if self.waiting > settings.max_backlog:
-            return Busy(f"more than {settings.max_backlog} bytes wait to be processed", retry_after=5.0)
-        return None
+        return self._refused() or self._admission.refusal()
 
     @property
     def waiting(self) -> int:
         """Bytes of payload appended here that wait to be processed."""
-        return max(0, self._appended - self._processed())
+        return self._backlog.waiting
 
     @property
     def lag(self) -> float:
         """Age in seconds of the oldest of these bytes, to the second; 0 when none wait."""
-        processed = self._processed()
-        since = next((when for end, when in list(self._marks) if end > processed), None)
-        return 0.0 if since is None else (self._clock.monotonic() - since) / 1e9
+        return self._backlog.lag
 
     @property
     def free(self) -> int:
         """Free bytes of the journal's disk when it was last looked at."""
-        return self._free
+        return self._admission.free
 
     def relay(self, body: bytes) -> None:
         """Send out spans that another engine made itself and keeps in its own files.
@@ -187,54 +158,38 @@ class Intake:
         """Refuse everything from now on; requests inside finish."""
         self._closed = True
 
-    def _append(self, kind: int, payload: bytes, items: int, engine: int) -> Position:
+    def _append(self, kind: int, payload: bytes, items: int, engine: int, service: str = "") -> Position:
         end = self._journal.append(kind, payload, items=items, engine=engine)
-        now = self._clock.monotonic()
-        with self._lock:
-            self._appended += len(payload)
-            while self._marks and self._marks[0][0] <= self._processed():
-                self._marks.popleft()
-            if not self._marks or now - self._marks[-1][1] >= _MARK:
-                self._marks.append((self._appended, now))
-            else:
-                self._marks[-1] = (self._appended, self._marks[-1][1])
+        self._backlog.add(len(payload), service)
         return end
 
-    @contextlib.contextmanager
-    def _room_for(self, size: int) -> Iterator[None]:
-        self._enter(size)
+    def _refused(self) -> Retryable | None:
+        """Why nothing is taken, whatever the budgets."""
+        if self._closed:
+            return ShuttingDown("the server is shutting down; send this again to its successor")
+        if self._journal.stopped is not None:
+            return Busy(self._journal.stopped)
         try:
-            yield
+            self._outbox.admit()
+        except Busy as error:
+            return error
+        return None
+
+    @contextlib.contextmanager
+    def _room_for(self, size: int, service: str = "") -> Iterator[None]:
+        try:
+            self._enter(size, service)
+            try:
+                yield
+            finally:
+                self._admission.leave(size, service)
         except BaseException as error:
             if isinstance(error, Busy):
                 self._journal.wake()  # it stopped; its reader is who reopens it
             self._stats.add("otelcol_receiver_refused_requests")
             raise
-        finally:
-            with self._lock:
-                self._in_flight -= size
 
-    def _enter(self, size: int) -> None:
-        settings = self._settings
-        if size > settings.max_in_flight:
-            raise TooLarge(
-                f"the request has {size} bytes, more than all requests together may have "
-                f"({settings.max_in_flight}); send smaller batches"
-            )
-        if (refusal := self.refusal()) is not None:
+    def _enter(self, size: int, service: str) -> None:
+        if (refusal := self._refused()) is not None:
             raise refusal
-        with self._lock:
-            if self._in_flight + size > settings.max_in_flight:
-                raise Busy(f"requests in flight use up their budget of {settings.max_in_flight} bytes")
-            self._in_flight += size
-
-    def _room(self) -> int:
-        now = self._clock.monotonic()
-        if now - self._looked >= _LOOK_AGAIN:
-            # In this order: whoever finds the look fresh must find what was seen.
-            try:
-                self._free = self._free_bytes()
-            except OSError as error:
-                raise Busy(f"the data folder's disk cannot be looked at: {error.strerror}") from error
-            self._looked = now
-        return self._free
+        self._admission.enter(size, service)
