@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 from otel_ext.errors import ConfigError
 from otel_ext.service.fit import Origins, at, unknown
+from otel_ext.service.processors import ProcessorsConfig
 from otel_ext.service.shape import (
     ExtensionsConfig,
     FileShape,
     PipelineConfig,
-    ProcessorsConfig,
     ReceiversConfig,
 )
 from otel_ext.telemetry import Telemetry

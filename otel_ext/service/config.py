@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from otel_ext import memory
 from otel_ext.errors import ConfigError
 from otel_ext.exporters import ForwarderSettings
 from otel_ext.pipeline import EngineSettings
@@ -146,6 +147,9 @@ def _engine(shape: FileShape, origins: Origins) -> EngineSettings:
         min_free=some(0, "extensions.journal.min_free_mib", journal) * MIB,
         max_backlog=some(1, "extensions.journal.max_backlog_mib", journal) * MIB,
         max_in_flight=some(1, "extensions.journal.max_in_flight_mib", journal) * MIB,
+        memory_limit=_memory_limit(shape, origins),
+        service_share=_share(shape, origins),
+        service_requests=some(1, "processors.services.requests", shape.processors.services),
         checkpoint_interval=shape.service.checkpoint_interval,
         file_bytes=some(1, "exporters.file.rotation.max_megabytes", file.rotation) * MIB,
         file_age=file.rotation.max_age,
@@ -191,6 +195,24 @@ def _paths(config: HttpConfig) -> dict[str, Telemetry]:
             )
         found[path] = telemetry
     return found
+
+
+def _memory_limit(shape: FileShape, origins: Origins) -> int:
+    limiter = shape.processors.memory_limiter
+    path = "processors.memory_limiter"
+    mib = _at_least(0, origins, f"{path}.limit_mib", limiter)
+    percentage = _at_least(0, origins, f"{path}.limit_percentage", limiter)
+    if percentage > 100:
+        raise ConfigError(f"{at(origins, f'{path}.limit_percentage')} must be 100 or less, not {percentage}")
+    return mib * MIB or memory.limit() * percentage // 100
+
+
+def _share(shape: FileShape, origins: Origins) -> float:
+    share = shape.processors.services.share
+    if not 0 < share <= 1:
+        where = at(origins, "processors.services.share")
+        raise ConfigError(f"{where} must be over 0, and 1 or less, not {share}")
+    return share
 
 
 def _at_least(least: int, origins: Origins, path: str, section: object) -> int:

@@ -21,7 +21,9 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
 
 _FOREIGN: Final = {
     "batch": "it is not needed, requests are written together in one sync; take it out",
-    "memory_limiter": "it is not needed, intake is bounded by `extensions.journal`; take it out",
+    "check_interval": "it is not needed, memory is looked at twice a second; take it out",
+    "spike_limit_mib": "it is not needed, intake goes on a tenth below the limit; take it out",
+    "spike_limit_percentage": "it is not needed, intake goes on a tenth below the limit; take it out",
     "ca_file": "TLS comes with a later version",
     "cert_file": "TLS comes with a later version",
     "key_file": "TLS comes with a later version",

@@ -10,7 +10,7 @@ import msgspec
 
 from otel_ext.pipeline import EngineSettings
 from otel_ext.service.fit import Duration, Named
-from otel_ext.signals import Settings as SignalSettings
+from otel_ext.service.processors import ProcessorsConfig
 
 MIB: Final = 1 << 20
 
@@ -51,27 +51,6 @@ class ReceiversConfig(msgspec.Struct, kw_only=True, frozen=True):
     """`receivers`."""
 
     otlp: OtlpConfig = OtlpConfig()
-
-
-class SessionsConfig(msgspec.Struct, kw_only=True, frozen=True):
-    """`processors.sessions`: when a session ends, how long a span waits for its session's id."""
-
-    idle_timeout: Duration = Duration(EngineSettings().idle_timeout)
-    hold: Duration = Duration(EngineSettings().hold)
-
-
-class DedupConfig(msgspec.Struct, kw_only=True, frozen=True):
-    """`processors.dedup`: spans remembered to recognise a re-delivery."""
-
-    window_spans: int = EngineSettings().dedup_window
-
-
-class ProcessorsConfig(msgspec.Struct, kw_only=True, frozen=True):
-    """`processors`."""
-
-    sessions: SessionsConfig = SessionsConfig()
-    dedup: DedupConfig = DedupConfig()
-    signals: SignalSettings = SignalSettings()
 
 
 class RotationConfig(msgspec.Struct, kw_only=True, frozen=True):

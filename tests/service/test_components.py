@@ -91,7 +91,10 @@ OTLP = "exporters: {otlp: {endpoint: 'http://h:1', %s}}"
         (OTLP % "sending_queue: {num_consumers: 0}", "must be at least 1"),
         (OTLP % "timeout: 0s", "must be more than 0"),
         ("processors: {batch: {}}", "it is not needed"),
-        ("processors: {memory_limiter: {}}", "it is not needed"),
+        ("processors: {memory_limiter: {check_interval: 1s}}", "memory is looked at twice a second"),
+        ("processors: {memory_limiter: {limit_percentage: 101}}", "must be 100 or less, not 101"),
+        ("processors: {services: {share: 0}}", "must be over 0, and 1 or less"),
+        ("processors: {services: {requests: 0}}", "must be 1 or more"),
         ("service: {extensions: [zpages]}", "unknown extension `zpages`; known are: health_check, journal"),
         ("service: {pipelines: {profiles: {}}}", "unknown key `service.pipelines.profiles`"),
         (

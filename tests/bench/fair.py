@@ -1,0 +1,113 @@
+"""How much one service at full rate delays the acknowledgements of another.
+
+    python -m tests.bench.fair [--seconds N] [--connections N]
+
+The polite one sends five spans every 20 ms. It is measured alone and beside the greedy one, by turns in the
+same run; the greedy one sends requests of 512 spans as fast as they are answered, over `--connections`, and
+does not wait when it is asked to. The server has one core to itself, the clients share the other, on which
+the greedy one gives way.
+"""
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import tempfile
+import threading
+import time
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import grpc
+
+from tests.bench.load import Requests, template
+from tests.support import METHOD, server
+
+TURNS = 3
+
+
+def _on_core(number: int) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
+def polite(endpoint: str, seconds: float) -> list[float]:
+    """Latencies in seconds of a small request every 20 ms."""
+    latencies = []
+    body = template(16, 300, traces=2).replace(b"\x07\x0a\x05bench", b"\x07\x0a\x05quiet")
+    with grpc.insecure_channel(endpoint) as channel:
+        call = channel.unary_unary(METHOD)
+        call(body, timeout=60, wait_for_ready=True)
+        for number in range(int(seconds / 0.02)):
+            fresh = body.replace(b"TRACEID-", b"%08d" % (number % 10**8))
+            started = time.perf_counter()
+            call(fresh, timeout=60)
+            latencies.append(time.perf_counter() - started)
+            time.sleep(max(0.0, 0.02 - latencies[-1]))
+    return latencies
+
+
+def greedy(
+    endpoint: str, connections: int, stop: Event, counts: "multiprocessing.Queue[tuple[int, int]]"
+) -> None:
+    """Requests without a pause until `stop`; tells how many were taken and refused."""
+    _on_core(1)
+    os.nice(10)
+    taken = [0] * connections
+    refused = [0] * connections
+
+    def client(number: int) -> None:
+        requests = Requests(512, 590, (number + 1) * 1_000_000)
+        with grpc.insecure_channel(endpoint, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            call = channel.unary_unary(METHOD)
+            while not stop.is_set():
+                try:
+                    call(requests.next(), timeout=60, wait_for_ready=True)
+                    taken[number] += 1
+                except grpc.RpcError:
+                    refused[number] += 1
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counts.put((sum(taken), sum(refused)))
+
+
+def main() -> None:
+    """Print the latencies alone, beside the greedy one, and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--connections", type=int, default=1)
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    alone: list[float] = []
+    beside: list[float] = []
+    taken = refused = 0
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder) / "data") as process:
+        assert process.process is not None
+        os.sched_setaffinity(process.process.pid, {min(os.sched_getaffinity(0))})
+        _on_core(1)
+        for _ in range(TURNS):
+            alone += polite(process.endpoint, options.seconds)
+            stop, counts = context.Event(), context.Queue()
+            hog = context.Process(target=greedy, args=(process.endpoint, options.connections, stop, counts))
+            hog.start()
+            time.sleep(1.5)
+            beside += polite(process.endpoint, options.seconds)
+            stop.set()
+            more = counts.get()
+            taken, refused = taken + more[0], refused + more[1]
+            hog.join()
+    for name, values in (("alone", alone), ("beside", beside)):
+        cuts = statistics.quantiles(values, n=100)
+        shown = ", ".join(f"p{cut} {cuts[cut - 1] * 1e3:.2f} ms" for cut in (50, 90, 99))
+        print(f"{name:>7}: {shown}")
+    ratio = statistics.median(beside) / statistics.median(alone)
+    print(f"  ratio: p50 {ratio:.2f}; the greedy one: {taken} requests taken, {refused} refused")
+
+
+if __name__ == "__main__":
+    main()
