@@ -58,6 +58,9 @@ WRITER, TAIL, RELEASE = "journal/writer.py", "journal/tail.py", "journal/release
 RECOVERY, FRAME, HEADER = "journal/recovery.py", "journal/frame.py", "journal/header.py"
 STREAMS, CONSUMER, PROCESS = "sessions/streams.py", "pipeline/consumer.py", "pipeline/process.py"
 KEEPING = "sessions/keeper.py"
+OUTBOX, OUTGOING = "tests/pipeline/test_outbox.py", "tests/sweeps/test_outbox.py"
+SYNC = "                feed.cursor.sync()\n"
+BELIEVED = "            except OSError:  # its last durable place holds what it needs\n"
 OUTPUTS, POOL, LEFTOVERS = "pipeline/outputs.py", "sessions/pool.py", "sessions/leftovers.py"
 ASGI, BODY, SOCKETS = "receivers/asgi.py", "receivers/body.py", "receivers/endpoint.py"
 HTTP, PATIENCE, UNIX = (f"tests/receivers/test_{name}.py" for name in ("http", "patience", "unix"))
@@ -198,9 +201,7 @@ MUTATIONS = (
     one(
         "journal-loss-not-counted",
         "L4: what damage took is counted",
-        PROCESS,
-        '            self.ledger.lose("journal_damage", record.lost_items)\n',
-        "            pass\n",
+        *("pipeline/ledger.py", '        self.lose("journal_damage", items)\n', ""),
         BYTES,
     ),
     Mutation(
@@ -375,13 +376,13 @@ MUTATIONS = (
     one(
         "set-aside-without-count",
         "L4: a record that cannot be processed costs its spans, counted",
-        *(PROCESS, "        self.ledger.lose(reason, record.items)\n", ""),
+        *(PROCESS, "        counts.lose(reason, record.items)\n", ""),
         "tests/pipeline/test_failures.py",
     ),
     one(
         "verify-ignores-checksums",
         "L4: verify checks everything against the bytes",
-        *("pipeline/verify.py", "    if count.crc != row.crc:\n", "    if False:\n"),
+        *("pipeline/filecheck.py", "    if count.crc != row.crc:\n", "    if False:\n"),
         BYTES,
     ),
     one(
@@ -476,7 +477,11 @@ MUTATIONS = (
     one(
         "expired-not-counted",
         "L4: stored = present + expired",
-        *("sessions/stock.py", '                        expired["spans"] += row.spans\n', ""),
+        *(
+            "sessions/stock.py",
+            "                            expired[name] += count\n",
+            "                            pass\n",
+        ),
         *(KEEPER, SEALED),
     ),
     one(
@@ -574,6 +579,52 @@ MUTATIONS = (
         "L8: a mark from elsewhere overwrites nothing",
         *("otlp/requestread.py", "    if is_residue(type(message), data):\n", "    if True:\n"),
         "tests/otlp/test_requests.py",
+    ),
+    one(
+        "released-before-delivered",
+        "the journal is kept until every destination's cursor has passed",
+        *("pipeline/outputs.py", "self._outbox.needed(safe) if safe is not None else None", "safe"),
+        *(OUTBOX, OUTGOING),
+    ),
+    one(
+        "cursor-not-synced",
+        "only a durable cursor lets entries and journal go",
+        *("pipeline/outbox/outbox.py", f"{SYNC}{BELIEVED}", f"                pass\n{BELIEVED}"),
+        *(OUTGOING, OUTBOX),
+    ),
+    one(
+        "redelivery-goes-out",
+        "what goes out is what the files hold",
+        *("pipeline/outbox/entry.py", "        self._edits[number] = None\n", "        pass\n"),
+        OUTBOX,
+    ),
+    one(
+        "fork-does-not-wait",
+        "L11: no fork while SQLite holds its locks",
+        *("sdk/registry.py", "    if not GATE.shut(_REST):\n", "    if False:\n"),
+        "tests/sdk/test_forks.py",
+    ),
+    one(
+        "budget-with-one-mark",
+        "L9: at its limit a budget does not refuse every second request",
+        *("pipeline/admission.py", "(high * _LOW if self._over else high)", "high"),
+        "tests/pipeline/test_admission.py",
+    ),
+    one(
+        "service-without-a-share",
+        "one looping agent leaves room for the others",
+        *("pipeline/admission.py", "if found is None and self._contended(one):", "if False:"),
+        "tests/pipeline/test_admission.py",
+    ),
+    one(
+        "lines-of-logs-unmarked",
+        "L3: logs have no identity, the mark keeps them exactly once",
+        *(
+            "pipeline/logs.py",
+            "otlp.json_line(telemetry, body), before)",
+            "otlp.json_line(telemetry, body), 0)",
+        ),
+        *("tests/pipeline/test_logs.py", "tests/pipeline/test_reindex.py"),
     ),
 )
 
