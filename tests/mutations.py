@@ -59,6 +59,7 @@ RECOVERY, FRAME, HEADER = "journal/recovery.py", "journal/frame.py", "journal/he
 STREAMS, CONSUMER, PROCESS = "sessions/streams.py", "pipeline/consumer.py", "pipeline/process.py"
 KEEPING = "sessions/keeper.py"
 OUTBOX, OUTGOING = "tests/pipeline/test_outbox.py", "tests/sweeps/test_outbox.py"
+COUNTED = "                            expired[name] += count\n"
 SYNC = "                feed.cursor.sync()\n"
 BELIEVED = "            except OSError:  # its last durable place holds what it needs\n"
 OUTPUTS, POOL, LEFTOVERS = "pipeline/outputs.py", "sessions/pool.py", "sessions/leftovers.py"
