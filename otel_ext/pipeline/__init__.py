@@ -7,9 +7,8 @@ order of their times), `members` (traces, sessions, generations), `unfinished` a
 end), `detect` (the detectors at work) and `lines` (spans into lines) as its parts, and `logs` for logs and
 metrics. `outputs` is what stands behind the fold (session files, checkpoint, manifest), `outbox` what goes
 out, `reserve` its disk space; `adoption` finishes what dead processes left, `verify` (with `filecheck`) reads
-every byte, `repair` sets aside what it finds, and `reindex` (with `retold`, `relearn`, `stored`, `unread`,
-`unreadlogs`, `recount`) makes the catalog anew; `view` says how an engine stands. The same engine runs in
-the sidecar, in an agent's process and in `otel-ext replay`.
+every byte, `repair` sets aside what it finds, and `reindex` makes the catalog anew; `view` says how an engine
+stands. The same engine runs in the sidecar, in an agent's process and in `otel-ext replay`.
 """
 
 from otel_ext.pipeline.adoption import adopt, orphans

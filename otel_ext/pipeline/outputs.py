@@ -153,7 +153,7 @@ class Outputs:
         """Right after a checkpoint: let the journal's oldest segments go, but those of spans held in no file.
 
         Before that the manifest says what it has come to, so that what the journal holds always begins before
-        the manifest's last totals (see `unread`).
+        the manifest's last totals (see `reindex.journal`).
 
         Raises: as `turn`.
         """

@@ -24,7 +24,7 @@ from otel_ext.journal import FolderLock
 from otel_ext.pipeline.engine import Engine
 from otel_ext.pipeline.folder import OWNER
 from otel_ext.pipeline.reindex import NAME, reindex
-from otel_ext.pipeline.retold import free_name, quarantine
+from otel_ext.pipeline.reindex.manifest import free_name, quarantine
 from otel_ext.pipeline.settings import IN_PROCESS, EngineSettings
 from otel_ext.pipeline.verify import Checker
 from otel_ext.sessions import (

@@ -13,8 +13,8 @@ from otel_ext import otlp
 from otel_ext.errors import Permanent, UnsupportedVersion
 from otel_ext.files import File, Files
 from otel_ext.pipeline.logs import COUNT_OF
-from otel_ext.pipeline.relearn import Told
-from otel_ext.pipeline.stored import request_of
+from otel_ext.pipeline.reindex.files import request_of
+from otel_ext.pipeline.reindex.sessions import Told
 from otel_ext.sessions import (
     MANIFEST,
     Catalog,

@@ -6,7 +6,7 @@ disk; the old one is moved to `quarantine/`. A crash anywhere leaves a folder th
 
 What it gives back: every answer of `sessions`, `signals`, `cat` and `verify` as it was, where the engine had
 stopped politely. After a kill: every span that is in a file, counted once; what the journal holds beyond
-the files is appended to it again and processed by the next start (`unread`). What only the catalog knew is
+the files is appended to it again and processed by the next start (`journal`). What only the catalog knew is
 lost and stays small: how many re-deliveries an open session had, findings whose files retention removed, and
 begun spans whose records the journal has released. Detectors of open sessions are made anew (`rebuild`).
 """
@@ -28,15 +28,15 @@ from otel_ext.pipeline.detect import REBUILD
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.original import original
-from otel_ext.pipeline.recount import Found, balance
-from otel_ext.pipeline.relearn import Relearned, Told
-from otel_ext.pipeline.retold import Retold
+from otel_ext.pipeline.reindex.files import StoredReader, identities, relearn_window, request_of
+from otel_ext.pipeline.reindex.journal import Unread
+from otel_ext.pipeline.reindex.journallogs import UnreadLogs
+from otel_ext.pipeline.reindex.ledger import Found, balance
+from otel_ext.pipeline.reindex.manifest import Retold
+from otel_ext.pipeline.reindex.sessions import Relearned, Told
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.spans import SpanReader
-from otel_ext.pipeline.stored import StoredReader, identities, relearn_window, request_of
 from otel_ext.pipeline.unfinished import Unfinished
-from otel_ext.pipeline.unread import Unread
-from otel_ext.pipeline.unreadlogs import UnreadLogs
 from otel_ext.sessions import NOTHING, Catalog, Checkpoint, FileRow, committed_lines
 from otel_ext.telemetry import Telemetry
 

@@ -25,7 +25,7 @@ from otel_ext.pipeline.records import (
     pack_request,
     unpack_request,
 )
-from otel_ext.pipeline.stored import identities, unfinished_in
+from otel_ext.pipeline.reindex.files import identities, unfinished_in
 
 _BATCH: Final = 8 << 20
 _HELD: Final = 60_000_000_000

@@ -1,4 +1,4 @@
-"""What the journal holds of logs and metrics that no file does; `unread` is the same for spans.
+"""What the journal holds of logs and metrics that no file does; `journal` is the same for spans.
 
 Law of this file: an item is told apart by the mark of its line (which record it came with, see
 `otlp.marked_line`) and by its content, equal ones by their number. What is in no file is appended to the
