@@ -4,8 +4,8 @@ Pure folds over `Step`s: `Signals` takes steps in and gives `Finding`s out, `der
 span, `classify` says what a call does, `failing` what kind of failure it met. Reading order: `settings`,
 `finding`, `lanes`, `rounds`, `waste` (what is kept), `rule`, `episodes` (how a rule speaks), `failures`,
 `variants`, `repeats`, `polls`, `failed` (the rules), `fold`, `engine` (who calls them), `terminal` (how a
-session's end is told), `readback` (a span read back as a finding). A new rule is one class in a file of its own
-and one entry in `fold.RULES`.
+session's end is told), `readback` (a span read back as a finding). A new rule is one class in a file of its
+own and one entry in `fold.RULES`.
 """
 
 from otel_ext.signals.classify import effect_of, is_waiting
