@@ -18,6 +18,8 @@ from otel_ext.service.references import SECRET
 
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
+_LONGEST: Final = 100 * 365 * 24 * 3600
+"""Seconds; twice as many no longer fit the ns of the system's calls."""
 
 _FOREIGN: Final = {
     "batch": "it is not needed, requests are written together in one sync; take it out",
@@ -51,7 +53,8 @@ def fit(tree: Tree, base: ShapeT, path: str, origins: Origins) -> ShapeT:
 
     Args:
         tree: the values.
-        base: the defaults: a struct whose fields are values, structs, or `Named`.
+        base: the defaults: a struct whose fields are values, structs, or `Named`, and whose `also` has other
+            names of these.
         path: where the tree stands, "" at the top.
         origins: gets every value that was given.
 
@@ -67,6 +70,7 @@ def fit(tree: Tree, base: ShapeT, path: str, origins: Origins) -> ShapeT:
     given: dict[str, Any] = {}
     for key, value in tree.items():
         kind, slash, name = key.partition("/")
+        kind = getattr(base, "also", {}).get(kind, kind)
         where = _join(path, key)
         if kind in fields and fields[kind] is Named and bool(slash) == bool(name):
             inner = getattr(base, "named")[kind]  # noqa: B009 - a class variable of those shapes only
@@ -149,7 +153,10 @@ def _duration(kind: type, value: object) -> object:
     parts = _DURATION.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text:
         raise ValueError(f"{value!r} is not a duration like 2s, 500ms or 1h30m")
-    return Duration(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise ValueError(f"{value!r} is longer than {_LONGEST / 3600:.0f}h, which no clock here waits for")
+    return Duration(seconds)
 
 
 def _join(path: str, key: str) -> str:

@@ -15,7 +15,9 @@ import yaml
 from otel_ext.errors import ConfigError
 
 DEEPEST: Final = 64
-"""Levels of mappings in a file; only an alias that holds itself is deeper."""
+"""Levels of mappings in a file."""
+MOST: Final = 100_000
+"""Values in a file, each counted as often as aliases repeat it."""
 
 
 class Leaf(NamedTuple):
@@ -74,19 +76,24 @@ def read(source: Source) -> Tree:
         ConfigError: it is not YAML, or a key stands twice in one mapping.
     """
     name = source.name or "the configuration"
-    loader = _Loader(source.text)
+    loader: yaml.SafeLoader | None = None
     try:
+        loader = yaml.SafeLoader(source.text)
         node = loader.get_single_node()
+        if node is None:
+            return Leaf(None, name)
+        _check(loader, node, {})
         # Constructed first: that is what resolves merge keys (`<<`).
-        loader.construct_document(node) if node is not None else None
-        tree = Leaf(None, name) if node is None else _tree(loader, node, name, 0)
+        loader.construct_document(node)
+        tree = _tree(loader, node, name, 0)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{name}{line}: not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{name}: not YAML: {type(error).__name__}") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return _unfold(tree, name) if source.paths and isinstance(tree, dict) else tree
 
 
@@ -133,20 +140,39 @@ def _over(below: Tree, above: Tree) -> Tree:
     return result
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML lets the last of two equal keys win in silence; here it is an error."""
+def _check(loader: yaml.SafeLoader, node: yaml.Node, sizes: dict[yaml.Node, int]) -> int:
+    """How many values a node stands for, aliases followed.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
+    Raises:
+        ConstructorError: too many, a node that holds itself, or a key twice in one mapping, of which YAML
+            lets the last win in silence.
+    """
+    if node in sizes:
+        if not sizes[node]:
+            raise yaml.constructor.ConstructorError(None, None, "an alias holds itself", node.start_mark)
+        return sizes[node]
+    sizes[node], size = 0, 1
+    if isinstance(node, yaml.MappingNode):
+        known = set[str]()
+        for key, value in node.value:
+            # A merge key has a tag of its own; what is merged in yields to what stands there.
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                word = str(loader.construct_object(key))
+                if word in known:
+                    problem = f"the key {word!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+                known.add(word)
+            size += _check(loader, key, sizes) + _check(loader, value, sizes)
+    elif isinstance(node, yaml.SequenceNode):
+        size += sum(_check(loader, item, sizes) for item in node.value)
+    if size > MOST:
+        problem = f"more than {MOST} values, aliases followed"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    sizes[node] = size
+    return size
 
 
-def _tree(loader: _Loader, node: yaml.Node, name: str, depth: int) -> Tree:
+def _tree(loader: yaml.SafeLoader, node: yaml.Node, name: str, depth: int) -> Tree:
     origin = f"{name}:{node.start_mark.line + 1}"
     if depth > DEEPEST:
         raise ConfigError(f"{origin}: deeper than {DEEPEST} levels")

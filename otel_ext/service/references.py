@@ -17,6 +17,8 @@ from otel_ext.service.layers import Leaf, Source, Tree, leaves, read
 
 NESTED: Final = 100
 """How deep references may stand in one another, as in the Collector."""
+_LONGEST: Final = 1 << 20
+"""Characters of a file that is referred to."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SECRET: Final = re.compile(
     r"secret|token|passw|passphrase|credential|api[_-]?key|private[_-]?key|authori[sz]ation|cookie",
@@ -156,13 +158,10 @@ class _Reader:
     def _look_up(self, body: str, *, hidden: bool) -> _Found:
         scheme, colon, rest = body.partition(":")
         if scheme == "file" and colon:
-            try:
-                text = Path(rest).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-                raise ConfigError(f"{self._origin}: ${{file:{rest}}} cannot be read: {why}") from None
+            shown = "(not shown)" if hidden else rest
             # As it is mounted from a secret: the newline that ends the file is not part of it.
-            return _Found(text.removesuffix("\n").removesuffix("\r"), f"file:{rest}", secret=True)
+            text = self._file(rest, shown).removesuffix("\n").removesuffix("\r")
+            return _Found(text, f"file:{shown}", secret=True)
         name, default_given, default = (rest if scheme == "env" and colon else body).partition(":-")
         if not _NAME.fullmatch(name):
             shown = "" if hidden else f" {body!r}"
@@ -170,13 +169,24 @@ class _Reader:
                 f"{self._origin}: the reference{shown} is none of ${{env:NAME}}, ${{env:NAME:-default}}, "
                 f"${{NAME}} and ${{file:PATH}}"
             )
-        value = os.environ.get(name)
+        value, shown = os.environ.get(name), "(not shown)" if hidden else name
         if value is None and not default_given:
             raise ConfigError(
-                f"{self._origin}: the environment variable {name} is not set; set it, or give a default: "
-                f"${{env:{name}:-}}"
+                f"{self._origin}: the environment variable {shown} is not set; set it, or give a default: "
+                f"${{env:{shown}:-}}"
             )
         # As in the Collector an empty variable is set; only an unset one takes the default.
         secret = hidden or SECRET.search(name) is not None
-        origin = f"env:{name}" if value is not None else f"{self._origin} (default of env:{name})"
+        origin = f"env:{shown}" if value is not None else f"{self._origin} (default of env:{shown})"
         return _Found(default if value is None else value, origin, secret)
+
+    def _file(self, name: str, shown: str) -> str:
+        try:
+            with Path(name).open(encoding="utf-8") as file:
+                text = file.read(_LONGEST + 1)
+        except (OSError, ValueError) as error:  # bytes that are no UTF-8, a name with NUL
+            why = error.strerror if isinstance(error, OSError) else "its name or content is not UTF-8"
+            raise ConfigError(f"{self._origin}: ${{file:{shown}}} cannot be read: {why}") from None
+        if len(text) > _LONGEST:
+            raise ConfigError(f"{self._origin}: ${{file:{shown}}} has more than {_LONGEST} characters")
+        return text

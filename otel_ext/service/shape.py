@@ -122,12 +122,13 @@ class OtlpHttpExporterConfig(OtlpExporterConfig, kw_only=True, frozen=True):
 
 
 class ExportersConfig(msgspec.Struct, kw_only=True, frozen=True):
-    """`exporters`."""
+    """`exporters`; `also` has the Collector's newer names."""
 
     named: ClassVar[dict[str, type[msgspec.Struct]]] = {
         "otlp": OtlpExporterConfig,
         "otlphttp": OtlpHttpExporterConfig,
     }
+    also: ClassVar[dict[str, str]] = {"otlp_grpc": "otlp", "otlp_http": "otlphttp"}
 
     file: FileConfig = FileConfig()
     otlp: Named = msgspec.field(default_factory=Named)

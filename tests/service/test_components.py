@@ -57,6 +57,14 @@ def test_a_file_in_the_collectors_words_is_read() -> None:
     assert (config.log_level, config.log_encoding) == ("warn", "json")
 
 
+def test_the_collectors_newer_names_are_known() -> None:
+    """`otlp_grpc` and `otlp_http`; a destination keeps the name it was given."""
+    text = OPERATOR.replace("otlp/up", "otlp_grpc/up").replace("otlphttp", "otlp_http")
+    up, other = load_config(text).forward
+    assert (up.name, up.protocol, up.endpoint) == ("otlp_grpc/up", "grpc", "http://collector:4317")
+    assert (other.name, other.protocol, other.timeout) == ("otlp_http", "http", 30)
+
+
 def test_without_pipelines_everything_goes_everywhere() -> None:
     """And what nobody asked for yields to others."""
     config = load_config("exporters: {otlp: {endpoint: 'http://h:1'}}")

@@ -36,6 +36,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "OTX_LOOP": "${OTX_LOOP}",
         "OTX_API_KEY": SECRET,
         "OTX_COLON": "a: b: c",
+        "OTX_TOKEN_NAME": SECRET.replace("-", "_"),
     }.items():
         monkeypatch.setenv(name, text)
     monkeypatch.delenv("OTX_NONE", raising=False)
@@ -206,13 +207,15 @@ def test_secrets_are_not_shown(header: str) -> None:
         "service: {telemetry: {logs: {level: '${OTX_API_KEY}'}}}",
         "service: {telemetry: {metrics: {readers: ['${OTX_API_KEY}']}}}",
         "a: ${${OTX_API_KEY}}",
+        "a: ${env:${OTX_TOKEN_NAME}}",
+        "a: ${file:${OTX_API_KEY}}",
     ],
 )
 def test_no_error_shows_a_secret(text: str) -> None:
     """A value that cannot be used is named by its place, not by its content."""
     with pytest.raises(ConfigError) as caught:
         load_config(text)
-    assert SECRET not in str(caught.value)
+    assert SECRET not in str(caught.value).replace("_", "-")
     assert caught.value.__cause__ is None or SECRET not in str(caught.value.__cause__)
 
 
@@ -246,8 +249,45 @@ def test_merging_is_associative_where_nothing_is_taken_out(plain: list[dict[str,
     assert merge([whole, layers[-1]]) == whole  # type: ignore[list-item]
 
 
-def test_a_hostile_file_is_refused() -> None:
-    """An alias that holds itself, and YAML tags that would make objects."""
-    for text in ("&a a: *a", "a: &x {b: *x}", "a: !!python/object/apply:os.system [x]"):
-        with pytest.raises(ConfigError):
-            load_config(text)
+def test_a_merge_key_takes_over_what_stands_elsewhere() -> None:
+    """`<<` with one mapping and with several; what stands in the mapping itself wins."""
+    text = """
+exporters:
+  otlp/a: &a {endpoint: 'http://h:1', timeout: 3s}
+  otlp/b: {<<: *a, timeout: 4s}
+  otlp/c: {<<: [{compression: none}, *a]}
+"""
+    _, b, c = load_config(text).forward
+    assert (b.endpoint, b.timeout) == ("http://h:1", 4)
+    assert (c.endpoint, c.timeout, c.compression) == ("http://h:1", 3, "none")
+
+
+def _bomb(level: str, item: str) -> str:
+    """Ten levels, each naming the one before it ten times."""
+    levels = [
+        f"l{n}: &l{n} {level % ','.join(item.format(i, n - 1) for i in range(10))}\n" for n in range(1, 11)
+    ]
+    return "l0: &l0 {x: 1}\n" + "".join(levels)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&a a: *a",
+        "a: &x {b: *x}",
+        "a: &x [*x]",
+        "a: !!python/object/apply:os.system [x]",
+        "a: \0",
+        'a: "${file:x\\0y}"',
+        "a: ${file:/dev/zero}",
+        _bomb("{%s}", "k{}: *l{}"),
+        _bomb("[%s]", "*l{1}"),
+        _bomb("{<<: [%s]}", "*l{1}"),
+        "a: " + "[" * 5000,
+        "service: {drain_idle: 999999999999h}",
+    ],
+)
+def test_a_hostile_file_is_refused(text: str) -> None:
+    """Aliases that hold themselves or multiply, tags that would make objects, names and texts without end."""
+    with pytest.raises(ConfigError):
+        load_config(text)
