@@ -2,11 +2,12 @@
 
 Law of this file: no request is decoded here (grpcio's own decoding would answer garbage with INTERNAL,
 and costs a copy); what is wrong with a request is said by `accept` and mapped by `otlp.status`, and no
-exception's text reaches a client.
+exception's text reaches a client. No client keeps one of the threads for ever, and what all requests inside
+hold is within the doors' budget: a call is served as a stream of one message, so that it is we who read it.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NoReturn
@@ -14,8 +15,10 @@ from typing import Final, NoReturn
 import grpc
 
 from otel_ext import otlp
-from otel_ext.errors import OtelExtError, Retryable
+from otel_ext.errors import InvalidRequest, OtelExtError, Retryable
+from otel_ext.receivers.budget import Budget, Share
 from otel_ext.receivers.endpoint import UNIX, identity_of, refused, remove, unix_socket
+from otel_ext.receivers.patience import Patience
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
 
@@ -42,6 +45,8 @@ class GrpcReceiver:
         accept: takes an encoded request and returns `(received, rejected, message)` once it is durable.
         endpoint: `HOST:PORT` (port 0 picks a free one) or `unix:///path`.
         max_bytes: largest request, after decompression.
+        budget: bytes that all requests together may take up.
+        patience: seconds for a call's request to arrive; then the call is cancelled, which may be retried.
         telemetries: what is served; the services of others are UNIMPLEMENTED.
         beside: handlers of other services on the same address.
 
@@ -56,10 +61,13 @@ class GrpcReceiver:
         *,
         stats: Stats,
         max_bytes: int = DEFAULT_MAX_BYTES,
+        budget: Budget | None = None,
+        patience: float = 60.0,
         telemetries: Iterable[Telemetry] = Telemetry,
         beside: Sequence[grpc.GenericRpcHandler] = (),
     ) -> None:
         self._accept, self._stats = accept, stats
+        self._budget, self._patience = budget or Budget(4 * max_bytes), Patience(patience)
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-ext-grpc"),
             options=[
@@ -69,7 +77,7 @@ class GrpcReceiver:
             ],
         )
         for telemetry in telemetries:
-            export = grpc.unary_unary_rpc_method_handler(partial(self._export, telemetry))
+            export = grpc.stream_unary_rpc_method_handler(partial(self._export, telemetry))
             handler = grpc.method_handlers_generic_handler(SERVICES[telemetry], {"Export": export})
             self._server.add_generic_rpc_handlers((handler,))
         self._server.add_generic_rpc_handlers(tuple(beside))
@@ -94,17 +102,24 @@ class GrpcReceiver:
 
     def start(self) -> None:
         """Begin to serve."""
+        self._patience.start()
         self._server.start()
 
     def stop(self, grace: float) -> None:
         """Refuse new calls, let those inside finish for `grace` seconds."""
         self._server.stop(grace).wait()
+        self._patience.stop()
         if self._identity is not None:
             remove(self.endpoint, self._identity)
 
-    def _export(self, telemetry: Telemetry, body: bytes, context: grpc.ServicerContext) -> bytes:
+    def _export(
+        self, telemetry: Telemetry, requests: Iterator[bytes], context: grpc.ServicerContext
+    ) -> bytes:
+        with self._patience.of(context.cancel):
+            body = next(requests, None)
         try:
-            _, rejected, message = self._accept(body, telemetry)
+            with self._budget.share() as share:
+                _, rejected, message = self._take(body, share, telemetry)
         except OtelExtError as error:
             self._stats.add(
                 f"otel_ext.receiver.{'retryable' if isinstance(error, Retryable) else 'permanent'}"
@@ -115,6 +130,12 @@ class GrpcReceiver:
             self._stats.add("otel_ext.receiver.defects")
             self._refuse(context, Retryable("the server could not handle the request; try again"))
         return otlp.success(telemetry, rejected, message)
+
+    def _take(self, body: bytes | None, share: Share, telemetry: Telemetry) -> tuple[int, int, str]:
+        if body is None:
+            raise InvalidRequest("a call without a request")
+        share.reserve(len(body))
+        return self._accept(body, telemetry)
 
     def _refuse(self, context: grpc.ServicerContext, error: OtelExtError) -> NoReturn:
         answer = otlp.grpc_status(error)

@@ -15,7 +15,7 @@ from otel_ext.clock import Clock, SystemClock
 from otel_ext.errors import ConfigError
 from otel_ext.exporters import Forwarder
 from otel_ext.pipeline import Engine, adopt
-from otel_ext.receivers import GrpcReceiver, HttpReceiver, health_handler
+from otel_ext.receivers import Budget, GrpcReceiver, HttpReceiver, health_handler
 from otel_ext.service.admission import GRPC, HTTP, Doorkeeper
 from otel_ext.service.config import Config, SideDoor
 from otel_ext.service.probes import SelfTelemetry
@@ -31,6 +31,8 @@ _GONE: Final = 60.0
 slowest, send every 60 s by default."""
 _CLOSING: Final = 5.0
 """Seconds of the grace period kept for closing the doors and the last checkpoint; a fifth if it is short."""
+_BODIES: Final = 4
+"""Requests of the largest size that may be inside at one time, over both doors."""
 _HURRY: Final = 2.0
 """Seconds for what is left to be sent on when somebody waits."""
 
@@ -65,6 +67,7 @@ class Server:
         self._grpc: GrpcReceiver | None = None
         self._http: HttpReceiver | None = None
         self._side = SideServer()
+        budget = Budget(_BODIES * max(config.grpc_max_bytes, config.http_max_bytes))
         try:
             if config.grpc_endpoint is not None:
                 self._grpc = GrpcReceiver(
@@ -72,6 +75,7 @@ class Server:
                     config.grpc_endpoint,
                     stats=self.stats,
                     max_bytes=config.grpc_max_bytes,
+                    budget=budget,
                     beside=[health_handler(self.ready)],
                 )
             if config.http_endpoint is not None:
@@ -80,6 +84,7 @@ class Server:
                     config.http_endpoint,
                     stats=self.stats,
                     max_bytes=config.http_max_bytes,
+                    budget=budget,
                     paths=config.http_paths,
                 )
             self.health_endpoint, self.metrics_endpoint = self._open_side()

@@ -1,5 +1,8 @@
 """OTLP/gRPC: three services, each answering in its own words."""
 
+import threading
+from collections.abc import Iterator
+
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
@@ -7,11 +10,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from otel_ext.errors import ConfigError, Throttled
-from otel_ext.receivers import GrpcReceiver, HttpReceiver
+from otel_ext.receivers import Budget, GrpcReceiver, HttpReceiver
 from otel_ext.receivers.grpc import SERVICES
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
-from tests.receivers.doors import Answer, Engine
+from tests.receivers.doors import PATIENCE, Answer, Engine
 
 
 def ask(door: GrpcReceiver, service: str, body: bytes = b"body") -> bytes:
@@ -79,3 +82,64 @@ def test_a_taken_port_is_an_error(make: type[GrpcReceiver | HttpReceiver], host:
     with pytest.raises(ConfigError, match="cannot listen on"):
         make(Engine().accept, first.endpoint, stats=Stats())
     first.stop(1.0)
+
+
+def test_a_client_that_never_sends_its_request_keeps_no_thread() -> None:
+    """More such calls than there are threads are cancelled in time; the next one is served."""
+    engine = Engine()
+    door = GrpcReceiver(engine.accept, "127.0.0.1:0", stats=Stats(), patience=0.5)
+    door.start()
+    silence = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        silence.wait(PATIENCE)
+        yield from ()
+
+    with grpc.insecure_channel(door.endpoint) as channel:
+        export = channel.stream_unary(f"/{SERVICES[Telemetry.LOGS]}/Export")
+        calls = [export.future(nothing(), timeout=PATIENCE) for _ in range(20)]
+        assert ask(door, SERVICES[Telemetry.LOGS]) == b""
+        codes = {call.exception().code() for call in calls}
+        silence.set()
+    door.stop(5.0)
+    assert codes == {grpc.StatusCode.CANCELLED}
+    assert engine.accepted == [(Telemetry.LOGS, b"body")]
+
+
+def test_requests_together_stay_within_the_budget() -> None:
+    """One that finds no room is told to come again, and its room is free for the next."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait(_: bytes) -> Answer:
+        inside.set()
+        go_on.wait(PATIENCE)
+        return 1, 0, ""
+
+    engine = Engine()
+    engine.behave = wait
+    budget = Budget(1000)
+    door = GrpcReceiver(engine.accept, "127.0.0.1:0", stats=Stats(), budget=budget)
+    door.start()
+    with grpc.insecure_channel(door.endpoint) as channel:
+        export = channel.unary_unary(f"/{SERVICES[Telemetry.LOGS]}/Export")
+        first = export.future(b"x" * 600, timeout=PATIENCE)
+        assert inside.wait(PATIENCE)
+        with pytest.raises(grpc.RpcError) as caught:
+            export(b"x" * 600, timeout=PATIENCE)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "google.rpc.retryinfo-bin" in dict(caught.value.trailing_metadata())
+        go_on.set()
+        first.result()
+        export(b"x" * 600, timeout=PATIENCE)
+    door.stop(5.0)
+    assert budget.used == 0
+
+
+def test_a_call_without_a_request_is_refused() -> None:
+    """A stream that ends at once."""
+    door = GrpcReceiver(Engine().accept, "127.0.0.1:0", stats=Stats())
+    door.start()
+    with grpc.insecure_channel(door.endpoint) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.stream_unary(f"/{SERVICES[Telemetry.LOGS]}/Export")(iter(()), timeout=PATIENCE)
+    door.stop(5.0)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
