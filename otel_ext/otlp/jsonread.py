@@ -41,7 +41,7 @@ from otel_ext.otlp.schema import (
     ScopeSpans,
     Status,
 )
-from otel_ext.strictjson import no_constant, unique_keys
+from otel_ext.strictjson import STRICT
 
 UNREADABLE: Final = "otel_ext.timestamp.unreadable."
 """Attribute name, less `start`, `end` or (on an event) `time`: the text of a time that was not one."""
@@ -86,15 +86,13 @@ def read_object(line: bytes | str, build: Callable[[Json], bytes]) -> bytes:
 def _decoded(line: bytes | str) -> object:
     try:
         content = line.decode() if isinstance(line, bytes) else line
-        return json.loads(
-            content.removeprefix("\ufeff"), object_pairs_hook=unique_keys, parse_constant=no_constant
-        )
+        return STRICT.decode(content.removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the JSON is not UTF-8: {error.reason} at byte {error.start}") from None
     except RecursionError:
         raise InvalidRequest("the JSON is nested too deeply") from None
     except ValueError as error:
-        # JSONDecodeError, the two below, or an integer of more digits than Python reads.
+        # JSONDecodeError, what `STRICT` refuses, or an integer of more digits than Python reads.
         raise InvalidRequest(f"not JSON: {error}") from None
 
 

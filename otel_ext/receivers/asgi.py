@@ -81,6 +81,11 @@ class AsgiServer:
         """Begin to serve; connections made before wait in the socket's queue."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it serves, or is yet to be started."""
+        return self._thread.ident is None or self._thread.is_alive()
+
     def stop(self, grace: float) -> None:
         """Close the socket, let requests inside finish for `grace` seconds, then cut them off."""
         self._config.timeout_graceful_shutdown = cast("int", grace)  # need not be whole seconds
@@ -92,9 +97,8 @@ class AsgiServer:
     def _run(self) -> None:
         try:
             asyncio.run(self._server.serve(sockets=[self._listener]))
-        except BaseException:
+        except BaseException:  # nobody is above; `alive` tells
             log.exception("the HTTP server has ended")
-            raise
 
 
 class _Server(uvicorn.Server):

@@ -10,7 +10,7 @@ import contextlib
 import io
 from typing import Any, Final
 
-from otel_ext.errors import Retryable, TooLarge
+from otel_ext.errors import InvalidRequest, Retryable, TooLarge
 from otel_ext.receivers.budget import Share
 
 Headers = list[tuple[bytes, bytes]]
@@ -34,6 +34,8 @@ class Body:
         self._length = int(length) if length else None
         self._outstanding = bool(self._length) or b"transfer-encoding" in fields
         self._linger = b"expect" not in fields  # else it is sent only when asked for
+        # As in request smuggling: what follows may not be believed (RFC 9112, section 6.3).
+        self._ambiguous = b"transfer-encoding" in fields and b"content-length" in fields
 
     async def read(self, limit: int, share: Share, patience: float) -> bytes | None:
         """The body; None when the client has gone before its end.
@@ -47,7 +49,10 @@ class Body:
             TooLarge: it has more than `limit` bytes.
             Busy: there is no room for it.
             Retryable: it did not arrive in time.
+            InvalidRequest: it is framed in two ways.
         """
+        if self._ambiguous:
+            raise InvalidRequest("both Content-Length and Transfer-Encoding tell where the body ends")
         too_large = TooLarge(f"the body has more than {limit} bytes; send smaller batches")
         if self._length is not None and self._length > limit:
             raise too_large
@@ -73,7 +78,7 @@ class Body:
         if self._outstanding and self._linger and self._length and self._length <= _SMALL:
             await self._drop(_SMALL_WAIT)
         closing = self._outstanding
-        if closing:
+        if closing or self._ambiguous:
             headers = [*headers, (b"connection", b"close")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content, "more_body": closing})

@@ -40,6 +40,7 @@ class SelfTelemetry:
         doors: what came in.
         stats: the process's counters.
         ready: whether requests are wanted; it says no as soon as a drain begins.
+        alive: whether all doors are served.
         forwarders: what goes out.
     """
 
@@ -51,10 +52,11 @@ class SelfTelemetry:
         clock: Clock,
         *,
         ready: Callable[[], bool],
+        alive: Callable[[], bool],
         forwarders: Sequence[Forwarder],
     ) -> None:
         self._view, self._doors, self._stats, self._clock, self._ready = view, doors, stats, clock, ready
-        self._forwarders = forwarders
+        self._forwarders, self._alive = forwarders, alive
         self._since, self._began = clock.now(), clock.monotonic()
 
     def health(self) -> Routes:
@@ -66,7 +68,9 @@ class SelfTelemetry:
         return {"/metrics": lambda: Answer(200, _TEXT, exposition(self.samples()))}
 
     def _live(self) -> Answer:
-        return Answer(200, "text/plain", "ok\n")
+        if self._alive():
+            return Answer(200, "text/plain", "ok\n")
+        return Answer(503, "text/plain", "a door is not served any more\n")
 
     def _readyz(self) -> Answer:
         return (

@@ -62,6 +62,7 @@ class Server:
             self.stats,
             self._clock,
             ready=self.ready,
+            alive=self.alive,
             forwarders=self.forwarders,
         )
         self._grpc: GrpcReceiver | None = None
@@ -101,7 +102,11 @@ class Server:
 
     def ready(self) -> bool:
         """Whether requests are wanted, and would be taken now."""
-        return not self._draining and self.engine.intake.refusal() is None
+        return not self._draining and self.alive() and self.engine.intake.refusal() is None
+
+    def alive(self) -> bool:
+        """Whether all doors are served; if not, only a restart helps."""
+        return self._http is None or self._stopping.is_set() or self._http.alive
 
     @property
     def http_endpoint(self) -> str:
@@ -137,7 +142,7 @@ class Server:
         if not idle or last is None or last >= _GONE:
             return False
         grace = self.config.shutdown_timeout
-        end = grace - min(_CLOSING, grace / 5)
+        end = grace - self._closing
         log.info("draining: receiving until nothing came for %s s, at most %s s", idle, end)
         while (passed := (self._clock.monotonic() - began) / 1e9) < end:
             silent = min(self._doors.idle() or 0.0, passed)
@@ -162,7 +167,9 @@ class Server:
         """
         self._begin_end()
         self._stopping.set()
-        _at_once([partial(door.stop, self._left()) for door in (self._grpc, self._http) if door is not None])
+        # What is accepted has to be processed and saved in the same grace period; half of it, if it is short.
+        grace = max(self._left() - self._closing, self._left() / 2)
+        _at_once([partial(door.stop, grace) for door in (self._grpc, self._http) if door is not None])
         self._watcher.join()
         self.engine.finish()
         left = min(_HURRY, self._left()) if hurry else self._left()
@@ -176,6 +183,10 @@ class Server:
         if not self._draining:
             self._draining = True
             self._end = self._clock.monotonic() + int(self.config.shutdown_timeout * 1e9)
+
+    @property
+    def _closing(self) -> float:
+        return min(_CLOSING, self.config.shutdown_timeout / 5)
 
     def _left(self) -> float:
         """Seconds of the grace period that are left."""

@@ -190,13 +190,14 @@ def test_fields_of_a_data_point() -> None:
         b"1",
         b'{"a":1,"a":2}',
         b'{"a":NaN}',
+        b'{"a":1e999}',
         b'{"a":"\xff"}',
         "{}".encode("utf-16"),
         b"{" * 100_000,
         b'{"a":' + b"[" * 100_000,
         b"{}{}",
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_what_is_not_one_strict_object_is_refused(telemetry: Telemetry, body: bytes) -> None:
     """Byte order marks, repeated keys, other encodings, bombs and trailing rubbish, whatever is sent."""

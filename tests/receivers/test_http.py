@@ -12,7 +12,7 @@ from otel_ext.errors import Busy, InvalidRequest, ShuttingDown, Throttled
 from otel_ext.receivers import Budget
 from otel_ext.telemetry import Telemetry
 from tests.builders import request, span
-from tests.receivers.doors import JSON, PROTOBUF, Answer, Engine, Wire, http_door, message
+from tests.receivers.doors import JSON, PATIENCE, PROTOBUF, Answer, Engine, Wire, http_door, message
 
 BODY = request(span(1, 1))
 TRACES = Telemetry.TRACES
@@ -386,3 +386,46 @@ def test_a_stop_lets_requests_inside_finish(engine: Engine) -> None:
         stopper.join()
         with pytest.raises(ConnectionRefusedError):
             Wire(door.endpoint)
+
+
+def test_a_body_framed_in_two_ways_is_refused_and_nothing_after_it_read(engine: Engine) -> None:
+    """What one of two servers in a row takes for a second request is none (RFC 9112, section 6.3)."""
+    inner = message(b"smuggled")
+    sent = message(b"0\r\n\r\n" + inner, transfer_encoding="chunked", content_length="5")
+    with http_door(engine) as door, Wire(door.endpoint) as wire:
+        wire.send(sent)
+        found = wire.reply()
+        assert found is not None
+        assert (found.status, found.headers["connection"]) == (400, "close")
+        assert "Transfer-Encoding" in found.error.message
+        assert wire.closed()
+    assert engine.accepted == []
+
+
+def test_the_absolute_form_of_a_url_is_the_same_path(wire: Wire, engine: Engine) -> None:
+    """A server must accept it (RFC 9112, section 3.2.2)."""
+    assert wire.ask(b"body", "http://tests:4318/v1/logs?x=y").status == 200
+    assert wire.ask(b"body", "http://tests").status == 404
+    assert engine.accepted == [(Telemetry.LOGS, b"body")]
+
+
+def test_json_that_would_take_many_times_its_size_is_refused(wire: Wire, engine: Engine) -> None:
+    """12 MiB of empty objects, which are 300 MiB once read."""
+    body = b'{"x":[' + b"{}," * (4 << 20) + b"{}]}"
+    found = wire.ask(gzip.compress(body, 1), content_type=JSON, content_encoding="gzip")
+    assert found.status == 413
+    assert engine.accepted == []
+
+
+def test_a_server_whose_thread_ended_says_so(engine: Engine) -> None:
+    """A defect in the event loop must show in the probes."""
+    with http_door(engine) as door:
+        assert door.alive
+        server = door._server
+        with Wire(door.endpoint) as wire:
+            assert wire.ask(b"body").status == 200
+        assert server._server._wake is not None
+        loop, _ = server._server._wake
+        loop.call_soon_threadsafe(loop.stop)
+        server._thread.join(PATIENCE)
+        assert not door.alive
