@@ -1,4 +1,4 @@
-"""`otel-ext replay FILE...`: OTLP JSON lines through the very same engine.
+"""`otel-ext replay FILE...`: OTLP JSON lines, or what a destination refused, through the very same engine.
 
 Law of this file: a bad line is reported with file, line and byte offset, counted, and stops nothing
 unless `--strict`. Engine time is that of the spans and log records themselves: the latest seen, never later
@@ -7,6 +7,7 @@ timeout has ended. At the end of the input every session has. Of logs and spans 
 spans should come first: a log record without a session id has that of its trace, once that is known.
 """
 
+import base64
 import json
 import sys
 import threading
@@ -21,7 +22,7 @@ from otel_ext.cli import lines
 from otel_ext.cli.refused import Refused
 from otel_ext.cli.text import clean
 from otel_ext.clock import SystemClock
-from otel_ext.errors import Busy, Permanent
+from otel_ext.errors import Busy, InvalidRequest, Permanent
 from otel_ext.exporters import Exporter, ForwarderSettings
 from otel_ext.pipeline import Engine, EngineSettings, crashes, original, time_of
 from otel_ext.telemetry import Telemetry
@@ -32,6 +33,8 @@ _MEMBERS: Final = {
     Telemetry.LOGS: b"resourceLogs",
     Telemetry.METRICS: b"resourceMetrics",
 }
+_REFUSED: Final = b'{"at":'
+"""How a line of a destination's refused requests begins; OTLP JSON has no such member."""
 _NOUNS: Final = {
     Telemetry.TRACES: "spans",
     Telemetry.LOGS: "log records",
@@ -71,7 +74,9 @@ class Replay:
         try:
             telemetry = _telemetry_of(line)
             crashed: list[tuple[str, str]] = []
-            if telemetry is not Telemetry.TRACES:
+            if line.startswith(_REFUSED):
+                telemetry, body = _refused(line)
+            elif telemetry is not Telemetry.TRACES:
                 body = otlp.read_json(telemetry, line)
             else:
                 body = otlp.read_traces(line, instant=_instant)
@@ -105,6 +110,16 @@ def _telemetry_of(line: bytes) -> Telemetry:
     """What a line holds, by the first of the three members that it has; spans when it has none."""
     places = {line.find(b'"%b"' % member): telemetry for telemetry, member in _MEMBERS.items()}
     return places[min((place for place in places if place >= 0), default=min(places))]
+
+
+def _refused(line: bytes) -> tuple[Telemetry, bytes]:
+    """What a line of a destination's file of refused requests holds (`docs/forwarding.md`)."""
+    try:
+        kept = json.loads(line)
+        telemetry, body = Telemetry(kept["telemetry"]), base64.b64decode(kept["request"], validate=True)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidRequest(f"not a line of refused requests: {error}") from error
+    return telemetry, otlp.admit(body, telemetry).body
 
 
 def _instant(value: object) -> int:
@@ -157,7 +172,10 @@ def _run(files: tuple[str, ...], replay: Replay) -> None:
             replay.file(path, bar.update)
 
 
-@click.command(help="Feed OTLP JSON lines (plain or .zst, - for stdin) through the engine or to an endpoint.")
+@click.command(
+    help="Feed OTLP JSON lines, or what a destination refused (.zst too; - for stdin), through the engine or "
+    "to an endpoint."
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Store in this data folder.")
 @click.option(

@@ -7,7 +7,7 @@
 from otel_ext.exporters.answers import Answer, Sender
 from otel_ext.exporters.exporter import Exporter, sender_of
 from otel_ext.exporters.forwarder import Forwarder
-from otel_ext.exporters.settings import ForwarderSettings, settings_from_environment
+from otel_ext.exporters.settings import ForwarderSettings, check_headers, settings_from_environment
 
 __all__ = [
     "Answer",
@@ -15,6 +15,7 @@ __all__ = [
     "Forwarder",
     "ForwarderSettings",
     "Sender",
+    "check_headers",
     "sender_of",
     "settings_from_environment",
 ]

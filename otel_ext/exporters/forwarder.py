@@ -102,12 +102,29 @@ class Forwarder:
                 batch = self.feed.read(settings.batch_bytes, _WAIT, linger=settings.linger)
             except ShuttingDown:
                 return
-            except (OSError, OtelExtError) as error:  # our own disk
-                log.warning("%s waits: %s", settings.name, error)
+            except Exception as error:  # this thread must live: nobody else sends what waits
+                known = isinstance(error, OSError | OtelExtError)  # our own disk; else a defect of ours
+                log.warning("%s waits: %s", settings.name, error, exc_info=not known)
                 self._stopping.wait(_AGAIN)
                 continue
-            if batch is not None and (outcome := self._deliver(batch)) is not None:
+            if batch is not None:
+                self._finish(batch)
+
+    def _finish(self, batch: Batch) -> None:
+        """Bring a batch to its end, whatever happens, unless asked to stop."""
+        while not self._stopping.is_set():
+            try:
+                outcome = self._deliver(batch)
+            except Exception:
+                if self._stopping.is_set():  # the connection was closed under it
+                    return
+                log.exception("%s waits; what it was sending is sent again", self.settings.name)
+                self._stats.add("otel_ext.forward.defects")
+                self._stopping.wait(_AGAIN)
+                continue
+            if outcome is not None:
                 self.feed.done(batch, outcome)
+            return
 
     def _deliver(self, batch: Batch) -> Outcome | None:
         """Bring a batch to its end; None when asked to stop before that."""
@@ -116,7 +133,7 @@ class Forwarder:
         while work:
             parts = work.popleft()
             items = sum(part.items for part in parts)
-            before = outcome.sent + outcome.rejected
+            before = outcome.sent
             try:
                 pieces = self._send(batch, parts, items, outcome)
             except GaveUp as error:
@@ -125,10 +142,11 @@ class Forwarder:
                 setattr(outcome, error.reason, getattr(outcome, error.reason) + items)
                 pieces = []
             work.extendleft(reversed(pieces))
-            with self._counting:
-                delivered = outcome.sent + outcome.rejected > before
-                if not pieces:
-                    (self.sent if delivered else self.failed)[batch.telemetry] += items
+            if not pieces:
+                sent = outcome.sent - before
+                with self._counting:
+                    self.sent[batch.telemetry] += sent
+                    self.failed[batch.telemetry] += items - sent
         return outcome
 
     def _send(self, batch: Batch, parts: list[Part], items: int, outcome: Outcome) -> list[list[Part]]:
@@ -166,7 +184,7 @@ class Forwarder:
 
     def _refused(self, batch: Batch, part: Part, reason: str, outcome: Outcome) -> None:
         """Keep what is refused for good."""
-        self._failed(reason)
+        self.last = reason
         while True:
             try:
                 kept = self.feed.quarantine(batch.telemetry, part, reason)
@@ -176,10 +194,14 @@ class Forwarder:
                 if self.feed.over(batch):
                     raise GaveUp("overflow", reason) from error
                 continue
-            if kept:
-                outcome.quarantined += part.items
-            else:
-                outcome.refused += part.items
+            outcome.quarantined += part.items if kept else 0
+            outcome.refused += 0 if kept else part.items
+            where = self.feed.quarantine_path
+            what = (
+                f"kept in {where}, `otel-ext replay` sends that again" if kept else f"lost, {where} is full"
+            )
+            said = reason.removeprefix("too large: ").partition(":")[0]  # never its words
+            log.error("%s refuses %d items for good (%s): %s", self.settings.name, part.items, said, what)
             return
 
     def _given_up(self, batch: Batch, after: float) -> str:

@@ -11,7 +11,7 @@ import grpc
 
 from otel_ext.errors import ConfigError
 from otel_ext.exporters.answers import MOST_ANSWER, USER_AGENT, Answer, grpc_failure, success
-from otel_ext.exporters.settings import ForwarderSettings
+from otel_ext.exporters.settings import ForwarderSettings, check_headers
 from otel_ext.telemetry import Telemetry
 
 _PACKAGE: Final = "/opentelemetry.proto.collector"
@@ -29,10 +29,12 @@ class GrpcSender:
     """Sends encoded requests to one gRPC endpoint over one connection.
 
     Raises:
-        ConfigError: the endpoint is not of a form that it knows, or a file cannot be read.
+        ConfigError: the endpoint is not of a form that it knows, a file cannot be read, or a header cannot be
+            sent.
     """
 
     def __init__(self, settings: ForwarderSettings) -> None:
+        check_headers(settings)
         target, secure = _target(settings.endpoint)
         options = [
             ("grpc.max_send_message_length", -1),

@@ -24,7 +24,7 @@ from otel_ext.exporters.answers import (
     inflate,
     success,
 )
-from otel_ext.exporters.settings import ForwarderSettings
+from otel_ext.exporters.settings import ForwarderSettings, check_headers
 from otel_ext.telemetry import Telemetry
 
 _LEVEL: Final = 1
@@ -46,10 +46,12 @@ class HttpSender:
     """Sends encoded requests to one HTTP endpoint, a connection for each request under way.
 
     Raises:
-        ConfigError: an endpoint is not of a form that it knows, or a file cannot be read.
+        ConfigError: an endpoint is not of a form that it knows, a file cannot be read, or a header cannot be
+            sent.
     """
 
     def __init__(self, settings: ForwarderSettings, clock: Clock | None = None) -> None:
+        check_headers(settings)
         self._settings, self._clock = settings, clock or SystemClock()
         exact = (settings.traces_endpoint, settings.logs_endpoint, settings.metrics_endpoint)
         self._places = {
@@ -126,16 +128,22 @@ class HttpSender:
         return http.client.HTTPConnection(place.host, place.port, timeout=timeout), False
 
     def _try(self, place: _Place, connection: http.client.HTTPConnection, body: bytes, end: int) -> Answer:
-        connection.request("POST", place.path, body, self._headers)
+        whole = True
+        try:
+            connection.request("POST", place.path, body, self._headers)
+        except (BrokenPipeError, ConnectionResetError):
+            whole = False  # a request that is too large may be answered sooner; if not, the next line fails
         response = connection.getresponse()
         data = self._read(response, end)
-        if data is None or response.will_close or self._closed:
+        if data is None or response.will_close or self._closed or not whole:
             connection.close()
         else:
             self._idle.append((place, connection))
         encoding = (response.headers.get("Content-Encoding") or "").strip().lower()
         said = inflate(data, encoding) if data is not None else None
         if response.status == http.client.OK:
+            if not whole:
+                raise http.client.HTTPException("200 to half a request")
             return success(said)
         after = response.headers.get("Retry-After")
         raise http_failure(response.status, after, http_text(said), self._clock.now() / 1e9)

@@ -5,6 +5,7 @@ what is on disk is kept until its budget is full, not for five minutes.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Final, Literal
 from urllib.parse import unquote
@@ -15,6 +16,7 @@ from otel_ext.errors import ConfigError
 from otel_ext.telemetry import Telemetry
 
 MIB: Final = 1 << 20
+_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _MILLISECONDS: Final = 1000.0
 
 
@@ -68,6 +70,22 @@ class ForwarderSettings(msgspec.Struct, kw_only=True, frozen=True):
     acknowledges: bool = False
     retry: bool = True
     telemetries: frozenset[Telemetry] = frozenset(Telemetry)
+
+
+def check_headers(settings: ForwarderSettings) -> None:
+    """Whether both protocols can send these headers: printable ASCII, names as in RFC 9110, section 5.1.
+
+    Raises:
+        ConfigError: one cannot be sent, which each request would fail with; values are never shown.
+    """
+    for key, value in settings.headers.items():
+        if not _NAME.fullmatch(key):
+            raise ConfigError(f"{settings.name} cannot send a header of the name {key!r}")
+        if not (value.isascii() and (value.isprintable() or not value)):
+            raise ConfigError(
+                f"{settings.name} cannot send the header {key}: its value has a line break, or another "
+                f"character that is no printable ASCII"
+            )
 
 
 def settings_from_environment(

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from otel_ext.errors import ConfigError
-from otel_ext.exporters import ForwarderSettings, settings_from_environment
+from otel_ext.exporters import ForwarderSettings, check_headers, settings_from_environment
 from otel_ext.service.fit import Origins, at
 from otel_ext.service.shape import ExportersConfig, OtlpExporterConfig, QueueConfig
 from otel_ext.telemetry import Telemetry
@@ -30,7 +30,8 @@ def destinations(
         origins: where values were written.
 
     Raises:
-        ConfigError: an endpoint is missing or no endpoint, TLS is asked for, or nothing is sent there.
+        ConfigError: an endpoint is missing or no endpoint, TLS is asked for, a header cannot be sent, or
+            nothing is sent there.
     """
     everything = frozenset(Telemetry)
     found = []
@@ -82,6 +83,7 @@ def _destination(
     if not config.endpoint and any(name in os.environ for name in _ENDPOINTS):
         base = _from_environment(path, base, origins)
         config = msgspec.structs.replace(config, endpoint=base.endpoint)
+    check_headers(base)
     endpoint = _grpc(path, config, origins) if grpc else _http(path, config, origins)
     return msgspec.structs.replace(base, endpoint=endpoint)
 

@@ -1,10 +1,12 @@
 """Engine, outbox and forwarders together, against scripted far sides."""
 
 import base64
+import collections
 import gzip
 import json
 import random
 import shutil
+import socket
 import subprocess
 import threading
 from collections import Counter
@@ -19,8 +21,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ext.clock import SystemClock
+from otel_ext.errors import ConfigError
 from otel_ext.exporters import Forwarder, ForwarderSettings
-from otel_ext.files import RealFiles
+from otel_ext.files import File, Files, RealFiles
 from otel_ext.pipeline import Engine, EngineSettings, Tally
 from otel_ext.pipeline.outbox.refused import Quarantine
 from otel_ext.pipeline.records import LOGS, METRICS, pack_request
@@ -28,6 +31,7 @@ from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
 from tests.builders import looping_run, request, span, trace_id
 from tests.exporters.farside import OK, FarSide, GrpcFarSide, HttpFarSide, Received, Reply, far_sides, names
+from tests.support import run as run_command
 from tests.support import until
 
 SETTINGS = EngineSettings(
@@ -39,10 +43,17 @@ FAST: dict[str, Any] = {"retry_initial": 0.01, "retry_max": 0.05}
 class Running:
     """An engine and its forwarders."""
 
-    def __init__(self, data: Path, *settings: ForwarderSettings, engine: EngineSettings = SETTINGS) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *settings: ForwarderSettings,
+        engine: EngineSettings = SETTINGS,
+        files: Files | None = None,
+    ) -> None:
         self.data, self.stats = data, Stats()
         self.forwarders = [Forwarder(each, stats=self.stats) for each in settings]
-        self.engine = Engine(data, engine, destinations=[each.destination for each in self.forwarders])
+        destinations = [each.destination for each in self.forwarders]
+        self.engine = Engine(data, engine, files=files, destinations=destinations)
         self.engine.start()
         for forwarder in self.forwarders:
             forwarder.start(self.engine.outbox.feeds[forwarder.settings.name])
@@ -138,6 +149,8 @@ def test_a_partial_success_is_never_repeated(tmp_path: Path, far: FarSide) -> No
             run.engine.intake.accept(request(span(1, 3 * n + 1), span(1, 3 * n + 2), span(1, 3 * n + 3)))
     assert len(far.tries) == 4
     assert run.tally() == Tally(received=12, sent=7, rejected=5)
+    (forwarder,) = run.forwarders
+    assert (forwarder.sent[Telemetry.TRACES], forwarder.failed[Telemetry.TRACES]) == (7, 5)
 
 
 def test_an_answer_that_cannot_be_read_is_still_a_success(tmp_path: Path, far: FarSide) -> None:
@@ -208,6 +221,122 @@ def test_what_is_too_large_is_halved_until_it_fits(tmp_path: Path, far: FarSide)
         run.engine.intake.accept(request(*spans))
     assert names(far.spans) == [f"span {n + 1}" for n in range(40) if n != 11]
     assert run.tally() == Tally(received=40, sent=39, quarantined=1)
+
+
+class Hasty:
+    """An HTTP server that answers 413 to a body over 1 MB, unread, and hangs up, as proxies do."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.taken: list[bytes] = []
+        self.refused = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection = self._socket.accept()[0]
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as stream:
+                heads = iter(stream.readline, b"\r\n")
+                length = next(int(h.split(b":")[1]) for h in heads if h.lower().startswith(b"content-length"))
+                if length > 1_000_000:
+                    self.refused += 1
+                    connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+                    continue
+                collections.deque(heads, maxlen=0)
+                self.taken.append(stream.read(length))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+
+def test_too_large_is_heard_before_the_body_is_sent(tmp_path: Path) -> None:
+    """A connection that breaks while a large body is sent has an answer in it: 413, so it is halved."""
+    far = Hasty()
+    spans = [span(1, n + 1, text="x" * 900_000) for n in range(12)]
+    where = ForwarderSettings(name="far", protocol="http", endpoint=far.endpoint, compression="none", **FAST)
+    try:
+        with running(tmp_path, where) as run:
+            run.engine.intake.accept(request(*spans))
+            assert run.engine.outbox.feeds["far"].drained(30), run.forwarders[0].last
+    finally:
+        far.stop()
+    assert [s.name for body in far.taken for s in spans_of(body)] == [s.name for s in spans]
+    assert far.refused
+    assert run.tally() == Tally(received=12, sent=12)
+
+
+class Defective(RealFiles):
+    """A disk in whose driver is a defect of ours: the first file of refused requests cannot be made."""
+
+    def __init__(self) -> None:
+        self.broke = False
+
+    def create(self, path: str) -> File:
+        """See `Files`."""
+        if path.endswith(".refused.jsonl") and not self.broke:
+            self.broke = True
+            raise RuntimeError("a defect")
+        return super().create(path)
+
+
+def test_a_defect_of_ours_does_not_silence_a_destination(tmp_path: Path, far: FarSide) -> None:
+    """Whatever is raised while a batch is sent, its thread lives and brings it to its end."""
+    refusal = Reply(status=400) if isinstance(far, HttpFarSide) else Reply(code="INVALID_ARGUMENT")
+    far.answer = lambda received: refusal if "span 1" in names(received.spans) else OK
+    files = Defective()
+    with running(tmp_path, to(far, batch_bytes=1), files=files) as run:
+        for n in range(3):
+            run.engine.intake.accept(request(span(1, n + 1)))
+        far.wait(2)
+    assert files.broke
+    assert names(far.spans) == ["span 2", "span 3"]
+    assert run.tally() == Tally(received=3, sent=2, quarantined=1)
+
+
+def test_what_was_refused_is_sent_again(tmp_path: Path, far: FarSide) -> None:
+    """With a wrong token everything is kept, and said; `otel-ext replay` delivers that file."""
+    refusal = Reply(status=401) if isinstance(far, HttpFarSide) else Reply(code="UNAUTHENTICATED")
+    far.answer = lambda received: refusal
+    spans = request(span(1, 1), span(1, 2))
+    bodies = dict(zip(Telemetry, (spans, *logs_and_metrics()), strict=True))
+    with running(tmp_path, to(far)) as run:
+        for telemetry, body in bodies.items():
+            run.engine.intake.accept(body, telemetry)
+    assert run.tally().quarantined == run.tally().received
+    path = tmp_path / "engines/main/forward/far.refused.jsonl"
+    mended = GrpcFarSide()
+    with far_sides(mended):
+        said = run_command("replay", path, "--endpoint", mended.endpoint, "--json")
+    assert [received.body for received in mended.accepted] == list(bodies.values())
+    assert json.loads(said)["lines"] == 3
+    with path.open("ab") as file:
+        file.write(b'{"at":1,"telemetry":"traces","request":"/w=="}\n')
+    said = run_command("replay", path, "--data", tmp_path / "again", "--json")
+    assert json.loads(said)["bad_lines"] == 1
+    assert json.loads(said)["spans"] == 2
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize(
+    ("key", "value"), [("Authorization", "Bearer x\n"), ("a b", "x"), ("x", "gr\u00f6\u00dfe")]
+)
+def test_headers_that_cannot_be_sent(protocol: Any, key: str, value: str) -> None:
+    """They are an error at the start, not one of each request; the value is not in it."""
+    settings = ForwarderSettings(
+        name="far", protocol=protocol, endpoint="http://127.0.0.1:1", headers={key: value}
+    )
+    with pytest.raises(ConfigError) as error:
+        Forwarder(settings)
+    assert value not in str(error.value).replace(key, "")
 
 
 def test_our_own_limit_comes_before_the_wire(tmp_path: Path, far: FarSide) -> None:
@@ -286,20 +415,26 @@ def test_a_full_quarantine_still_counts(tmp_path: Path, monkeypatch: pytest.Monk
     assert [json.loads(line)["items"] for line in lines] == [1, 1, 1]
 
 
-def test_all_three_telemetries_go_where_they_belong(tmp_path: Path, far: FarSide) -> None:
-    """Logs and metrics have methods and paths of their own, are counted, split and kept like spans."""
+def logs_and_metrics() -> tuple[bytes, bytes]:
+    """A request of ten log records, and one of twenty data points."""
     logs, metrics = ExportLogsServiceRequest(), ExportMetricsServiceRequest()
     for n in range(10):
         logs.resource_logs.add().scope_logs.add().log_records.add().body.string_value = f"line {n}"
         metric = metrics.resource_metrics.add().scope_metrics.add().metrics.add(name=f"m{n}")
         metric.gauge.data_points.add().as_int = n
         metric.gauge.data_points.add().as_int = n
+    return logs.SerializeToString(), metrics.SerializeToString()
+
+
+def test_all_three_telemetries_go_where_they_belong(tmp_path: Path, far: FarSide) -> None:
+    """Logs and metrics have methods and paths of their own, are counted, split and kept like spans."""
+    logs, metrics = logs_and_metrics()
     too_large = Reply(status=413) if isinstance(far, HttpFarSide) else Reply(code="RESOURCE_EXHAUSTED")
     far.answer = lambda received: too_large if received.items > 6 else OK
     with running(tmp_path, to(far)) as run:
         journal = run.engine.journal
-        journal.append(LOGS, pack_request(logs.SerializeToString(), {}), items=10)
-        journal.append(METRICS, pack_request(metrics.SerializeToString(), {}), items=20)
+        journal.append(LOGS, pack_request(logs, {}), items=10)
+        journal.append(METRICS, pack_request(metrics, {}), items=20)
         run.engine.intake.accept(request(span(1, 1)))
     assert run.tally() == Tally(received=31, sent=31)
     by_path = Counter[str]()

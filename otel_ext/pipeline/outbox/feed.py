@@ -74,6 +74,11 @@ class Feed:
         self._squeeze = 0
 
     @property
+    def quarantine_path(self) -> str:
+        """The file of what it refuses for good."""
+        return self._quarantine.path
+
+    @property
     def queue_bytes(self) -> int:
         """Journal bytes between the cursor and what is processed."""
         return self._behind(self.cursor.position, self._processed())

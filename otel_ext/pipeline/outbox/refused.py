@@ -26,7 +26,7 @@ class Quarantine:
 
     def __init__(self, files: Files, folder: str, stem: str, clock: Clock, most: int = MOST) -> None:
         self._files, self._folder, self._clock, self._most = files, folder, clock, most
-        self._path = f"{folder}/{stem}{SUFFIX}"
+        self.path = f"{folder}/{stem}{SUFFIX}"
         self._file: File | None = None
 
     def keep(self, telemetry: Telemetry, body: bytes, items: int, reason: str) -> bool:
@@ -64,9 +64,9 @@ class Quarantine:
 
     def _open(self) -> File:
         try:
-            file = self._files.open(self._path)
+            file = self._files.open(self.path)
         except FileNotFoundError:
-            file = self._files.create(self._path)
+            file = self._files.create(self.path)
             self._files.sync_directory(self._folder)
             return file
         size = file.size()
