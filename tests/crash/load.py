@@ -42,13 +42,24 @@ class Door(Protocol):
 class Load:
     """Concurrent senders of looping agent runs, from `with` to its end or `stop`.
 
+    Args:
+        pace: seconds that each sender waits between two requests.
+
     Attributes:
         attempted, acknowledged: numbers of requests, in the order in which it happened.
         refusals: (status code, message) of every failed call.
     """
 
-    def __init__(self, process: Door, *, senders: int = 4, first: int = 1, patience: float = 15.0) -> None:
-        self._endpoint, self._patience = process.endpoint, patience
+    def __init__(
+        self,
+        process: Door,
+        *,
+        senders: int = 4,
+        first: int = 1,
+        patience: float = 15.0,
+        pace: float = 0.0,
+    ) -> None:
+        self._endpoint, self._patience, self._pace = process.endpoint, patience, pace
         self._numbers = itertools.count(first)
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(senders)]
@@ -99,6 +110,8 @@ class Load:
                 self.attempted.append(number)
                 body = request(*looping_run(number, f"session-{number % 7}", rounds=SPANS - 1))
                 self._deliver(call, number, body)
+                if self._pace:
+                    self._stop.wait(self._pace)
 
     def _deliver(self, call: grpc.UnaryUnaryMultiCallable, number: int, body: bytes) -> None:
         pause = 0.01
