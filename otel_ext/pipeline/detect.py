@@ -1,7 +1,8 @@
 """Detectors at work: steps wait for their turn, pass the detectors, and findings become spans and rows.
 
 Law of this file: a finding is written once, as a derived span in its session's own file and a row of the
-catalog, in the order in which the detectors gave it.
+catalog, in the order in which the detectors gave it. Where another otel_ext on the way here has said the very
+same, its span is the one: the window of re-deliveries knows ours as well, whichever comes first.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Final
 import msgspec
 
 from otel_ext import __version__, otlp
+from otel_ext.dedup import Verdict, Window
 from otel_ext.errors import UnsupportedVersion
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
@@ -32,6 +34,7 @@ class Detection:
     """The detectors of one engine and what stands around them; used by the pipeline's thread only.
 
     Args:
+        window: of re-deliveries.
         edits: takes each derived span as an encoded request of its own, once its line was handed over.
     """
 
@@ -42,11 +45,13 @@ class Detection:
         members: Members,
         lines: LineWriter,
         ledger: Ledger,
+        window: Window,
         edits: Edits,
     ) -> None:
         self._signals = Signals(settings.signals)
         self._reorder = Reorder(int(settings.hold * SECOND), settings.reorder_steps)
         self._members, self._lines, self._ledger, self._edits = members, lines, ledger, edits
+        self._window = window
         self._scope = scope_bytes(__version__)
         self._rows: list[Row] = []
         self._stale: tuple[str, ...] = ()
@@ -88,15 +93,17 @@ class Detection:
             if finding.session_id and home != finding.trace_id.hex():
                 home = finding.session_id
             finding.session_id = trace.joined or home
-            raw = derived_span(finding)
-            json = otlp.span_json(otlp.parse(raw), raw)
-            self._lines.derived(home, trace.resource, self._scope, json)
-            self._ledger.derived += 1
             if finding.revision == 1:
                 self._ledger.find(finding.signal)
             row = msgspec.json.encode(finding.as_json())
             self._rows.append((finding.id, finding.revision, home, finding.trace_id, row))
-            self._edits.finding(otlp.request_of(trace.resource, self._scope, raw))
+            raw = derived_span(finding)
+            span = otlp.parse(raw)
+            told = self._window.check(span.trace_id + span.span_id, otlp.content_digest(span, raw))
+            if told is not Verdict.DUPLICATE:
+                self._lines.derived(home, trace.resource, self._scope, otlp.span_json(span, raw))
+                self._ledger.derived += 1
+                self._edits.finding(otlp.request_of(trace.resource, self._scope, raw))
 
     @property
     def evictions(self) -> int:

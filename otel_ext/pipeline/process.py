@@ -59,12 +59,12 @@ class Processor:
         self._catalog = catalog
         self._lines = LineWriter(streams, settings.line_bytes)
         self.members = Members(catalog, settings)
-        self._window = Window.load(catalog.dedup_blocks(), settings.dedup_window)
+        window = self._window = Window.load(catalog.dedup_blocks(), settings.dedup_window)
         self._hold = Hold(wait, settings.hold_spans, settings.hold_bytes)
         meta = catalog.meta()
         self.ledger = msgspec.convert(meta["ledger"], Ledger) if "ledger" in meta else Ledger()
         self._detection = Detection(
-            settings, members=self.members, lines=self._lines, ledger=self.ledger, edits=edits
+            settings, members=self.members, lines=self._lines, ledger=self.ledger, window=window, edits=edits
         )
         self._unfinished = Unfinished(settings.open_spans, settings.open_spans_bytes)
         effects = settings.signals.effects

@@ -94,7 +94,7 @@ class Picky:
             return self._say("503", Reply(status=503, code="" if self._http else "UNAVAILABLE"))
         if chance < 0.3:
             code = "" if self._http else "RESOURCE_EXHAUSTED"
-            return self._say("429", Reply(status=429, code=code, retry_after=1 if self._http else 0.05))
+            return self._say("429", Reply(status=429, code=code, retry_after=0 if self._http else 0.05))
         if spans > MOST:
             return self._say("413", Reply(status=413, code="" if self._http else "RESOURCE_EXHAUSTED"))
         if chance < 0.4:

@@ -402,6 +402,41 @@ def test_derived_only_gets_findings_wherever_they_come_from(tmp_path: Path) -> N
     world.engine.abandon()
 
 
+@pytest.mark.parametrize("findings", ["after their spans", "before them"])
+def test_two_engines_in_a_row_tell_each_finding_once(tmp_path: Path, findings: str) -> None:
+    """The second one finds the same, before or after it is told: one span each, also on to the third."""
+    first = World(tmp_path / "first", FAR)
+    for number in range(3):
+        first.send(request(*looping_run(number, f"s{number}", rounds=6)))
+    first.stop()
+    first.open()
+    bodies = [part.body for batch in deliver(first.feed) for part in batch.parts]
+    first.engine.abandon()
+    bodies.sort(key=lambda body: (b"detect loop" in body) == (findings == "after their spans"))
+    second = World(tmp_path / "second", FAR)
+    for body in bodies:
+        second.send(body)
+    second.stop()
+    second.open()
+    taken = deliver(second.feed)
+    ledger = second.engine.ledger
+    second.engine.abandon()
+    loops = Counter({each: count for each, count in stored(first.data).items() if "detect loop" in each})
+    assert loops
+    assert Counter({each: n for each, n in stored(second.data).items() if "detect loop" in each}) == loops
+    assert sent(taken) == stored(second.data)
+    assert ledger["received"] == ledger["stored"] + ledger["duplicate"]
+    reindex(second.data / "engines/main", RealFiles())
+    second.open()
+    for body in bodies:
+        second.send(body)
+    second.stop()
+    assert set(stored(second.data).values()) == {1}
+    (engine,) = engines(second.data)
+    assert check_engine(engine)["ok"]
+    engine.catalog.close()
+
+
 def test_what_waits_is_no_damage_and_survives_a_new_catalog(tmp_path: Path) -> None:
     """A journal that is kept for a destination pleases `verify`; after `reindex` it still goes out."""
     world = World(tmp_path, FAR)

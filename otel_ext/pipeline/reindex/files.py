@@ -76,11 +76,10 @@ def identities(body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def relearn_window(window: Window, lines: Iterable[bytes]) -> None:
-    """Let a window know the spans of stored lines as they were received."""
+    """Let a window know the spans of stored lines as they were received, or derived."""
     for line in lines:
-        if not line.endswith(otlp.DERIVED):
-            for key, digest in identities(original(request_of(line), findings=True)):
-                window.check(key, digest)
+        for key, digest in identities(original(request_of(line), findings=True)):
+            window.check(key, digest)
 
 
 def unfinished_in(body: bytes) -> int:

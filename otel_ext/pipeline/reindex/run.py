@@ -204,14 +204,14 @@ class _Reindex:
         body = request_of(line)
         if line.endswith(otlp.DERIVED):
             session.findings(self._reader.findings(body))
-            return
-        items = list(self._reader.items(body))
-        session.items(items)
-        for item in items:
-            self._counts["conflicts"] += item.conflict
-            self._counts["unfinished"] += item.unfinished
-            if item.unfinished:
-                unread.written(item.trace_id + item.span_id)
+        else:
+            items = list(self._reader.items(body))
+            session.items(items)
+            for item in items:
+                self._counts["conflicts"] += item.conflict
+                self._counts["unfinished"] += item.unfinished
+                if item.unfinished:
+                    unread.written(item.trace_id + item.span_id)
         if unread.read:
             for identity in identities(original(body, findings=True)):
                 unread.stored(identity)
