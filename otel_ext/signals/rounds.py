@@ -1,7 +1,8 @@
 """Which calls belong together: one model response, one round.
 
 Law of this file: identical calls of one round count once in every loop rule, so a fan-out is never a
-loop. A round is what one LLM step asked for; in a lane without any LLM step it is what overlaps in time.
+loop. A round is what one LLM step asked for; in a lane without any LLM step it is what overlaps in time, by
+more than the clock's tick: JavaScript's SDK cuts a start to whole milliseconds, an end it does not.
 A replayed model attempt (the same response id) does not advance.
 """
 
@@ -13,6 +14,9 @@ from otel_ext.step import Step
 
 KEPT: Final = 4
 """Rounds remembered: a call that names an older response than that joins the current round."""
+
+_TICK: Final = 1_000_000
+"""ns; the coarsest clock in wide use."""
 
 MOST_ISSUED: Final = 128
 """Call ids remembered of one response."""
@@ -31,6 +35,7 @@ class Round(msgspec.Struct, gc=False):
         issued: call ids the response asked for.
         input, output, cached: the model step's tokens; -1 when not reported.
         calls: calls seen so far.
+        began: the latest start among them.
         until: the latest end among them.
         touched: (table, key) of the tracks that counted a call of this round; priced when it ends.
     """
@@ -42,6 +47,7 @@ class Round(msgspec.Struct, gc=False):
     output: int = -1
     cached: int = -1
     calls: int = 0
+    began: int = 0
     until: int = 0
     touched: list[tuple[str, bytes]] = []
 
@@ -79,11 +85,11 @@ class Rounds(msgspec.Struct):
         ended = None
         mine = self._issuer(step.call_id) if step.call_id else None
         if mine is None:
-            overlaps = bool(self.recent) and 0 < step.start < self.recent[-1].until
-            if not self.recent or not (self.modelled or overlaps):
+            if not self.recent or not (self.modelled or _overlaps(step, self.recent[-1])):
                 ended = self._open()
             mine = self.recent[-1]
         mine.calls += 1
+        mine.began = max(mine.began, step.start)
         mine.until = max(mine.until, step.end)
         return mine, ended
 
@@ -112,6 +118,18 @@ class Rounds(msgspec.Struct):
             if call_id in one.issued:
                 return one
         return None
+
+
+def _overlaps(step: Step, current: Round) -> bool:
+    """Whether a call began while one of the round's was at work.
+
+    A start in whole milliseconds may truly be up to one later. Where that puts it behind the end of a call that
+    began in an earlier tick, they are next to each other; calls of one tick cannot be told apart.
+    """
+    if not 0 < step.start < current.until:
+        return False
+    cut = step.start % _TICK == 0 and current.until - step.start < _TICK
+    return not (cut and step.start > current.began)
 
 
 def _reported(tokens: int | None) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from otel_ext.signals import Finding
 from otel_ext.step import Effect
-from tests.signals.builders import ROOT, SECOND, Run, alarms, digest, final, loops, play, play_ended
+from tests.signals.builders import ROOT, SECOND, START, Run, alarms, digest, final, loops, play, play_ended
 
 HOUR = 3600
 
@@ -337,6 +337,19 @@ def test_sequential_calls_without_model_steps_are_rounds() -> None:
         run.call("read", "a", "same")
     (finding,) = final(play(run)).values()
     assert (finding.signal, finding.count, finding.missing) == ("loop.exact_repeat", 5, ["usage", "model"])
+
+
+@pytest.mark.parametrize(("lasts", "found"), [(5_700_000, True), (6_900_000, False), (300_000, False)])
+def test_starts_in_whole_milliseconds(lasts: int, found: bool) -> None:
+    """A start that is cut off lies before the last call's end by less than a tick: these are in turn.
+
+    What overlaps by more, or lies within one tick, may have been at once.
+    """
+    run = Run(model=False)
+    for number in range(5):
+        run.time = START + number * (5_000_000 if lasts > 1_000_000 else 0)
+        run.call("read", "a", "same", lasts=lasts)
+    assert bool(loops(play(run))) is found
 
 
 def test_calls_issued_by_one_response_are_one_round() -> None:
