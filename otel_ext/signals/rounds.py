@@ -123,8 +123,8 @@ class Rounds(msgspec.Struct):
 def _overlaps(step: Step, current: Round) -> bool:
     """Whether a call began while one of the round's was at work.
 
-    A start in whole milliseconds may truly be up to one later. Where that puts it behind the end of a call that
-    began in an earlier tick, they are next to each other; calls of one tick cannot be told apart.
+    A start in whole milliseconds may truly be up to one later. Where that puts it behind the end of a call
+    that began in an earlier tick, they are next to each other; calls of one tick cannot be told apart.
     """
     if not 0 < step.start < current.until:
         return False
