@@ -437,6 +437,43 @@ def test_two_engines_in_a_row_tell_each_finding_once(tmp_path: Path, findings: s
     engine.catalog.close()
 
 
+def test_a_damaged_cursor_file_loses_nothing(tmp_path: Path) -> None:
+    """Its place is not known any more: what the journal holds goes out, also after a command's visit."""
+    world = World(tmp_path, FAR)
+    for number in range(3):
+        world.send(request(*looping_run(number, f"s{number}")))
+        world.checkpoint()
+    world.stop()
+    (path,) = (tmp_path / "engines/main/forward").glob("*.cursor")
+    path.write_bytes(b"\0" * path.stat().st_size)
+    visitor = Engine(tmp_path, world.settings, clock=world.clock)  # knows of no destinations
+    visitor.start()
+    assert visitor.close()
+    world.open()
+    world.process()
+    taken = deliver(world.feed)
+    tally = world.feed.cursor.tally
+    world.engine.abandon()
+    assert sent(taken) == stored(tmp_path)
+    assert tally == Tally(received=sum(b.items for b in taken), sent=sum(b.items for b in taken))
+
+
+def test_a_record_that_is_given_up_goes_out_as_it_came(tmp_path: Path) -> None:
+    """What an earlier try to process it said of it is void."""
+    world = World(tmp_path, FAR)
+    world.engine.intake.accept(request(span(1, 1), span(1, 2)))
+    outbox = world.engine.outbox
+    (record,) = world.engine.journal.read(outbox.end, 1)
+    outbox.begin().leave_out(0)
+    outbox.add(record)
+    outbox.begin()
+    outbox.add(record)
+    outbox.publish(record.end)
+    (batch,) = deliver(world.feed)
+    assert batch.items == len(raws([batch])) == 2
+    world.engine.abandon()
+
+
 def test_what_waits_is_no_damage_and_survives_a_new_catalog(tmp_path: Path) -> None:
     """A journal that is kept for a destination pleases `verify`; after `reindex` it still goes out."""
     world = World(tmp_path, FAR)
@@ -468,7 +505,7 @@ def test_a_cursor_survives_every_power_cut_and_torn_write() -> None:
             synced, written = Position(0, 0), [Position(0, 0)]
             try:
                 disk.make_directory("/f")
-                cursor = Cursor(disk, "/f", "x", Position(0, 0))
+                cursor = Cursor(disk, "/f", "x", Position(0, 0), Position(0, 0))
                 for n in range(1, 6):
                     written.append(Position(1, n))
                     cursor.move(Position(1, n), Tally(received=n, sent=n))
@@ -480,7 +517,7 @@ def test_a_cursor_survives_every_power_cut_and_torn_write() -> None:
             left = disk.crash(random.Random(seed) if seed else None)
             if not left.exists("/f"):
                 continue
-            again = Cursor(left, "/f", "x", Position(0, 0))
+            again = Cursor(left, "/f", "x", Position(0, 0), Position(0, 0))
             assert synced <= again.position
             assert again.position in written
             assert again.tally.sent == again.position.offset
@@ -502,7 +539,7 @@ def test_a_cursor_on_a_failing_disk(*, forgetful: bool) -> None:
         )
         promised = Position(0, 0)
         try:
-            cursor = Cursor(failing, "/f", "x", Position(0, 0))
+            cursor = Cursor(failing, "/f", "x", Position(0, 0), Position(0, 0))
         except OSError:
             continue
         for n in range(1, 8):
@@ -515,5 +552,5 @@ def test_a_cursor_on_a_failing_disk(*, forgetful: bool) -> None:
                 promised = Position(1, n)
                 assert cursor.durable == promised
         cursor.sync()  # at most one failure: now it is there
-        again = Cursor(disk.crash(), "/f", "x", Position(0, 0))
+        again = Cursor(disk.crash(), "/f", "x", Position(0, 0), Position(0, 0))
         assert again.position == cursor.durable == Position(1, 7)

@@ -10,6 +10,7 @@ synced lets the journal go. A failed write or sync is mended by a new file, neve
 """
 
 import contextlib
+import logging
 import struct
 import threading
 import zlib
@@ -19,6 +20,8 @@ import msgspec
 
 from otel_ext.files import File, Files
 from otel_ext.journal import Position
+
+log = logging.getLogger(__name__)
 
 SUFFIX: Final = ".cursor"
 _HEADER: Final = b"otel_ext cursor\x01"
@@ -62,16 +65,21 @@ class Cursor:
 
     Args:
         start: its place when there is no file yet.
+        oldest: its place when the file is damaged: rather twice than not at all.
 
     Raises:
         OSError: the disk.
     """
 
-    def __init__(self, files: Files, folder: str, stem: str, start: Position) -> None:
+    def __init__(self, files: Files, folder: str, stem: str, start: Position, oldest: Position) -> None:
         self._files, self._folder, self._path = files, folder, f"{folder}/{stem}{SUFFIX}"
         self._lock = threading.Lock()
         self._file: File | None = None
-        self.position, self.tally = read(files, self._path) or (start, Tally())
+        found = read(files, self._path)
+        if found is None and files.exists(self._path):
+            log.error("%s cannot be read: what the journal still holds is sent again", self._path)
+            found = oldest, Tally()
+        self.position, self.tally = found or (start, Tally())
         with self._lock:
             self._renew()
         self.durable = self.position

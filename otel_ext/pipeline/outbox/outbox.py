@@ -89,8 +89,8 @@ class Outbox:
         found = files.list(self._folder) if files.exists(self._folder) else []
         cursors = [name for name in found if name.endswith(SUFFIX)]
         if destinations is None:
-            words = (read(files, f"{self._folder}/{name}") for name in cursors)
-            self._held = [word[0] for word in words if word is not None]
+            words = [read(files, f"{self._folder}/{name}") for name in cursors]
+            self._held = [word[0] if word is not None else Position(0, 0) for word in words]
             return
         wanted = {stem(each.name) + SUFFIX for each in destinations}
         for name in cursors:
@@ -112,9 +112,11 @@ class Outbox:
         return self._edits
 
     def add(self, record: Record) -> None:
-        """Note what differs for a record that was just processed."""
+        """Note what differs for a record that was just processed, maybe once more and given up this time."""
         entry = self._edits.take()
-        if entry is not None and (self.feeds or self._held):
+        if entry is None:
+            self._entries.pop(record.start, None)
+        elif self.feeds or self._held:
             self._entries[record.start] = entry
 
     def publish(self, end: Position) -> None:
@@ -208,7 +210,7 @@ class Outbox:
             derived_only=each.derived_only,
             telemetries=each.telemetries,
             holds_intake=each.acknowledges,
-            cursor=Cursor(self._files, self._folder, name, start),
+            cursor=Cursor(self._files, self._folder, name, start, min(start, self._journal.start)),
             quarantine=Quarantine(self._files, self._folder, name, clock),
             changed=self._changed,
             processed=lambda: self._end,
