@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from opentelemetry.sdk.resources import Resource
@@ -70,8 +70,18 @@ def objects(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.split("\n") if line]
 
 
+@contextlib.contextmanager
+def child(call: Sequence[str | Path], **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """A process that is killed and reaped afterwards, whatever happens; `options` are Popen's."""
+    with subprocess.Popen(call, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 class ServerProcess:
-    """A real `otel-ext serve`, restarted on the same port and folder."""
+    """A real `otel-ext serve`, restarted on the same port and folder; after `with` it is gone."""
 
     def __init__(self, data: Path, config: str = "", environment: Mapping[str, str] | None = None) -> None:
         self.data, self.config, self.environment = data, config, environment or {}
@@ -79,6 +89,13 @@ class ServerProcess:
         self.ready: dict[str, str] = {}
         self.process: subprocess.Popen[str] | None = None
         self.log = data.parent / f"{data.name}.log"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process is not None:
+            self.kill()
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -97,13 +114,19 @@ class ServerProcess:
                 env=environment,
             )
         assert self.process.stdout is not None
-        ready = self.process.stdout.readline()
-        assert ready.startswith("ready "), self.log.read_text()[-3000:]
+        try:
+            ready = self.process.stdout.readline()
+            if not ready:  # it has something to say by its exit code
+                self.process.wait(PATIENCE)
+            assert ready.startswith("ready "), self.log.read_text()[-3000:]
+        except BaseException:
+            self.kill()
+            raise
         self.ready = dict(word.partition("=")[::2] for word in ready.split()[1:])
         self.endpoint, self.http = self.ready["grpc"], self.ready["http"]
 
     def kill(self) -> None:
-        """SIGKILL, now."""
+        """SIGKILL, now, unless it has ended."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -151,13 +174,9 @@ def server(
     data: Path, config: str = "", environment: Mapping[str, str] | None = None
 ) -> Iterator[ServerProcess]:
     """A running server that is gone afterwards, whatever happens."""
-    process = ServerProcess(data, config, environment)
-    process.start()
-    try:
+    with ServerProcess(data, config, environment) as process:
+        process.start()
         yield process
-    finally:
-        if process.process is not None and process.process.poll() is None:
-            process.kill()
 
 
 def _value(value: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.builders import looping_run, request, span
-from tests.support import METHOD, objects, run, server
+from tests.support import METHOD, child, objects, run, server
 from tests.test_bad_input import CONFIG
 
 SESSION_FIELDS = [
@@ -326,16 +326,13 @@ def test_a_polite_signal_drains_and_exits_0(tmp_path: Path, number: int) -> None
 
 def test_serve_needs_no_configuration(tmp_path: Path) -> None:
     """Without --data and --config the folder is the state home's, and the ready line says so."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "otel_ext", "serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
-        text=True,
-    )
-    assert process.stdout is not None
-    with process:
+    call = [sys.executable, "-m", "otel_ext", "serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    with child(call, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
         ready = process.stdout.readline()
         process.terminate()
+        process.wait()
     assert re.fullmatch(
         rf"ready grpc=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ .*data={re.escape(str(tmp_path))}/otel-ext\n",
         ready,

@@ -169,8 +169,8 @@ def collector(
 ) -> Iterator[Collector]:
     """A running Collector that is gone afterwards, whatever happens."""
     process = Collector(program, site, config, over)
-    process.start()
     try:
+        process.start()
         yield process
     finally:
         if process.running:
@@ -180,10 +180,6 @@ def collector(
 @contextlib.contextmanager
 def sidecar(site: Site, config: str, extra: str = "") -> Iterator[ServerProcess]:
     """A running `otel-ext serve` with a file of collector-config/ that is gone afterwards."""
-    process = site.sidecar(config, extra)
-    process.start()
-    try:
+    with site.sidecar(config, extra) as process:
+        process.start()
         yield process
-    finally:
-        if process.process is not None and process.process.poll() is None:
-            process.kill()

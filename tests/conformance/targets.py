@@ -23,7 +23,6 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_ext.service import shape
 from tests.builders import request, span
 from tests.conformance import otlpjson
 from tests.conformance.wire import JSON, Door, Grpc, Http
@@ -224,8 +223,6 @@ def merged(base: Tree, more: Tree) -> Tree:
 
 def quiet() -> Tree:
     """Settings under which several servers can run at one time: no fixed ports but the doors'."""
-    if not hasattr(shape, "HealthConfig"):
-        return {}
     return {
         "extensions": {"health_check": {"enabled": False}},
         "service": {"telemetry": {"metrics": {"address": "127.0.0.1:0"}}},

@@ -5,13 +5,14 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from otel_ext.cli.folder import engines, sessions
 from otel_ext.sessions import State
-from tests.support import ROOT, ServerProcess, objects, run, server, until
+from tests.support import ROOT, ServerProcess, child, objects, run, server, until
 
 AT_ONCE = 6
 AGENT = """
@@ -36,10 +37,10 @@ provider.shutdown()
 """
 
 
-def agent(data: Path, name: str, fate: str) -> "subprocess.Popen[str]":
+def agent(data: Path, name: str, fate: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     """A process of its own that runs one session."""
     call = [sys.executable, "-c", AGENT, str(data), name, fate]
-    return subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return child(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
 
 
 def states(data: Path) -> dict[str, State]:
@@ -60,14 +61,13 @@ def test_the_sidecar_finishes_what_processes_leave(tmp_path: Path, count: int) -
     """Killed or not, every session ends as it should; a living process keeps its folder; few folders."""
     data = tmp_path / "data"
     fates = {f"agent-{n}": "kill" if n % 3 == 0 else "exit" for n in range(count)}
-    with server(data) as process:
-        living = agent(data, "living", "live")
+    with server(data) as process, agent(data, "living", "live") as living:
         assert living.stdout is not None
         assert living.stdout.readline() == "running\n"
 
         def one(name: str) -> None:
-            died = agent(data, name, fates[name])
-            died.communicate(timeout=120)
+            with agent(data, name, fates[name]) as died:
+                died.communicate(timeout=120)
             assert died.returncode == (-signal.SIGKILL if fates[name] == "kill" else 0)
 
         with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -16,7 +16,7 @@ import pytest
 from tests.crash.checks import check, span_ids, verified
 from tests.crash.disks import cuttable_disk, power_back
 from tests.crash.load import Load, ids
-from tests.support import ServerProcess, server
+from tests.support import server
 
 CONFIG = """
 extensions: {{journal: {{sync: {sync}, sync_interval: 1h, segment_mib: 1, min_free_mib: 1}}}}
@@ -27,9 +27,8 @@ service: {{checkpoint_interval: {checkpoint}}}
 
 def recover(data: Path, config: str) -> None:
     """Start a server on what the power cut left, let it read on, stop it."""
-    process = ServerProcess(data, config)
-    process.start()
-    process.stop()
+    with server(data, config) as process:
+        process.stop()
 
 
 @pytest.mark.timeout(900)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.crash.checks import check
 from tests.crash.load import Load, ids
-from tests.support import ServerProcess, objects, run, server, until
+from tests.support import ServerProcess, child, objects, run, server, until
 
 CONFIG = "service: {checkpoint_interval: 300ms}\n"
 RETRYABLE = {
@@ -77,22 +77,18 @@ def test_sighup_of_a_server_under_nohup_is_ignored(tmp_path: Path) -> None:
         "--http",
         "127.0.0.1:0",
     ]
-    process = subprocess.Popen(["nohup", *call], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    with process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline().startswith("ready ")
-            ignored = next(
-                int(line.split()[1], 16)
-                for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
-                if line.startswith("SigIgn:")
-            )
-            assert ignored & 1 << signal.SIGHUP - 1
-            process.send_signal(signal.SIGHUP)
-            process.terminate()
-            assert process.wait() == 0
-        finally:
-            process.kill()
+    with child(["nohup", *call], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready ")
+        ignored = next(
+            int(line.split()[1], 16)
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            if line.startswith("SigIgn:")
+        )
+        assert ignored & 1 << signal.SIGHUP - 1
+        process.send_signal(signal.SIGHUP)
+        process.terminate()
+        assert process.wait() == 0
 
 
 @pytest.mark.parametrize(("rounds", "seed"), [(2, 1), pytest.param(40, 2, marks=pytest.mark.long)])
@@ -135,10 +131,10 @@ def test_a_server_that_is_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rounds", [3, pytest.param(150, marks=pytest.mark.long)])
 def test_a_stop_at_the_instant_of_readiness(tmp_path: Path, rounds: int) -> None:
     """Asked to end the moment it said that it is ready, it ends (a signal handler's lock once hung here)."""
-    process = ServerProcess(tmp_path / "data", CONFIG)
-    for _ in range(rounds):
-        process.start()
-        process.stop()
+    with ServerProcess(tmp_path / "data", CONFIG) as process:
+        for _ in range(rounds):
+            process.start()
+            process.stop()
 
 
 def test_a_start_that_is_told_to_stop_at_once(tmp_path: Path) -> None:
@@ -157,7 +153,7 @@ def test_a_start_that_is_told_to_stop_at_once(tmp_path: Path) -> None:
         "127.0.0.1:0",
     ]
     for _ in range(4):
-        with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with child(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             threading.Event().wait(rng.uniform(0.1, 0.6))  # the moment of the signal is what is random
             process.terminate()
             _, errors = process.communicate()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.crash.checks import check, count, refused_start
 from tests.crash.load import SPANS, Load, ids
-from tests.support import ServerProcess, objects, run, server, until
+from tests.support import objects, run, server, until
 
 CONFIG = "service: {checkpoint_interval: 50ms}\nexporters: {file: {rotation: {max_megabytes: 1}}}\n"
 
@@ -78,17 +78,16 @@ def test_of_many_racing_starts_exactly_one_wins(tmp_path: Path) -> None:
 def test_the_text_in_the_lock_blocks_nobody(tmp_path: Path) -> None:
     """Killed, a server leaves its id in LOCK; that, a reused id or any other text keeps nobody out."""
     data = tmp_path / "data"
-    process = ServerProcess(data, CONFIG)
-    process.start()
     reused = f"{os.getpid()}\n"  # of a live process that has nothing to do with it
-    for text in (None, reused, "", "no number \U0001f512\n" * 1000):
-        assert process.process is not None
-        assert owner(data).read_text() == f"{process.process.pid}\n"
-        process.kill()
-        if text is not None:
-            owner(data).write_text(text)
-        process.start()
-    process.stop()
+    with server(data, CONFIG) as process:
+        for text in (None, reused, "", "no number \U0001f512\n" * 1000):
+            assert process.process is not None
+            assert owner(data).read_text() == f"{process.process.pid}\n"
+            process.kill()
+            if text is not None:
+                owner(data).write_text(text)
+            process.start()
+        process.stop()
 
 
 class Reader(threading.Thread):

@@ -76,8 +76,12 @@ class Victim:
                 cwd=ROOT,
             )
         assert self.process.stdout is not None
-        ready = self.process.stdout.readline()
-        assert ready.startswith("ready "), self.log.read_text()[-3000:]
+        try:
+            ready = self.process.stdout.readline()
+            assert ready.startswith("ready "), self.log.read_text()[-3000:]
+        except BaseException:
+            self.end(signal.SIGKILL)
+            raise
         self.told["grpc"] = ready.split()[1].removeprefix("grpc=")
 
     def end(self, number: int) -> int:

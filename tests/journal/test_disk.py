@@ -13,6 +13,7 @@ from otel_ext.errors import DataFolderError, DataFolderInUse
 from otel_ext.files import Files, RealFiles
 from otel_ext.journal import FolderLock, Journal
 from otel_ext.testing import CrashableFiles, FailingFiles, read_all
+from tests.support import child
 
 KINDS: list[Callable[[], Files]] = [RealFiles, CrashableFiles, lambda: FailingFiles(CrashableFiles())]
 
@@ -102,12 +103,9 @@ def test_second_owner_is_refused_and_told_the_first(tmp_path: Path) -> None:
         "import sys; from otel_ext.journal import FolderLock; lock = FolderLock.acquire(sys.argv[1]);"
         "print('held', flush=True); sys.stdin.read()"
     )
-    owner = subprocess.Popen(
-        [sys.executable, "-c", script, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert owner.stdin is not None
-    assert owner.stdout is not None
-    with owner:
+    call = [sys.executable, "-c", script, folder]
+    with child(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
         assert owner.stdout.readline() == "held\n"
         with pytest.raises(DataFolderInUse, match=f"process {owner.pid};"):
             FolderLock.acquire(folder)

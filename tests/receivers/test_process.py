@@ -106,13 +106,13 @@ receivers:
       grpc: {{endpoint: "unix://{sockets}/grpc.sock"}}
       http: {{endpoint: "unix://{sockets}/http.sock", traces_url_path: /custom}}
 """
-    process = ServerProcess(tmp_path / "data", config)
-    for _ in range(2):
-        process.endpoint = ""  # the configuration's
-        process.start()
-        assert process.endpoint == f"unix://{sockets}/grpc.sock"
-        with Wire(process.http) as wire:
-            reply = wire.ask(request(span(1, 1)), "/custom")
-            assert ExportTraceServiceResponse.FromString(reply.body) == ExportTraceServiceResponse()
-        process.kill()
+    with ServerProcess(tmp_path / "data", config) as process:
+        for _ in range(2):
+            process.endpoint = ""  # the configuration's
+            process.start()
+            assert process.endpoint == f"unix://{sockets}/grpc.sock"
+            with Wire(process.http) as wire:
+                reply = wire.ask(request(span(1, 1)), "/custom")
+                assert ExportTraceServiceResponse.FromString(reply.body) == ExportTraceServiceResponse()
+            process.kill()
     assert sorted(path.name for path in sockets.iterdir()) == ["grpc.sock", "http.sock"]

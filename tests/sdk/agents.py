@@ -6,11 +6,12 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from otel_ext import pipeline
-from tests.support import PATIENCE, objects, run
+from tests.support import PATIENCE, child, objects, run
 
 PROLOGUE = """
 import os, signal, sys, threading
@@ -45,14 +46,15 @@ def environment(data: Path, **more: str) -> dict[str, str]:
     return {**kept, "OTEL_EXT_DATA": str(data), **more}
 
 
-def start(script: str, data: Path, *, prologue: str = PROLOGUE, **more: str) -> "subprocess.Popen[str]":
-    """Start an agent; its stdin and stdout are pipes."""
-    return subprocess.Popen(
+def start(
+    script: str, data: Path, *, prologue: str = PROLOGUE, **more: str
+) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """Start an agent; its stdin, stdout and stderr are pipes."""
+    return child(
         [sys.executable, "-c", prologue + textwrap.dedent(script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env=environment(data, **more),
     )
 

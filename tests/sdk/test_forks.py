@@ -75,25 +75,22 @@ def test_the_parents_folder_is_free_while_a_child_lives(tmp_path: Path) -> None:
                 signal.pause()
         signal.pause()
     """
-    process = start(script, tmp_path)
-    assert process.stdout is not None
-    assert process.stdin is not None
-    assert process.stderr is not None
-    children = [int(process.stdout.readline()) for _ in range(2)]
-    try:
-        process.kill()
-        process.wait(PATIENCE)
-        engine = Engine(tmp_path, IN_PROCESS, owner="process-1")  # DataFolderInUse if a child held the lock
-        engine.start()
-        assert engine.close(over=True)
-        assert sessions(tmp_path)["parent"]["state"] == "crashed"
-        for child in children:
-            os.kill(child, 0)
-    finally:
-        for child in children:
-            os.kill(child, signal.SIGKILL)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
+    with start(script, tmp_path) as process:
+        assert process.stdout is not None
+        children = [int(process.stdout.readline()) for _ in range(2)]
+        try:
+            process.kill()
+            process.wait(PATIENCE)
+            # DataFolderInUse if a child held the lock.
+            engine = Engine(tmp_path, IN_PROCESS, owner="process-1")
+            engine.start()
+            assert engine.close(over=True)
+            assert sessions(tmp_path)["parent"]["state"] == "crashed"
+            for child in children:
+                os.kill(child, 0)
+        finally:
+            for child in children:
+                os.kill(child, signal.SIGKILL)
     until(lambda: not any(alive(child) for child in children), "the children's end")
     adopt(tmp_path)
     assert sessions(tmp_path)["child"]["state"] != "crashed"
@@ -177,12 +174,10 @@ signal.pause()
 
 def test_a_pre_fork_server(tmp_path: Path) -> None:
     """As gunicorn: workers live long, serve in parallel; one is killed, the master is killed first."""
-    process = start(PREFORK, tmp_path)
-    assert process.stdout is not None
-    assert process.stdin is not None
-    assert process.stderr is not None
-    workers = [int(pid) for pid in process.stdout.readline().split()]
-    try:
+    with start(PREFORK, tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()]
         served = []
         for _ in range(30):
             process.stdin.write("x\n")
@@ -192,9 +187,7 @@ def test_a_pre_fork_server(tmp_path: Path) -> None:
         process.kill()
         process.wait(PATIENCE)
         os.kill(served[0], signal.SIGKILL)
-    finally:
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()  # the workers' input ends
+    # The pipes are closed: the workers' input ends.
     until(lambda: not any(alive(worker) for worker in workers), "the workers' end")
     adopt(tmp_path)
     rows = sessions(tmp_path)
