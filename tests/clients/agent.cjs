@@ -1,6 +1,7 @@
 // An agent's run told with the OpenTelemetry JavaScript SDK over one of its three protocols:
 //   node agent.cjs grpc|proto|http GRPC_URL HTTP_URL
-// Prints one JSON object: what the SDK says of the spans that it sent, and whether logs and metrics were taken.
+// Prints one JSON object: what the SDK says of the spans, log records and points that it sent, and whether they
+// were taken.
 "use strict";
 const { context, trace, SpanKind, SpanStatusCode } = require("@opentelemetry/api");
 const { resourceFromAttributes } = require("@opentelemetry/resources");
@@ -75,6 +76,21 @@ async function main() {
   told.metrics = await send(metricExporter, resourceMetrics);
 
   const nanoseconds = ([seconds, rest]) => (BigInt(seconds) * 1_000_000_000n + BigInt(rest)).toString();
+  told.records = kept.map((record) => ({
+    traceId: record.spanContext.traceId,
+    spanId: record.spanContext.spanId,
+    time: nanoseconds(record.hrTime),
+    severity: record.severityNumber,
+    body: record.body,
+    attributes: record.attributes,
+  }));
+  told.points = resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics).flatMap((metric) =>
+    metric.dataPoints.map(({ value, attributes }) => ({
+      name: metric.descriptor.name,
+      value: value.sum ?? value,
+      count: value.count ?? 0,
+      attributes,
+    })));
   told.spans = spans.map((span) => ({
     traceId: span.spanContext().traceId,
     spanId: span.spanContext().spanId,
@@ -90,7 +106,7 @@ async function main() {
   }));
   await traces.shutdown();
   await records.shutdown();
-  await reader.shutdown();
+  await metricExporter.shutdown(); // the reader would collect and send once more
   console.log(JSON.stringify(told));
   process.exit(0); // gRPC channels of the other exporters are still open
 }
