@@ -1,6 +1,20 @@
 """What every test shares: properties are searched without a clock, which a busy machine would fail."""
 
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from tests.support import RAM
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture
+def ram(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where the machine has one: for thousands of syncs that prove nothing there."""
+    with tempfile.TemporaryDirectory(prefix="otel-ext-", dir=RAM or tmp_path) as name:
+        yield Path(name)

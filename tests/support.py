@@ -22,6 +22,8 @@ from otel_ext.exporters.grpc import METHOD as METHOD  # noqa: PLC0414 - tests ta
 
 ROOT = Path(__file__).parents[1]
 CORPUS = Path(os.environ.get("OTEL_EXT_CORPUS", ROOT.parent / "shared" / "corpus"))
+RAM = next((path for path in [Path("/dev/shm")] if os.access(path, os.W_OK)), None)
+"""A disk in memory, where the machine has one."""
 PATIENCE = 60.0
 """Seconds after which a wait is a failure, whatever the machine."""
 

@@ -39,7 +39,7 @@ from tests.builders import (
     telemetry_of,
     tool,
 )
-from tests.support import until
+from tests.support import RAM, until
 from tests.sweeps.workload import others_of, spans_of
 
 SECOND = 10**9
@@ -165,40 +165,45 @@ class Run:
         return self.engine.ledger
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    seed=st.integers(0, 10**6),
-    steps=st.lists(st.sampled_from(["process", "kill", "go"]), min_size=50, max_size=50),
-)
-def test_a_killed_engine_writes_what_an_undisturbed_one_writes(seed: int, steps: list[str]) -> None:
+@pytest.mark.parametrize("examples", [15, pytest.param(150, marks=pytest.mark.long)])
+def test_a_killed_engine_writes_what_an_undisturbed_one_writes(examples: int) -> None:
     """Whenever it was killed, files, findings and ledger end the same, byte for byte."""
-    script = requests(seed)
-    with tempfile.TemporaryDirectory() as name:
-        calm, killed = Run(Path(name) / "calm"), Run(Path(name) / "killed")
-        for body in script:
-            calm.accept(body)
-        for body, step in zip(script, itertools.cycle(steps), strict=False):
-            killed.accept(body)
-            if step == "process":
-                killed.process()
-            elif step == "kill":
-                killed.kill()
-        calm.finish()
-        killed.finish()
-        assert killed.files() == calm.files()
-        assert killed.ledger() == calm.ledger()
-        assert killed.sessions() == calm.sessions()
-        assert killed.manifest() == calm.manifest()
-        left = calm.files().keys() - calm.manifest().keys()
-        assert {name.partition(".")[0] for name in left} <= {"%"}  # every session ended
-        assert calm.ledger()["received"] == calm.ledger()["stored"] + calm.ledger()["duplicate"]
-        assert calm.ledger()["derived"] > 0
-        check_others(calm, script)
-        assert calm.ledger()["conflicts"] == 1
-        assert calm.ledger()["waiting"] == 0
-        counts = spans_of(calm.files())
-        assert sum(counts.values()) == calm.ledger()["stored"]
-        assert set(counts.values()) == {1}
+
+    @settings(max_examples=examples)
+    @given(
+        seed=st.integers(0, 10**6),
+        steps=st.lists(st.sampled_from(["process", "kill", "go"]), min_size=50, max_size=50),
+    )
+    def holds(seed: int, steps: list[str]) -> None:
+        script = requests(seed)
+        with tempfile.TemporaryDirectory(dir=RAM) as name:
+            calm, killed = Run(Path(name) / "calm"), Run(Path(name) / "killed")
+            for body in script:
+                calm.accept(body)
+            for body, step in zip(script, itertools.cycle(steps), strict=False):
+                killed.accept(body)
+                if step == "process":
+                    killed.process()
+                elif step == "kill":
+                    killed.kill()
+            calm.finish()
+            killed.finish()
+            assert killed.files() == calm.files()
+            assert killed.ledger() == calm.ledger()
+            assert killed.sessions() == calm.sessions()
+            assert killed.manifest() == calm.manifest()
+            left = calm.files().keys() - calm.manifest().keys()
+            assert {name.partition(".")[0] for name in left} <= {"%"}  # every session ended
+            assert calm.ledger()["received"] == calm.ledger()["stored"] + calm.ledger()["duplicate"]
+            assert calm.ledger()["derived"] > 0
+            check_others(calm, script)
+            assert calm.ledger()["conflicts"] == 1
+            assert calm.ledger()["waiting"] == 0
+            counts = spans_of(calm.files())
+            assert sum(counts.values()) == calm.ledger()["stored"]
+            assert set(counts.values()) == {1}
+
+    holds()
 
 
 def check_others(run: Run, script: list[bytes | int]) -> None:

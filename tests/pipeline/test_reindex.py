@@ -27,7 +27,7 @@ from otel_ext.telemetry import Telemetry
 from tests.builders import agent, request, span, telemetry_of, tool
 from tests.pipeline.test_exactly_once import SETTINGS, UNSAVED, Run, check_others, requests
 from tests.pipeline.test_guard import Process
-from tests.support import corpus_files, objects, run
+from tests.support import RAM, corpus_files, objects, run
 from tests.sweeps.workload import spans_of
 
 ENGINE = "engines/main"
@@ -70,83 +70,91 @@ def stop(run: Run, *, over: bool) -> None:
         assert run.engine.close()
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 10**6), over=st.booleans())
-def test_a_polite_folder_gives_the_same_answers(seed: int, over: bool) -> None:
+@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.long)])
+def test_a_polite_folder_gives_the_same_answers(examples: int) -> None:
     """Byte for byte, open sessions, generations and joined traces included; and again."""
-    with tempfile.TemporaryDirectory() as name:
-        made = Run(Path(name))
-        for body in requests(seed):
-            made.accept(body)
-            made.process()
-        stop(made, over=over)
-        before, rows = answers(made.folder), catalog_rows(made.folder)
-        lose_catalog(made.folder)
-        done = reindex(made.folder / ENGINE)
-        assert (done.again, done.old) == (0, "")
-        after = answers(made.folder)
-        assert after["verify"] == before["verify"]
-        assert after == before
-        assert catalog_rows(made.folder) == rows
-        reindex(made.folder / ENGINE)
-        assert answers(made.folder) == before
 
-
-@settings(max_examples=20, deadline=None)
-@given(
-    seed=st.integers(0, 10**6),
-    steps=st.lists(st.sampled_from(["process", "kill", "go", "lose"]), min_size=50, max_size=50),
-    small=st.booleans(),
-    saved=st.booleans(),
-)
-def test_killed_and_robbed_of_its_catalog_nothing_is_lost_or_doubled(
-    seed: int, steps: list[str], small: bool, saved: bool
-) -> None:
-    """Whenever it was killed and the catalog lost: each span once, the ledger balances, it goes on."""
-    kept = msgspec.structs.replace(
-        SETTINGS if saved else UNSAVED,
-        segment_bytes=4000 if small else SETTINGS.segment_bytes,
-        checkpoint_interval=0.0 if saved else 1e9,
-    )
-    script = requests(seed)
-    with tempfile.TemporaryDirectory() as name:
-        calm, made = Run(Path(name) / "calm"), Run(Path(name) / "robbed", kept)
-        for body in script:
-            calm.accept(body)
-        for body, step in zip(script, steps, strict=False):
-            made.accept(body)
-            if step == "process":
+    @settings(max_examples=examples)
+    @given(seed=st.integers(0, 10**6), over=st.booleans())
+    def holds(seed: int, over: bool) -> None:
+        with tempfile.TemporaryDirectory(dir=RAM) as name:
+            made = Run(Path(name))
+            for body in requests(seed):
+                made.accept(body)
                 made.process()
-            elif step == "kill":
-                made.kill()
-            elif step == "lose":
-                made.engine.abandon()
-                lose_catalog(made.folder)
-                reindex(made.folder / ENGINE)
-                (report,) = answers(made.folder)["verify"]
-                assert report["damage"] == []
-                made.engine = made.open()
-        for body in script[len(steps) :]:
-            made.accept(body)
-        calm.finish()
-        made.finish()
-        assert spans_of(made.files()) == spans_of(calm.files())
-        check_others(made, script)
-        assert made.ledger()["logs"] == calm.ledger()["logs"]
-        assert made.ledger()["metrics"] == calm.ledger()["metrics"]
-        (report,) = answers(made.folder)["verify"]
-        assert report["damage"] == []
-        ledger, wanted = made.ledger(), calm.ledger()
-        assert (ledger["received"], ledger["stored"], ledger["duplicate"], ledger["conflicts"]) == (
-            wanted["received"],
-            wanted["stored"],
-            wanted["duplicate"],
-            wanted["conflicts"],
+            stop(made, over=over)
+            before, rows = answers(made.folder), catalog_rows(made.folder)
+            lose_catalog(made.folder)
+            done = reindex(made.folder / ENGINE)
+            assert (done.again, done.old) == (0, "")
+            after = answers(made.folder)
+            assert after["verify"] == before["verify"]
+            assert after == before
+            assert catalog_rows(made.folder) == rows
+            reindex(made.folder / ENGINE)
+            assert answers(made.folder) == before
+
+    holds()
+
+
+@pytest.mark.parametrize("examples", [8, pytest.param(100, marks=pytest.mark.long)])
+def test_killed_and_robbed_of_its_catalog_nothing_is_lost_or_doubled(examples: int) -> None:
+    """Whenever it was killed and the catalog lost: each span once, the ledger balances, it goes on."""
+
+    @settings(max_examples=examples)
+    @given(
+        seed=st.integers(0, 10**6),
+        steps=st.lists(st.sampled_from(["process", "kill", "go", "lose"]), min_size=50, max_size=50),
+        small=st.booleans(),
+        saved=st.booleans(),
+    )
+    def holds(seed: int, steps: list[str], small: bool, saved: bool) -> None:
+        kept = msgspec.structs.replace(
+            SETTINGS if saved else UNSAVED,
+            segment_bytes=4000 if small else SETTINGS.segment_bytes,
+            checkpoint_interval=0.0 if saved else 1e9,
         )
-        said = answers(made.folder)["signals"]
-        revisions = [(f["id"], f["revision"]) for f in map(json.loads, said)]
-        assert len(revisions) == len(set(revisions))
-        assert sum(s.spans for s in made.sessions()) == ledger["stored"]
+        script = requests(seed)
+        with tempfile.TemporaryDirectory(dir=RAM) as name:
+            calm, made = Run(Path(name) / "calm"), Run(Path(name) / "robbed", kept)
+            for body in script:
+                calm.accept(body)
+            for body, step in zip(script, steps, strict=False):
+                made.accept(body)
+                if step == "process":
+                    made.process()
+                elif step == "kill":
+                    made.kill()
+                elif step == "lose":
+                    made.engine.abandon()
+                    lose_catalog(made.folder)
+                    reindex(made.folder / ENGINE)
+                    (report,) = answers(made.folder)["verify"]
+                    assert report["damage"] == []
+                    made.engine = made.open()
+            for body in script[len(steps) :]:
+                made.accept(body)
+            calm.finish()
+            made.finish()
+            assert spans_of(made.files()) == spans_of(calm.files())
+            check_others(made, script)
+            assert made.ledger()["logs"] == calm.ledger()["logs"]
+            assert made.ledger()["metrics"] == calm.ledger()["metrics"]
+            (report,) = answers(made.folder)["verify"]
+            assert report["damage"] == []
+            ledger, wanted = made.ledger(), calm.ledger()
+            assert (ledger["received"], ledger["stored"], ledger["duplicate"], ledger["conflicts"]) == (
+                wanted["received"],
+                wanted["stored"],
+                wanted["duplicate"],
+                wanted["conflicts"],
+            )
+            said = answers(made.folder)["signals"]
+            revisions = [(f["id"], f["revision"]) for f in map(json.loads, said)]
+            assert len(revisions) == len(set(revisions))
+            assert sum(s.spans for s in made.sessions()) == ledger["stored"]
+
+    holds()
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import errno
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,18 +16,11 @@ from otel_ext.files import File, Files
 from otel_ext.sessions import FileState, Policy
 from otel_ext.testing import CrashableFiles, PowerCut, WrappedFiles
 from tests.sessions.world import FOLDER, HOUR, Event, World, line
+from tests.support import RAM
 
 pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
 
 EVERYTHING = Policy(compress_after=HOUR, max_age=5 * HOUR, max_files=6, turn_files=2)
-
-
-@pytest.fixture
-def fast(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: many catalogs are made, and their syncs prove nothing here."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as name:
-        yield Path(name)
 
 
 def workload(world: World, journal_from: int = 0) -> None:
@@ -76,57 +68,57 @@ def test_everything_is_done_in_the_workload(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
-def test_power_cut_after_every_operation(fast: Path, seed: int | None) -> None:
+def test_power_cut_after_every_operation(ram: Path, seed: int | None) -> None:
     """Wherever the power goes, the next start finishes: each line is there once or expired, and so told."""
     whole = CrashableFiles()
-    workload(world := World(whole, fast / "whole", [], EVERYTHING))
+    workload(world := World(whole, ram / "whole", [], EVERYTHING))
     world.close()
     crashed = 0
     for point in range(1, whole.operations + 1):
         disk, journal = CrashableFiles(crash_at=point), list[Event]()
         world_or_none: World | None = None
         with pytest.raises(PowerCut):
-            workload(world_or_none := World(disk, fast / str(point), journal, EVERYTHING))
+            workload(world_or_none := World(disk, ram / str(point), journal, EVERYTHING))
         if world_or_none is not None:
             world_or_none.catalog.close()
         crashed += disk.crashed
         after = disk.crash(None if seed is None else Random(seed * 1000 + point))
-        assert finished(after, fast / str(point), journal) == [], point
+        assert finished(after, ram / str(point), journal) == [], point
     assert crashed == whole.operations > 150
 
 
-def test_kill_after_every_operation(fast: Path) -> None:
+def test_kill_after_every_operation(ram: Path) -> None:
     """The same when the process dies and the machine lives on, and when the power goes after that start."""
     whole = CrashableFiles()
-    workload(world := World(whole, fast / "whole", [], EVERYTHING))
+    workload(world := World(whole, ram / "whole", [], EVERYTHING))
     world.close()
     for point in range(1, whole.operations + 1):
         disk, journal = CrashableFiles(crash_at=point), list[Event]()
         with pytest.raises(PowerCut):
-            workload(World(disk, fast / str(point), journal, EVERYTHING))
+            workload(World(disk, ram / str(point), journal, EVERYTHING))
         alive = disk.restart()
-        assert finished(alive, fast / str(point), journal) == [], point
-        assert finished(alive.crash(), fast / str(point), journal) == [], point
+        assert finished(alive, ram / str(point), journal) == [], point
+        assert finished(alive.crash(), ram / str(point), journal) == [], point
 
 
-def test_what_was_said_is_done_under_other_settings_too(fast: Path) -> None:
+def test_what_was_said_is_done_under_other_settings_too(ram: Path) -> None:
     """After a crash nothing is to be removed any more: what the manifest said is done."""
     whole = CrashableFiles()
-    workload(world := World(whole, fast / "whole", [], EVERYTHING))
+    workload(world := World(whole, ram / "whole", [], EVERYTHING))
     world.close()
     for point in range(1, whole.operations + 1):
         disk, journal = CrashableFiles(crash_at=point), list[Event]()
         with pytest.raises(PowerCut):
-            workload(World(disk, fast / str(point), journal, EVERYTHING))
-        assert finished(disk.crash(Random(point)), fast / str(point), journal, Policy()) == [], point
+            workload(World(disk, ram / str(point), journal, EVERYTHING))
+        assert finished(disk.crash(Random(point)), ram / str(point), journal, Policy()) == [], point
 
 
-def test_a_second_crash_while_the_first_is_finished(fast: Path) -> None:
+def test_a_second_crash_while_the_first_is_finished(ram: Path) -> None:
     """Recovery itself is cut at every operation; the third start finishes."""
     points = 0
     for first in range(20, 200, 13):
         for second in range(1, 40):
-            name = fast / f"{first}-{second}"
+            name = ram / f"{first}-{second}"
             disk, journal = CrashableFiles(crash_at=first), list[Event]()
             with pytest.raises(PowerCut):
                 workload(World(disk, name, journal, EVERYTHING))
@@ -274,8 +266,7 @@ class Keeping(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        memory = Path("/dev/shm")
-        self.folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        self.folder = tempfile.TemporaryDirectory(dir=RAM)
         self.disk = CrashableFiles()
         self.journal: list[Event] = []
         self.policy, self.max_bytes = Policy(), 300

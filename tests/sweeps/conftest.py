@@ -1,6 +1,5 @@
-"""The sweeps' points, counted and told at the end; a folder in RAM; commits as operations of the disk."""
+"""The sweeps' points, counted and told at the end; commits as operations of the disk."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +9,6 @@ import pytest
 from otel_ext.sessions import Catalog
 from otel_ext.sessions.stock import Stock
 from otel_ext.testing import CrashableFiles
-
-RAM = Path("/dev/shm")
 
 
 class Watch:
@@ -76,16 +73,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if counted:
         text = ", ".join(f"{kind}: {number:,}" for kind, number in sorted(counted.items()))
         terminalreporter.write_line(f"sweeps: {text}")
-
-
-@pytest.fixture
-def ram(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory, where the machine has one: thousands of catalogs are made in it."""
-    if not RAM.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="otel-ext-sweep-", dir=RAM) as name:
-        yield Path(name)
 
 
 @pytest.fixture
