@@ -20,6 +20,8 @@ from tests.support import METHOD, until
 SPANS = 5
 """Spans of one request: four calls and their agent."""
 _CHANNEL = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+_BREATH = 0.01
+"""Seconds between two requests of a sender: a slow machine must not make the load of a test the greater."""
 
 Id = tuple[str, str]
 
@@ -122,6 +124,7 @@ class Load:
                 self.refusals[error.code().name, error.details()] += 1
             else:
                 self.acknowledged.append(number)
+                self._stop.wait(_BREATH)
                 return
             if self._stop.wait(pause):  # a polite client backs off
                 return

@@ -81,9 +81,14 @@ def places(path: Path, count: int) -> list[int]:
     return [(size - 1) * 8 * n // (count - 1) + n % 8 for n in range(count)]
 
 
+WIDE = pytest.mark.parametrize("wide", [1, pytest.param(8, marks=pytest.mark.long)])
+"""How many times the places to damage; the ends of a file are always among them."""
+
+
+@WIDE
 @pytest.mark.parametrize("kind", ["first", "last", "open"])
 def test_a_flipped_bit_of_a_session_file_is_found_and_set_aside(
-    whole: Path, tmp_path: Path, kind: str
+    whole: Path, ram: Path, kind: str, wide: int
 ) -> None:
     """The file goes to quarantine, its spans are lost, every other line is there."""
     (folder,) = engines(whole)
@@ -94,8 +99,8 @@ def test_a_flipped_bit_of_a_session_file_is_found_and_set_aside(
         pytest.skip("no such file in this folder")
     row = chosen[-1] if kind == "last" else chosen[0]
     before = stored(whole)
-    for number, bit in enumerate(places(whole / ENGINE / "sessions" / row.stored_name, 12)):
-        data = tmp_path / str(number)
+    for number, bit in enumerate(places(whole / ENGINE / "sessions" / row.stored_name, 5 * wide)):
+        data = ram / str(number)
         shutil.copytree(whole, data)
         flip(data / ENGINE / "sessions" / row.stored_name, bit)
         assert not verified(data)["ok"], bit
@@ -116,6 +121,7 @@ def test_a_flipped_bit_of_a_session_file_is_found_and_set_aside(
         assert sum((before - left).values()) < sum(before.values())
         again = repair(data / ENGINE)
         assert (again.ok, again.damage, again.quarantined) == (True, [], [])
+        shutil.rmtree(data)
 
 
 def test_a_missing_file_is_counted(whole: Path, tmp_path: Path) -> None:
@@ -131,11 +137,12 @@ def test_a_missing_file_is_counted(whole: Path, tmp_path: Path) -> None:
     assert verified(data)["ok"]
 
 
-def test_a_flipped_bit_of_the_manifest_is_found_and_mended(whole: Path, tmp_path: Path) -> None:
+@WIDE
+def test_a_flipped_bit_of_the_manifest_is_found_and_mended(whole: Path, ram: Path, wide: int) -> None:
     """A new manifest says what the catalog holds; nothing is lost; the catalog can be made from it."""
     before = stored(whole)
-    for number, bit in enumerate(places(whole / ENGINE / "MANIFEST", 16)):
-        data = tmp_path / str(number)
+    for number, bit in enumerate(places(whole / ENGINE / "MANIFEST", 6 * wide)):
+        data = ram / str(number)
         shutil.copytree(whole, data)
         flip(data / ENGINE / "MANIFEST", bit)
         assert not verified(data)["ok"], bit
@@ -148,14 +155,16 @@ def test_a_flipped_bit_of_the_manifest_is_found_and_mended(whole: Path, tmp_path
         done = repair(data / ENGINE)
         assert (done.ok, done.reindexed) == (True, True)
         same(data, before)
+        shutil.rmtree(data)
 
 
-def test_a_damaged_catalog_is_made_anew(whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [6, pytest.param(1, marks=pytest.mark.long)])
+def test_a_damaged_catalog_is_made_anew(whole: Path, ram: Path, stride: int) -> None:
     """Whatever page of it is overwritten: afterwards it says what it said, or what the files say."""
     before, path = stored(whole), whole / ENGINE / "catalog.sqlite"
     found = 0
-    for number, page in enumerate(range(0, path.stat().st_size // 4096, 3)):
-        data = tmp_path / str(number)
+    for number, page in enumerate(range(0, path.stat().st_size // 4096, stride)):
+        data = ram / str(number)
         shutil.copytree(whole, data)
         with (data / ENGINE / "catalog.sqlite").open("r+b") as stream:
             stream.seek(page * 4096)

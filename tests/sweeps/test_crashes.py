@@ -150,7 +150,7 @@ def test_every_fate_at_every_operation(ram: Path, watched: Watch, points: Counte
     assert points["crash"] == calm.operations * len(fates)
 
 
-@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.long)])
 def test_a_kill_and_then_the_power(ram: Path, watched: Watch, points: Counter[str], stride: int) -> None:
     """What a killed process left unsynced is made durable before the next checkpoint speaks of it."""
     calm = Calm(ram, watched, 3)
@@ -198,7 +198,7 @@ def again_and_again(folder: Path, watched: Watch, calm: Calm, random: Random) ->
     return crashes
 
 
-@pytest.mark.parametrize("runs", [12, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("runs", [8, pytest.param(500, marks=pytest.mark.long)])
 def test_the_power_goes_again_and_again(ram: Path, watched: Watch, points: Counter[str], runs: int) -> None:
     """Recovery itself is interrupted, and the recovery of that, at random operations of every life."""
     calm = Calm(ram, watched, 2)

@@ -39,14 +39,17 @@ def played(machine: Machine, watched: Watch) -> Machine:
     return machine
 
 
-def test_files_are_kept_while_the_power_goes(ram: Path, watched: Watch, points: Counter[str]) -> None:
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_files_are_kept_while_the_power_goes(
+    ram: Path, watched: Watch, points: Counter[str], stride: int
+) -> None:
     """At each operation: what is received is stored, present or expired, and no record is set aside."""
     actions = script()
     calm = played(Machine(ram / "calm", CrashableFiles(), actions, settings=KEEPING), watched)
     found = calm.stats.snapshot()
     assert found["otel_ext.sessions.expired_files"] > 5
     assert found["otel_ext.sessions.compressed_files"] > 5
-    for point in range(1, calm.disk.operations + 1):
+    for point in range(1, calm.disk.operations + 1, stride):
         machine = Machine(ram / "m", CrashableFiles(crash_at=point), actions, settings=KEEPING)
         machine.revived(machine.disk, None)
         with pytest.raises(PowerCut):
