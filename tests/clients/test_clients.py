@@ -166,7 +166,7 @@ def test_telemetrygen(telemetrygen: Path, sidecar: ServerProcess, options: list[
     )
 
     def all_there() -> bool:
-        return sum(int(row["spans"]) for row in sidecar.sessions()) >= 1600
+        return sum(row.spans for row in sidecar.looked_up()) >= 1600
 
     until(all_there, "1600 spans")
     sidecar.stop()

@@ -56,7 +56,7 @@ def ended(process: ServerProcess, names: set[str]) -> bool:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("count", [18, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [12, pytest.param(300, marks=pytest.mark.long)])
 def test_the_sidecar_finishes_what_processes_leave(tmp_path: Path, count: int) -> None:
     """Killed or not, every session ends as it should; a living process keeps its folder; few folders."""
     data = tmp_path / "data"

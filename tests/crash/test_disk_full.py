@@ -140,7 +140,7 @@ def test_readers_work_on_a_full_disk(disk: Path) -> None:
         with Load(process) as load:
             load.wait_for(50)
         until(
-            lambda: sum(s["spans"] for s in process.sessions()) == len(ids(load.acknowledged)), "a checkpoint"
+            lambda: sum(s.spans for s in process.looked_up()) == len(ids(load.acknowledged)), "a checkpoint"
         )
         fill(disk / "ballast")
         for command in ("sessions", "signals", "cat", "verify"):

@@ -73,8 +73,8 @@ def test_growing_killed_and_whole(tmp_path: Path, read: Reader) -> None:
     seen: set[Id] = set()
     with server(data, CONFIG) as process:
         with Load(process) as load:
-            for _ in range(4):
-                for _ in range(3):
+            for _ in range(3):
+                for _ in range(2):
                     load.wait_for(10)
                     now = read(data)
                     assert set(now.values()) <= {1}
