@@ -3,7 +3,7 @@
 `layers` reads what was written where, `references` replaces `${...}`, `fit` makes it fit the `shape`,
 `components` and `destinations` check what names what, `config` is the result and `effective` shows it.
 `server` builds and runs: `admission` stands between doors and engine, `web` serves probes and scrapers
-with what `probes` and `metrics` say, `logs` is our own log.
+with what `probes` and `metrics` say, `logs` is our own log, `memory` gives back what requests have freed.
 """
 
 from otel_ext.service.config import Config, Loaded, load, load_config

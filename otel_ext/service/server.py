@@ -18,6 +18,7 @@ from otel_ext.pipeline import Engine, adopt
 from otel_ext.receivers import Budget, GrpcReceiver, HttpReceiver, health_handler
 from otel_ext.service.admission import GRPC, HTTP, Doorkeeper
 from otel_ext.service.config import Config, SideDoor
+from otel_ext.service.memory import give_back
 from otel_ext.service.probes import SelfTelemetry
 from otel_ext.service.web import Routes, SideServer
 from otel_ext.stats import Stats
@@ -25,7 +26,7 @@ from otel_ext.stats import Stats
 log = logging.getLogger(__name__)
 
 _WATCH: Final = 5.0
-"""Seconds between looks for dead processes' folders."""
+"""Seconds between looks for dead processes' folders, and for memory to give back."""
 _GONE: Final = 60.0
 """Seconds without a request after which nobody is expected to send a last one; exporters of metrics, the
 slowest, send every 60 s by default."""
@@ -213,7 +214,8 @@ class Server:
             return ""
 
     def _watch(self) -> None:
-        """Adopt what processes left that died in the same data folder, as long as the server runs."""
+        """Adopt what processes left that died in the same data folder; give back what requests have freed."""
+        known = None
         refused: set[str] = set()
         relay = self.engine.intake.relay if self.forwarders else None
         while True:
@@ -222,6 +224,10 @@ class Server:
                     log.info("recovered what a dead process left in %s", owner)
             except Exception:  # a defect in one dead process's data must not end the watch
                 log.exception("dead processes could not be recovered")
+            done = self._doors.last, self.engine.intake.waiting
+            if done != known:
+                known = done
+                give_back()
             if self._stopping.wait(_WATCH):
                 return
 

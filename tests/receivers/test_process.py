@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.builders import request, span
 from tests.receivers.doors import JSON, Reply, Wire
-from tests.support import ServerProcess, objects, run, server
+from tests.support import ServerProcess, objects, run, server, until
 
 MIB = 1 << 20
 
@@ -83,6 +83,7 @@ def test_many_bombs_and_many_large_bodies_share_one_budget(tmp_path: Path) -> No
         assert len(replies) == 32
         # 256 MiB of bodies, what each becomes on its way to the verdict, and the process itself.
         assert memory(process, "VmHWM") < 800
+        until(lambda: memory(process, "VmRSS") < 120, "memory to be given back")
         with Wire(process.http) as wire:
             assert wire.ask(request(span(1, 1))).status == 200
 

@@ -12,10 +12,11 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from otel_ext.service import Server, load_config
 from otel_ext.service.metrics import METRICS, Sample, exposition
 from tests.builders import looping_run, request, span
 from tests.service.probes import get, health
-from tests.support import METHOD, ROOT, ServerProcess, server, until
+from tests.support import METHOD, PATIENCE, ROOT, ServerProcess, server, until
 
 SIDE = """
 extensions: {health_check: {endpoint: "127.0.0.1:0"}, journal: {min_free_mib: 0}}
@@ -136,6 +137,27 @@ def test_a_server_that_would_refuse_is_not_ready(tmp_path: Path) -> None:
         found = sidecar.metrics()
         assert found["otel_ext_ready"] == 0
         assert found["otelcol_receiver_requests_total outcome=refused receiver=otlp transport=grpc"] == 1
+
+
+def test_a_door_that_is_not_served_any_more_shows(tmp_path: Path) -> None:
+    """Only a restart helps, so it is not alive; the other door says that it is not ready."""
+    text = config() + "\nreceivers: {otlp: {protocols: {grpc: {endpoint: '127.0.0.1:0'}, "
+    text += "http: {endpoint: '127.0.0.1:0'}}}}"
+    running = Server(load_config(text, data=tmp_path / "data"))
+    running.start()
+    try:
+        assert get(running.health_endpoint, "/livez")[0] == 200
+        assert get(running.http_endpoint, "/v1/traces")[0] == 405
+        assert running._http is not None
+        door = running._http._server
+        assert door._server._wake is not None
+        loop, _ = door._server._wake
+        loop.call_soon_threadsafe(loop.stop)
+        door._thread.join(PATIENCE)
+        assert get(running.health_endpoint, "/livez")[0] == get(running.health_endpoint, "/readyz")[0] == 503
+        assert health(running.grpc_endpoint) == 2
+    finally:
+        assert running.stop(hurry=True)
 
 
 def test_sigterm_goes_on_receiving_until_nothing_comes(tmp_path: Path) -> None:
