@@ -35,7 +35,7 @@ _CLOSING: Final = 5.0
 _BODIES: Final = 4
 """Requests of the largest size that may be inside at one time, over both doors."""
 _HURRY: Final = 2.0
-"""Seconds for what is left to be sent on when somebody waits."""
+"""Seconds for requests inside to end, and for what is left to be sent on, when somebody waits."""
 
 
 class Server:
@@ -161,20 +161,19 @@ class Server:
         the next start sends.
 
         Args:
-            hurry: somebody waits, so give destinations little time.
+            hurry: somebody waits, so give clients and destinations little time.
 
         Returns:
             Whether all of it is saved; what is not, the next start reads from the journal.
         """
         self._begin_end()
         self._stopping.set()
-        # What is accepted has to be processed and saved in the same grace period; half of it, if it is short.
-        grace = max(self._left() - self._closing, self._left() / 2)
+        grace = self._for_others(hurry)
         _at_once([partial(door.stop, grace) for door in (self._grpc, self._http) if door is not None])
         self._watcher.join()
         self.engine.finish()
-        left = min(_HURRY, self._left()) if hurry else self._left()
-        _at_once([partial(forwarder.stop, left) for forwarder in self.forwarders])
+        grace = self._for_others(hurry)
+        _at_once([partial(forwarder.stop, grace) for forwarder in self.forwarders])
         saved = self.engine.close()
         self._side.stop()
         log.info("stopped, everything saved" if saved else "stopped, not everything saved")
@@ -188,6 +187,12 @@ class Server:
     @property
     def _closing(self) -> float:
         return min(_CLOSING, self.config.shutdown_timeout / 5)
+
+    def _for_others(self, hurry: bool) -> float:
+        """Seconds to wait for clients or destinations; saving what is accepted takes of the same period."""
+        left = self._left()
+        grace = max(left - self._closing, left / 2)
+        return min(_HURRY, grace) if hurry else grace
 
     def _left(self) -> float:
         """Seconds of the grace period that are left."""

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from otel_ext.service import Server, load_config
 from otel_ext.service.metrics import METRICS, Sample, exposition
 from tests.builders import looping_run, request, span
+from tests.receivers.doors import Wire, message
 from tests.service.probes import get, health
 from tests.support import METHOD, PATIENCE, ROOT, ServerProcess, server, until
 
@@ -184,6 +185,29 @@ def test_a_second_signal_hastens(tmp_path: Path) -> None:
         assert process.process.poll() is None
         process.stop(signal.SIGTERM)
         assert sum(row["spans"] for row in process.sessions()) == 1
+
+
+def test_a_person_does_not_wait_for_slow_clients(tmp_path: Path) -> None:
+    """Half a request on each door; a grace period of hours is not for SIGINT, nor for a second signal."""
+    for numbers in ([signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]):
+        with server(tmp_path / f"{len(numbers)}", config("drain_idle: 1h, shutdown_timeout: 2h,")) as process:
+            assert Sidecar(process).send(request(span(1, 1))) == ["OK"]
+            silence = threading.Event()
+            with Wire(process.http) as wire, grpc.insecure_channel(process.endpoint) as channel:
+                wire.send(message(content_length="8", expect="100-continue"))
+                assert wire.stream.readline() == b"HTTP/1.1 100 Continue\r\n"  # so it is inside
+                assert wire.stream.readline() == b"\r\n"
+                wire.send(b"half")
+                call = channel.stream_unary(METHOD).future(iter(silence.wait, True))
+                for number in numbers[:-1]:
+                    process.signal(number)
+                    until(lambda: get(process.ready["health"], "/readyz")[0] == 503, "the drain")
+                process.stop(numbers[-1], patience=PATIENCE / 2)
+                silence.set()
+                assert call.exception() is not None
+                found = wire.reply()
+                assert found is not None
+                assert found.status == 503
 
 
 def test_the_grace_period_ends_a_drain_under_load(tmp_path: Path) -> None:
