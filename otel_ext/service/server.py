@@ -220,7 +220,7 @@ class Server:
 
     def _watch(self) -> None:
         """Adopt what processes left that died in the same data folder; give back what requests have freed."""
-        known = None
+        known, again = None, False
         refused: set[str] = set()
         relay = self.engine.intake.relay if self.forwarders else None
         while True:
@@ -230,9 +230,10 @@ class Server:
             except Exception:  # a defect in one dead process's data must not end the watch
                 log.exception("dead processes could not be recovered")
             done = self._doors.last, self.engine.intake.waiting
-            if done != known:
-                known = done
+            if done != known or again:
                 give_back()
+            # Once more: what was counted as done may still be on its way out of memory.
+            known, again = done, done != known
             if self._stopping.wait(_WATCH):
                 return
 
