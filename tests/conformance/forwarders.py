@@ -5,6 +5,8 @@ from typing import Any
 from tests.conformance.targets import Tree
 
 RETRY: Tree = {"initial_interval": "50ms", "max_interval": "2s"}
+TIMEOUT = "60s"
+"""A slow machine must not make anyone send again what the far side is about to answer."""
 
 
 def forwarding(**exporters: Tree) -> tuple[Tree, Tree]:
@@ -21,6 +23,7 @@ def grpc_exporter(endpoint: str, **more: object) -> Tree:
         "endpoint": endpoint,
         "tls": {"insecure": True},
         "compression": "none",
+        "timeout": TIMEOUT,
         "retry_on_failure": RETRY,
         **more,
     }
@@ -28,7 +31,13 @@ def grpc_exporter(endpoint: str, **more: object) -> Tree:
 
 def http_exporter(endpoint: str, **more: object) -> Tree:
     """An `otlphttp` exporter's settings."""
-    return {"endpoint": f"http://{endpoint}", "compression": "none", "retry_on_failure": RETRY, **more}
+    return {
+        "endpoint": f"http://{endpoint}",
+        "compression": "none",
+        "timeout": TIMEOUT,
+        "retry_on_failure": RETRY,
+        **more,
+    }
 
 
 def to_grpc(endpoint: str, **more: object) -> tuple[Tree, Tree]:

@@ -31,13 +31,14 @@ from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
 from tests.builders import looping_run, request, span, trace_id
 from tests.exporters.farside import OK, FarSide, GrpcFarSide, HttpFarSide, Received, Reply, far_sides, names
+from tests.support import PATIENCE, until
 from tests.support import run as run_command
-from tests.support import until
 
 SETTINGS = EngineSettings(
     idle_timeout=3600.0, hold=0.02, min_free=0, checkpoint_interval=0.05, reserve=0, segment_bytes=8000
 )
-FAST: dict[str, Any] = {"retry_initial": 0.01, "retry_max": 0.05}
+FAST: dict[str, Any] = {"retry_initial": 0.01, "retry_max": 0.05, "timeout": PATIENCE}
+"""A slow machine must not make us send again what the far side is about to answer."""
 
 
 class Running:
@@ -66,7 +67,7 @@ class Running:
         """A destination's quarantine."""
         return (self.data / f"engines/main/forward/{name}.refused.jsonl").read_bytes()
 
-    def stop(self, patience: float = 30.0) -> bool:
+    def stop(self, patience: float = PATIENCE) -> bool:
         """A polite end; whether everything was delivered."""
         self.engine.finish()
         done = [forwarder.stop(patience) for forwarder in self.forwarders]
@@ -378,6 +379,8 @@ def test_overflow_is_counted_exactly(tmp_path: Path, far: FarSide) -> None:
     with running(tmp_path, to(far, queue_bytes=10_000)) as run:
         for body in bodies:
             run.engine.intake.accept(body)
+        # As long as there is more to process, what is about to be sent may still become too old.
+        until(lambda: run.engine.outbox.end == run.engine.journal.readable_end, "everything to be processed")
         until(lambda: run.tally().overflow > 100, "the oldest to be dropped")
         far.answer = lambda received: OK
     tally = run.tally()
