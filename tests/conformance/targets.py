@@ -105,7 +105,6 @@ class Target:
         self.grpc_endpoint = self.http_endpoint = self.metrics_endpoint = ""
         self.process: subprocess.Popen[str] | None = None
         self.log = folder / "log"
-        self._traces = 0
         self._grpc: Grpc | None = None
 
     @property
@@ -136,9 +135,8 @@ class Target:
         return [self.grpc, self.http, self.json]
 
     def trace(self) -> bytes:
-        """A trace id that this target has not seen."""
-        self._traces += 1
-        return b"conf" + os.urandom(4) + self._traces.to_bytes(8, "big")
+        """A trace id that this target has not seen, and of which no part is the id of a span."""
+        return b"conf" + os.urandom(12)
 
     def spans(self, count: int = 1, trace: bytes | None = None) -> list[Span]:
         """Valid spans of one new trace, with a session."""
