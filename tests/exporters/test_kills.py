@@ -42,11 +42,14 @@ SPANS = 5
 class Victim:
     """A server process; it keeps its port over restarts."""
 
-    def __init__(self, data: Path, far: Mapping[str, FarSide | str], **settings: Any) -> None:
+    def __init__(
+        self, data: Path, far: Mapping[str, FarSide | str], *, grace: float = PATIENCE, **settings: Any
+    ) -> None:
         self.data = data
         self.told = {
             "data": str(data),
             "grpc": "127.0.0.1:0",
+            "grace": grace,
             "engine": ENGINE,
             "forward": [
                 {
@@ -56,7 +59,7 @@ class Victim:
                     "retry_initial": 0.05,
                     "retry_max": 0.5,
                     "batch_bytes": 1,
-                    "timeout": 5.0,
+                    "timeout": PATIENCE,
                     **settings,
                 }
                 for name, each in far.items()
@@ -227,17 +230,18 @@ def test_where_the_far_side_is_otel_ext_itself_nothing_is_there_twice(tmp_path: 
     engine.catalog.close()
     assert report["ok"], report
     stored = Counter(
-        s["traceId"] + s["spanId"]
+        (c["scope"]["name"] == "otel_ext", s["traceId"] + s["spanId"])
         for line in lines
         for r in line["resourceSpans"]
         for c in r["scopeSpans"]
-        if c["scope"]["name"] != "otel_ext"
         for s in c["spans"]
     )
-    assert set(stored) == {one.hex() for one in wanted(acknowledged)}
+    assert {each for ours, each in stored if not ours} == {one.hex() for one in wanted(acknowledged)}
     assert set(stored.values()) == {1}
     assert meta["ledger"]["conflicts"] == 0
-    assert tally.sent == meta["ledger"]["stored"]
+    # A finding that the far one told first is a duplicate when it comes.
+    ledger = meta["ledger"]
+    assert ledger["stored"] <= tally.sent <= ledger["stored"] + ledger["duplicate"]
 
 
 AGENT = """
@@ -282,7 +286,7 @@ def test_a_polite_end_delivers_the_rest_and_a_dead_far_side_does_not_prevent_it(
         send(server, range(1, 20), set())
         assert server.end(signal.SIGTERM) == 0
     assert arrived(far["far"]).keys() == wanted(range(1, 20))
-    with victim(tmp_path / "data", far, timeout=1.0) as server:
+    with victim(tmp_path / "data", far, grace=3.0, timeout=1.0) as server:
         send(server, range(20, 25), set())
         assert server.end(signal.SIGTERM) == 0, "what could not be sent is kept"
     again: dict[str, FarSide] = {"far": HttpFarSide()}

@@ -19,7 +19,9 @@ if __name__ == "__main__":
         EngineSettings(**told["engine"]),
         [ForwarderSettings(**each) for each in told["forward"]],
     )
-    server = Server(msgspec.structs.replace(config, engine=engine, forward=forward, shutdown_timeout=20.0))
+    server = Server(
+        msgspec.structs.replace(config, engine=engine, forward=forward, shutdown_timeout=told["grace"])
+    )
     server.start()
     print(f"ready grpc={server.grpc_endpoint}", flush=True)
     signal.sigwait({signal.SIGTERM})
