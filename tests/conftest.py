@@ -1,4 +1,7 @@
-"""What every test shares: properties are searched without a clock, which a busy machine would fail."""
+"""What every test shares: properties are searched without a clock, which a busy machine would fail.
+
+`pytest --hypothesis-profile=wide` searches much longer wherever a test does not say how long itself.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +12,8 @@ from hypothesis import settings
 
 from tests.support import RAM
 
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, max_examples=60)
+settings.register_profile("wide", deadline=None, max_examples=2000)
 settings.load_profile("untimed")
 
 

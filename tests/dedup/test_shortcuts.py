@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ext.dedup import canonical, relaxed_result_hash, result_hash
@@ -85,7 +85,6 @@ def test_nesting_and_circles_are_not_plain() -> None:
     assert plain_json(deep) is None
 
 
-@settings(max_examples=200)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text())
 def test_a_shape_finds_what_the_text_holds(text: str) -> None:
     """Searching in the shape replaces what the patterns replace in the text itself."""

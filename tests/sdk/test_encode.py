@@ -109,7 +109,6 @@ def decoded(spans: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
     return ExportTraceServiceRequest.FromString(encode(spans))
 
 
-@settings(max_examples=150)
 @given(st.lists(readable(), min_size=1, max_size=4))
 def test_it_decodes_to_what_the_stock_encoder_makes(spans: list[ReadableSpan]) -> None:
     """Every field of every span, with resources and scopes, equal to the stock encoder's message."""

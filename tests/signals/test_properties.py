@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ext.signals import RULES, Finding, Settings, Signals, derived_span, finding_of
@@ -96,7 +96,6 @@ def run_all(steps: Iterable[Step], settings: Settings = SMALL) -> list[Finding]:
 
 
 @given(sequences())
-@settings(max_examples=200, deadline=None)
 def test_the_same_steps_give_the_same_findings_and_spans(steps: list[Step]) -> None:
     """Findings, ids and derived spans are a pure function of the sequence."""
     one, two = run_all(steps), run_all(steps)
@@ -108,7 +107,6 @@ def test_the_same_steps_give_the_same_findings_and_spans(steps: list[Step]) -> N
 
 
 @given(sequences(), st.sets(st.integers(0, 59), max_size=6))
-@settings(max_examples=200, deadline=None)
 def test_a_dump_and_load_anywhere_changes_nothing(steps: list[Step], restarts: set[int]) -> None:
     """A restart after any prefix finds what the undisturbed run finds, ids and revisions included."""
     signals, saved = Signals(SMALL), dict[str, bytes]()
@@ -125,7 +123,6 @@ def test_a_dump_and_load_anywhere_changes_nothing(steps: list[Step], restarts: s
 
 
 @given(sequences())
-@settings(max_examples=200, deadline=None)
 def test_every_finding_stands_on_evidence(steps: list[Step]) -> None:
     """Evidence is of the finding's trace, unique, bounded, owned once, and each life has one end."""
     found = run_all(steps)
@@ -149,7 +146,6 @@ def test_every_finding_stands_on_evidence(steps: list[Step]) -> None:
 
 
 @given(sequences())
-@settings(max_examples=100, deadline=None)
 def test_a_span_has_one_owner(steps: list[Step]) -> None:
     """No two findings count the cost of one span."""
     last = final(run_all(steps, Settings())).values()
@@ -171,7 +167,6 @@ def test_the_first_occurrence_is_never_waste(count: int, each: int) -> None:
 
 
 @given(sequences())
-@settings(max_examples=100, deadline=None)
 def test_state_is_bounded(steps: list[Step]) -> None:
     """No table outgrows its setting, whatever comes."""
     signals = Signals(SMALL)
@@ -200,7 +195,6 @@ CHOICES: list[Callable[[Run], object]] = [
 
 
 @given(st.lists(st.sampled_from(CHOICES), max_size=40), st.booleans())
-@settings(max_examples=200, deadline=None)
 def test_children_first_find_what_parents_first_find(
     choices: list[Callable[[Run], object]], wrapped: bool
 ) -> None:
