@@ -75,7 +75,10 @@ class Logs:
 
     def _write(self, session_id: str, telemetry: Telemetry, body: bytes, before: int) -> int:
         """Write a request as lines; how many items they count."""
-        line = otlp.marked_line(otlp.json_line(telemetry, body), before)
+        line = otlp.json_line(telemetry, body)
+        if line == b"{}\n":  # it says nothing, and a mark stands behind something
+            return 0
+        line = otlp.marked_line(line, before)
         if len(line) > self._most and (halves := otlp.halve(body)):
             return sum(self._write(session_id, telemetry, half, before) for half in halves)
         count = otlp.items_of(telemetry, body)

@@ -16,7 +16,20 @@ from otel_ext.pipeline import Engine, EngineSettings, repair
 from otel_ext.pipeline.records import LOGS, pack_request
 from otel_ext.sessions import Session, State
 from otel_ext.telemetry import Telemetry
-from tests.builders import START, attributes, log, logs, looping_run, metrics, request, series, span, trace_id
+from tests.builders import (
+    START,
+    Logs,
+    Metrics,
+    attributes,
+    log,
+    logs,
+    looping_run,
+    metrics,
+    request,
+    series,
+    span,
+    trace_id,
+)
 from tests.pipeline.test_exactly_once import SECOND, SETTINGS, Run
 from tests.support import objects, run, server
 
@@ -265,6 +278,18 @@ def test_what_the_commands_say(tmp_path: Path, form: list[str]) -> None:
     assert len(line["resourceLogs"]) == 1
     assert len(objects(run("cat", tmp_path, "--telemetry", "logs"))) == 2
     assert "resourceMetrics" in run("cat", tmp_path, "--telemetry", "metrics")
+
+
+def test_an_empty_request_leaves_no_line(tmp_path: Path) -> None:
+    """What says nothing is accepted, and the files stay OTLP JSON."""
+    made = Run(tmp_path)
+    for body in (Metrics(b""), Logs(b""), metrics(series("m", 1)), logs(log("a"))):
+        made.accept(body)
+    made.finish()
+    assert bodies(made) == {"%": ["a"]}
+    (report,) = (check_engine(e) for e in engines(tmp_path, recover=False))
+    assert report["damage"] == []
+    assert (report["logs"]["stored"], report["metrics"]["stored"]) == (1, 1)
 
 
 def test_attributes_that_only_look_like_a_session(tmp_path: Path) -> None:
