@@ -13,13 +13,11 @@ from otel_ext import otlp
 from otel_ext.cli.folder import engines
 from otel_ext.cli.verify import check_engine
 from otel_ext.pipeline import Engine, EngineSettings, repair
-from otel_ext.pipeline.records import LOGS, pack_request
+from otel_ext.pipeline.records import LOGS, METRICS, pack_request
 from otel_ext.sessions import Session, State
 from otel_ext.telemetry import Telemetry
 from tests.builders import (
     START,
-    Logs,
-    Metrics,
     attributes,
     log,
     logs,
@@ -280,16 +278,16 @@ def test_what_the_commands_say(tmp_path: Path, form: list[str]) -> None:
     assert "resourceMetrics" in run("cat", tmp_path, "--telemetry", "metrics")
 
 
-def test_an_empty_request_leaves_no_line(tmp_path: Path) -> None:
-    """What says nothing is accepted, and the files stay OTLP JSON."""
+def test_a_request_that_was_rejected_whole_leaves_no_line(tmp_path: Path) -> None:
+    """All of its points are counted, none is left to be written, and the file stays OTLP JSON."""
     made = Run(tmp_path)
-    for body in (Metrics(b""), Logs(b""), metrics(series("m", 1)), logs(log("a"))):
-        made.accept(body)
+    made.accept(metrics(series("m", 1)))
+    nothing = pack_request(b"", {"undecodable": 8})
+    made.engine.journal.append(METRICS, nothing, items=8, engine=made.clock.now())
     made.finish()
-    assert bodies(made) == {"%": ["a"]}
     (report,) = (check_engine(e) for e in engines(tmp_path, recover=False))
     assert report["damage"] == []
-    assert (report["logs"]["stored"], report["metrics"]["stored"]) == (1, 1)
+    assert (report["metrics"]["stored"], report["metrics"]["rejected"]) == (1, {"undecodable": 8})
 
 
 def test_attributes_that_only_look_like_a_session(tmp_path: Path) -> None:
