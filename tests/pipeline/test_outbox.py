@@ -324,22 +324,39 @@ def test_a_destination_that_acknowledges_holds_the_answer_and_the_intake(tmp_pat
         forward_wait=0.05,
         checkpoint_interval=0.1,
     )
-    body = request(span(5, 50_000, session__id="s", text="x" * 3000))
+    body = request(span(5, 50_000, session__id="s", text="x" * 5000))
     world.engine.start()
     with pytest.raises(Busy, match="not delivered"):
         world.engine.intake.accept(body)
-    with pytest.raises(Busy, match="not delivered"):
-        world.engine.intake.accept(body)
     assert world.feed.drained(0.0) is False
-    until(lambda: world.feed.queue_bytes > 4000, "both to be processed")
+    until(lambda: world.feed.queue_bytes > 4000, "it to be processed")
     with pytest.raises(Busy, match="4000 bytes wait for far"):
         world.engine.intake.accept(body)
     first = world.feed.read(1, 10.0)
     assert first is not None
     assert not world.feed.over(first)
     world.feed.done(first, Outcome(sent=1))
+    with pytest.raises(Busy, match="not delivered"):
+        world.engine.intake.accept(body)
     assert deliver(world.feed) == [], "re-deliveries do not go out"
     assert world.engine.close()
+
+
+def test_a_destination_that_takes_nothing_is_not_waited_for_twice(tmp_path: Path) -> None:
+    """After one request waited in vain others are refused unread, until the destination moves."""
+    far = Destination(name="far", budget=1 << 30, acknowledges=True)
+    world = World(tmp_path, far, forward_wait=0.01)
+    with pytest.raises(Busy, match="not delivered within"):
+        world.engine.intake.accept(request(span(1, 1)))
+    end = world.engine.journal.readable_end
+    for _ in range(3):
+        with pytest.raises(Busy, match="takes nothing"):
+            world.engine.intake.accept(request(span(1, 2)))
+    assert world.engine.journal.readable_end == end
+    world.process()
+    deliver(world.feed)
+    assert world.engine.intake.refusal() is None
+    world.engine.abandon()
 
 
 def test_no_room_on_the_disk_shrinks_budgets(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ class Feed:
         self._under_way = deque[Batch]()
         self._closed = False
         self._squeeze = 0
+        self.stuck: Position | None = None
+        """Where the cursor stood all the time while a request waited in vain to be acknowledged."""
 
     @property
     def quarantine_path(self) -> str:
@@ -82,6 +84,18 @@ class Feed:
     def queue_bytes(self) -> int:
         """Journal bytes between the cursor and what is processed."""
         return self._behind(self.cursor.position, self._processed())
+
+    @property
+    def refusal(self) -> str:
+        """Why intake is refused because of this destination; "" when it is not.
+
+        While it takes nothing, each try of each client would be journalled, and hold a door's thread in vain.
+        """
+        if self.holds_intake and self.queue_bytes > self.budget:
+            return f"more than {self.budget} bytes wait for {self.name}"
+        if self.stuck == self.cursor.position:
+            return f"{self.name} takes nothing at present; what it waits for is kept"
+        return ""
 
     @property
     def idle(self) -> bool:

@@ -160,14 +160,14 @@ class Outbox:
         return min((before, *self._held, *(feed.cursor.durable for feed in self.feeds.values())))
 
     def admit(self) -> None:
-        """Refuse intake while a destination that holds it is over its budget.
+        """Refuse intake while a destination that holds it has a `refusal`.
 
         Raises:
-            Busy: it is.
+            Busy: one has.
         """
         for feed in self.feeds.values():
-            if feed.holds_intake and feed.queue_bytes > feed.budget:
-                raise Busy(f"more than {feed.budget} bytes wait for {feed.name}", retry_after=_FULL)
+            if why := feed.refusal:
+                raise Busy(why, retry_after=_FULL)
 
     def wait(self, position: Position, timeout: float) -> None:
         """Return once every destination that acknowledges has everything before a position.
@@ -178,10 +178,14 @@ class Outbox:
         waited = [feed for feed in self.feeds.values() if feed.holds_intake]
         if not waited:
             return
+        before = [feed.cursor.position for feed in waited]
         with self._changed:
             if not self._changed.wait_for(
                 lambda: all(feed.cursor.position >= position for feed in waited), timeout
             ):
+                for feed, place in zip(waited, before, strict=True):
+                    if feed.cursor.position == place < position:
+                        feed.stuck = place
                 raise Busy(f"not delivered within {timeout:.0f} s; it is kept and will be", retry_after=_FULL)
 
     def close(self) -> None:
