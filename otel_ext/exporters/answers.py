@@ -37,6 +37,8 @@ _RETRYABLE_GRPC: Final = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
+_PROXY_413: Final = "status: 413"
+"""Grpcio's words for a proxy that answers like a web server; gRPC has no code for that status."""
 _RETRYABLE_HTTP: Final = frozenset({429, 502, 503, 504})
 
 
@@ -91,6 +93,8 @@ def grpc_failure(
     words = f"{code.name}: {text}"
     if code in _RETRYABLE_GRPC or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None):
         return Retryable(words, min(delay or 0.0, _LONGEST_DELAY))
+    if code is grpc.StatusCode.UNKNOWN and text.endswith(_PROXY_413):
+        return TooLarge(words)
     if code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Permanent(words)
     # grpcio's own limits say on whose side they were met; on ours it was the answer that was too long.

@@ -1,6 +1,9 @@
 """What far sides say and how long to wait for them; settings from the environment."""
 
 import itertools
+import socket
+import struct
+import threading
 from email.utils import formatdate
 from typing import Any
 
@@ -105,6 +108,51 @@ def test_broken_details_ask_for_nothing() -> None:
     assert other.retry_after == 3.0
     assert http_text(b"\xff\xff") == ""
     assert http_text(Status(message="no").SerializeToString()) == "no"
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """An HTTP/2 frame (RFC 9113, section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def _plain_proxy(listener: socket.socket, status: bytes) -> None:
+    """Take one HTTP/2 connection and answer its first request like a web server that knows no gRPC."""
+    connection = listener.accept()[0]
+    with connection, connection.makefile("rb") as stream:
+        connection.sendall(_frame(4, 0, 0, b""))
+        stream.read(24)  # the preface
+        while head := stream.read(9):
+            stream.read(int.from_bytes(head[:3], "big"))
+            if head[3] == 4 and not head[4]:
+                connection.sendall(_frame(4, 1, 0, b""))
+            elif head[3] == 1:
+                fields = ((b":status", status), (b"content-type", b"text/html"))
+                block = b"".join(bytes([0, len(n)]) + n + bytes([len(v)]) + v for n, v in fields)
+                connection.sendall(_frame(1, 5, int.from_bytes(head[5:], "big"), block))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (413, TooLarge),
+        (429, Retryable),
+        (502, Retryable),
+        (503, Retryable),
+        (504, Retryable),
+        (401, Permanent),
+    ],
+)
+def test_a_proxy_that_knows_no_grpc(status: int, kind: type[Exception]) -> None:
+    """Its HTTP status means over gRPC what it means over HTTP: what is too large is split, not given up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = threading.Thread(target=_plain_proxy, args=(listener, b"%d" % status), daemon=True)
+        proxy.start()
+        sender = sender_of(ForwarderSettings(name="far", endpoint=f"127.0.0.1:{listener.getsockname()[1]}"))
+        with pytest.raises(kind) as error:
+            sender.send(Telemetry.TRACES, b"")
+        assert type(error.value) is kind
+        sender.close()
+        proxy.join()
 
 
 class Scripted:
