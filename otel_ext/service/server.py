@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from otel_ext import memory
 from otel_ext.clock import Clock, SystemClock
 from otel_ext.errors import ConfigError
 from otel_ext.exporters import Forwarder
@@ -18,7 +19,6 @@ from otel_ext.pipeline import Engine, adopt
 from otel_ext.receivers import Budget, GrpcReceiver, HttpReceiver, health_handler
 from otel_ext.service.admission import GRPC, HTTP, Doorkeeper
 from otel_ext.service.config import Config, SideDoor
-from otel_ext.service.memory import give_back
 from otel_ext.service.probes import SelfTelemetry
 from otel_ext.service.web import Routes, SideServer
 from otel_ext.stats import Stats
@@ -231,7 +231,7 @@ class Server:
                 log.exception("dead processes could not be recovered")
             done = self._doors.last, self.engine.intake.waiting
             if done != known or again:
-                give_back()
+                memory.release()
             # Once more: what was counted as done may still be on its way out of memory.
             known, again = done, done != known
             if self._stopping.wait(_WATCH):
