@@ -11,9 +11,9 @@ it is looked at.
     in_flight  bytes of requests that are being made durable: `max_in_flight`
     service    one service's share of these
 
-While more than one service sends, none may use more than `service_share` of backlog and in flight, nor have
-more than `service_requests` requests inside: one looping agent leaves room for the others. A service alone
-may use everything.
+While more than one service sends, none may use more than `service_share` of backlog and in flight, nor, where
+that is limited, have more than `service_requests` requests inside: one looping agent leaves room for the
+others. A service alone may use everything.
 """
 
 import threading
@@ -154,7 +154,7 @@ class Admission:
     def _share(self, one: Service, size: int, name: str) -> tuple[str, Busy] | None:
         """What goes beyond one service's share."""
         settings, share = self._settings, self._settings.service_share
-        if one.requests >= settings.service_requests:
+        if 0 < settings.service_requests <= one.requests:
             text = f"this service has {one.requests} requests inside, and others wait"
             return "service", Busy(text, retry_after=0.2)
         if one.in_flight and one.in_flight + size > settings.max_in_flight * share:
