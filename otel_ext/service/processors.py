@@ -37,7 +37,8 @@ class MemoryConfig(msgspec.Struct, kw_only=True, frozen=True):
 class ServicesConfig(msgspec.Struct, kw_only=True, frozen=True):
     """`processors.services`: what one `service.name` may use while others send as well.
 
-    `share` is of the backlog and of the bytes in flight, `requests` how many it may have inside at a time, 0 for no limit.
+    `share` is of the backlog and of the bytes in flight, `requests` how many it may have inside at a time,
+    with 0 for no limit.
     """
 
     share: float = EngineSettings().service_share
