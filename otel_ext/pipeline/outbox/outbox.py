@@ -6,6 +6,7 @@ transaction; what is sent never waits for that. Without a word on destinations (
 cursors found on disk hold what they held, so that another program's visit costs them nothing.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -151,9 +152,10 @@ class Outbox:
         self._entries = {}
         if self.feeds:  # below `min_free` intake would be refused: rather drop what waits
             floor = self._settings.min_free + self._settings.segment_bytes
-            missing = floor - self._files.free_bytes(self._folder)
-            for feed in self.feeds.values():
-                feed.squeeze(missing, self._settings.segment_bytes)
+            with contextlib.suppress(OSError):  # the checkpoint is taken all the same
+                missing = floor - self._files.free_bytes(self._folder)
+                for feed in self.feeds.values():
+                    feed.squeeze(missing, self._settings.segment_bytes)
 
     def needed(self, before: Position) -> Position:
         """The oldest place that some destination comes back to after a crash; `before` when there is none."""
