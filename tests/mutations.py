@@ -620,11 +620,7 @@ MUTATIONS = (
     one(
         "lines-of-logs-unmarked",
         "L3: logs have no identity, the mark keeps them exactly once",
-        *(
-            "pipeline/logs.py",
-            "otlp.json_line(telemetry, body), before)",
-            "otlp.json_line(telemetry, body), 0)",
-        ),
+        *("pipeline/logs.py", "otlp.marked_line(line, before)", "otlp.marked_line(line, 0)"),
         *("tests/pipeline/test_logs.py", "tests/pipeline/test_reindex.py"),
     ),
 )

@@ -11,6 +11,7 @@ import sys
 
 import click
 
+from otel_ext import memory
 from otel_ext.cli.options import configuration, given
 from otel_ext.cli.refused import Refused
 from otel_ext.service import Server, configure, load, source_of
@@ -23,6 +24,7 @@ def command(config: tuple[str, ...], **options: str | None) -> None:
     # The pipeline's thread would hold the interpreter for 5 ms at a time while requests wait to be answered;
     # measured, a tenth of that acknowledges half as much again and processes as much as before.
     sys.setswitchinterval(0.0005)
+    memory.keep_little()
     loaded = load([source_of(reference) for reference in config], given(options))
     # Waited for, not handled: a handler runs between any two steps of the main thread, and an Event that it
     # sets while that thread is on its way into `wait` deadlocks. Threads made from here on inherit the mask.

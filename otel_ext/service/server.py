@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _WATCH: Final = 5.0
 """Seconds between looks for dead processes' folders, and for memory to give back."""
+_LARGE: Final = 64 << 20
+"""Resident bytes above which free memory is given back; an idle sidecar has less."""
 _GONE: Final = 60.0
 """Seconds without a request after which nobody is expected to send a last one; exporters of metrics, the
 slowest, send every 60 s by default."""
@@ -220,7 +222,6 @@ class Server:
 
     def _watch(self) -> None:
         """Adopt what processes left that died in the same data folder; give back what requests have freed."""
-        known, again = None, False
         refused: set[str] = set()
         relay = self.engine.intake.relay if self.forwarders else None
         while True:
@@ -229,11 +230,8 @@ class Server:
                     log.info("recovered what a dead process left in %s", owner)
             except Exception:  # a defect in one dead process's data must not end the watch
                 log.exception("dead processes could not be recovered")
-            done = self._doors.last, self.engine.intake.waiting
-            if done != known or again:
+            if memory.resident() > _LARGE:
                 memory.release()
-            # Once more: what was counted as done may still be on its way out of memory.
-            known, again = done, done != known
             if self._stopping.wait(_WATCH):
                 return
 
