@@ -1,4 +1,4 @@
-"""The sweeps' points, counted and told at the end; commits as operations of the disk."""
+"""The sweeps' points, counted (`tests/conftest.py` tells them); commits as operations of the disk."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -60,19 +60,6 @@ def points(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     yield counted
     for kind, number in counted.items():
         request.node.user_properties.append((f"{kind} points", number))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many points all sweeps visited, in whichever process."""
-    counted = Counter[str]()
-    for report in terminalreporter.getreports(""):
-        if report.when == "teardown":
-            for kind, number in report.user_properties:
-                if kind.endswith(" points"):
-                    counted[kind] += number
-    if counted:
-        text = ", ".join(f"{kind}: {number:,}" for kind, number in sorted(counted.items()))
-        terminalreporter.write_line(f"sweeps: {text}")
 
 
 @pytest.fixture
