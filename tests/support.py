@@ -83,6 +83,12 @@ def child(call: Sequence[str | Path], **options: Any) -> Iterator["subprocess.Po
             process.kill()
 
 
+def serve(data: Path, grpc: str = "127.0.0.1:0", http: str = "127.0.0.1:0") -> list[str]:
+    """The command of a server with both doors at these addresses; without one, as its configuration says."""
+    doors = ["--grpc", grpc, "--http", http] if grpc else []
+    return [sys.executable, "-m", "otel_ext", "serve", "--data", str(data), *doors]
+
+
 class ServerProcess:
     """A real `otel-ext serve`, restarted on the same port and folder; after `with` it is gone."""
 
@@ -102,9 +108,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        call = [sys.executable, "-m", "otel_ext", "serve", "--data", str(self.data)]
-        if self.endpoint:
-            call += ["--grpc", self.endpoint, "--http", self.http]
+        call = serve(self.data, self.endpoint, self.http)
         # A drain waits for senders; tests end their own. What they ask for in `config` wins.
         call += ["--config", "yaml:service::drain_idle: 0s"]
         environment = {**os.environ, **self.environment, "OTEL_EXT_TEST_CONFIG": self.config}

@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.builders import looping_run, request, span
-from tests.support import METHOD, child, objects, run, server
+from tests.support import METHOD, child, objects, run, serve, server
 from tests.test_bad_input import CONFIG
 
 SESSION_FIELDS = [
@@ -346,18 +346,7 @@ def test_serve_without_a_free_port_says_so(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        call = [
-            sys.executable,
-            "-m",
-            "otel_ext",
-            "serve",
-            "--grpc",
-            address,
-            "--http",
-            "127.0.0.1:0",
-            "--data",
-            str(tmp_path),
-        ]
+        call = serve(tmp_path, address)
         done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert f"cannot listen on {address}" in done.stderr

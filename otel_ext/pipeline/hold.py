@@ -9,6 +9,7 @@ from collections import OrderedDict
 import msgspec
 
 from otel_ext.pipeline.dumps import check_version
+from otel_ext.sessions import Session
 
 VERSION = 2
 
@@ -47,6 +48,16 @@ class Item(msgspec.Struct, array_like=True):
     crashed: str = ""
     over: str = ""
     unfinished: bool = False
+
+    def count(self, session: Session, now: int) -> None:
+        """Count the span in its session's row."""
+        session.saw_span(self.start, self.end, now)
+        session.conflicts += self.conflict
+        session.unfinished += self.unfinished
+        session.tool_calls += self.tool
+        session.errors += self.failed
+        session.input_tokens += self.input_tokens
+        session.output_tokens += self.output_tokens
 
 
 class _Held(msgspec.Struct, array_like=True):

@@ -187,13 +187,7 @@ class Processor:
     def store(self, item: Item, trace: Trace, now: int) -> None:
         """Store a span under its session, count it there, and heed what it states of the session."""
         session = self.members.session(trace, item.own)
-        session.saw_span(item.start, item.end, now)
-        session.conflicts += item.conflict
-        session.unfinished += item.unfinished
-        session.tool_calls += item.tool
-        session.errors += item.failed
-        session.input_tokens += item.input_tokens
-        session.output_tokens += item.output_tokens
+        item.count(session, now)
         if item.root and not trace.rooted:
             home = self.members.session(trace)
             home.root_ended(item.root_error)

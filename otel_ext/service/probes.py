@@ -5,7 +5,6 @@ come from the ledger, which lies with the data that it speaks of.
 """
 
 import json
-import os
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from otel_ext import memory
 from otel_ext.clock import Clock
 from otel_ext.exporters import Forwarder
 from otel_ext.pipeline import View
@@ -113,7 +113,7 @@ class SelfTelemetry:
         up = (self._clock.monotonic() - self._began) / 1e9
         yield Sample("otelcol_process_uptime_total", (), up)
         yield Sample("otelcol_process_cpu_seconds_total", (), used.ru_utime + used.ru_stime)
-        yield Sample("otelcol_process_memory_rss", (), _resident())
+        yield Sample("otelcol_process_memory_rss", (), memory.resident())
 
 
 def _exporter(forwarder: Forwarder) -> Iterator[Sample]:
@@ -152,15 +152,6 @@ def _balance(kind: str, counts: dict[str, Any], more: dict[tuple[str, str], int]
     yield Sample("otel_ext_ledger_waiting", (kind,), counts["waiting"])
     rest = counts["received"] - sum(outcomes.values()) - counts["waiting"]
     yield Sample("otel_ext_ledger_imbalance", (kind,), rest)
-
-
-def _resident() -> int:
-    """Resident memory in bytes (proc(5))."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - it is no file on a disk
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 def _rfc3339(ns: int) -> str:

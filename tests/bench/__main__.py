@@ -14,7 +14,6 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from typing import NamedTuple
 from otel_ext.sessions import Catalog
 from tests.bench.bare import serve_bare
 from tests.bench.load import BATCH, CLIENTS, send, send_elsewhere
+from tests.support import serve
 
 
 class Result(NamedTuple):
@@ -67,18 +67,7 @@ def ours(size: int, total: int, mix: str) -> Result:
     """`otel-ext serve` with its defaults."""
     with tempfile.TemporaryDirectory(prefix="otel-ext-bench-") as name:
         folder = Path(name)
-        call = [
-            sys.executable,
-            "-m",
-            "otel_ext",
-            "serve",
-            "--data",
-            name,
-            "--grpc",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-        ]
+        call = serve(folder)
         server = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert server.stdout is not None
         endpoint = server.stdout.readline().split()[1].removeprefix("grpc=")

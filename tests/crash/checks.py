@@ -5,7 +5,6 @@ they are written in the design: acknowledged is stored (L1), stored once (L3), t
 """
 
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.load import Id
-from tests.support import PATIENCE, objects, run
+from tests.support import PATIENCE, objects, run, serve
 
 
 def count(lines: Iterable[dict[str, Any]]) -> tuple[Counter[Id], Counter[Id]]:
@@ -71,18 +70,7 @@ def check(
 def refused_start(data: Path) -> str:
     """Start a server that must refuse with exit code 2 and one line of explanation; that line."""
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "otel_ext",
-            "serve",
-            "--data",
-            str(data),
-            "--grpc",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-        ],
+        serve(data),
         capture_output=True,
         check=False,
         text=True,

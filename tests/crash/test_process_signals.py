@@ -7,7 +7,6 @@ inside are finished, everything accepted is processed and saved, exit code 0. A 
 import random
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 from tests.crash.checks import check
 from tests.crash.load import Load, ids
-from tests.support import ServerProcess, child, objects, run, server, until
+from tests.support import ServerProcess, child, objects, run, serve, server, until
 
 CONFIG = "service: {checkpoint_interval: 300ms}\n"
 RETRYABLE = {
@@ -65,20 +64,7 @@ def test_a_polite_end_under_load(tmp_path: Path, number: signal.Signals) -> None
 
 def test_sighup_of_a_server_under_nohup_is_ignored(tmp_path: Path) -> None:
     """A signal that the caller had ignored stays ignored: `nohup otel-ext serve` outlives its terminal."""
-    call = [
-        sys.executable,
-        "-m",
-        "otel_ext",
-        "serve",
-        "--data",
-        str(tmp_path),
-        "--grpc",
-        "127.0.0.1:0",
-        "--http",
-        "127.0.0.1:0",
-        "--http",
-        "127.0.0.1:0",
-    ]
+    call = serve(tmp_path)
     with child(["nohup", *call], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ready ")
@@ -142,18 +128,7 @@ def test_a_stop_at_the_instant_of_readiness(tmp_path: Path, rounds: int) -> None
 def test_a_start_that_is_told_to_stop_at_once(tmp_path: Path) -> None:
     """SIGTERM at any moment of the start: it ends, and what it left can be started."""
     rng = random.Random(1)
-    call = [
-        sys.executable,
-        "-m",
-        "otel_ext",
-        "serve",
-        "--data",
-        str(tmp_path / "data"),
-        "--grpc",
-        "127.0.0.1:0",
-        "--http",
-        "127.0.0.1:0",
-    ]
+    call = serve(tmp_path / "data")
     for _ in range(4):
         with child(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             threading.Event().wait(rng.uniform(0.1, 0.6))  # the moment of the signal is what is random

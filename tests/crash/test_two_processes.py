@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.crash.checks import check, count, refused_start
 from tests.crash.load import SPANS, Load, ids
-from tests.support import objects, run, server, until
+from tests.support import objects, run, serve, server, until
 
 CONFIG = "service: {checkpoint_interval: 50ms}\nexporters: {file: {rotation: {max_megabytes: 1}}}\n"
 
@@ -40,18 +39,7 @@ def test_a_second_server_is_refused_and_the_first_unharmed(tmp_path: Path) -> No
 def test_of_many_racing_starts_exactly_one_wins(tmp_path: Path, racing: int) -> None:
     """Many servers start at once on a folder that is not there yet: one serves, the others say why not."""
     data = tmp_path / "data"
-    call = [
-        sys.executable,
-        "-m",
-        "otel_ext",
-        "serve",
-        "--data",
-        str(data),
-        "--grpc",
-        "127.0.0.1:0",
-        "--http",
-        "127.0.0.1:0",
-    ]
+    call = serve(data)
     pipe = subprocess.PIPE
     with server(tmp_path / "other", CONFIG):  # a neighbour with its own folder disturbs nobody
         racers = [subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True) for _ in range(racing)]

@@ -141,14 +141,8 @@ class Relearned:
     def _store(self, item: Item, trace: Trace) -> None:
         """Count a span, as `Processor.store` does."""
         row = self._rows[trace.generation]
-        row.saw_span(item.start, item.end, self._now)
+        item.count(row, self._now)
         row.open = True
-        row.conflicts += item.conflict
-        row.unfinished += item.unfinished
-        row.tool_calls += item.tool
-        row.errors += item.failed
-        row.input_tokens += item.input_tokens
-        row.output_tokens += item.output_tokens
         if item.root and not trace.rooted:
             row.root_ended(item.root_error)
             trace.rooted, trace.root = True, item.span_id
