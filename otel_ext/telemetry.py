@@ -5,6 +5,7 @@ another name.
 """
 
 import enum
+from typing import Final
 
 
 class Telemetry(enum.Enum):
@@ -13,3 +14,11 @@ class Telemetry(enum.Enum):
     TRACES = "traces"
     LOGS = "logs"
     METRICS = "metrics"
+
+
+ITEMS: Final = {
+    Telemetry.TRACES: "spans",
+    Telemetry.LOGS: "log_records",
+    Telemetry.METRICS: "metric_points",
+}
+"""The Collector's word, in the names of its metrics, for what is counted of each."""

@@ -35,11 +35,6 @@ _MEMBERS: Final = {
 }
 _REFUSED: Final = b'{"at":'
 """How a line of a destination's refused requests begins; OTLP JSON has no such member."""
-_NOUNS: Final = {
-    Telemetry.TRACES: "spans",
-    Telemetry.LOGS: "log records",
-    Telemetry.METRICS: "data points",
-}
 
 
 class Replay:
@@ -93,7 +88,7 @@ class Replay:
         self.counted[telemetry] += received
         self.rejected += rejected
         if rejected:
-            click.echo(f"{where}: {rejected} of {received} {_NOUNS[telemetry]} rejected", err=True)
+            click.echo(f"{where}: {rejected} of {received} {otlp.EXPORTS[telemetry].noun} rejected", err=True)
 
     def _bad(self, where: str, why: str) -> None:
         self.bad += 1
@@ -239,7 +234,11 @@ def command(
     if as_json:
         click.echo(json.dumps(summary))
     else:
-        counts = (f"{count:,} {_NOUNS[telemetry]}, " for telemetry, count in replay.counted.items() if count)
+        counts = (
+            f"{count:,} {otlp.EXPORTS[telemetry].noun}, "
+            for telemetry, count in replay.counted.items()
+            if count
+        )
         click.echo(
             f"{replay.lines:,} lines, {''.join(counts)}{replay.rejected:,} rejected, {replay.bad:,} bad lines"
         )

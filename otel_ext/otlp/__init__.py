@@ -22,6 +22,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 from otel_ext.otlp.admit import Admitted, admit
 from otel_ext.otlp.canonical import content_digest
 from otel_ext.otlp.edit import addition, edit, halve, items_of, only_scope
+from otel_ext.otlp.exports import EXPORTS
 from otel_ext.otlp.jsonlines import (
     DERIVED,
     header_line,
@@ -47,6 +48,7 @@ from otel_ext.span import Value
 
 __all__ = [
     "DERIVED",
+    "EXPORTS",
     "RAW_ATTRIBUTE",
     "UNKNOWN_FIELDS",
     "UNREADABLE",

@@ -7,7 +7,7 @@ admit (decode check, span by span), append, return. No meaning is given here.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from otel_ext import otlp
 from otel_ext.clock import Clock
@@ -21,14 +21,7 @@ from otel_ext.pipeline.outbox import Outbox
 from otel_ext.pipeline.records import KIND_OF, MARK, RELAY, STARTED, MarkKind, pack_mark, pack_request
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
-from otel_ext.telemetry import Telemetry
-
-_NOUNS: Final = {
-    Telemetry.TRACES: "spans",
-    Telemetry.LOGS: "log_records",
-    Telemetry.METRICS: "metric_points",
-}
-"""The Collector's word for what it counts of each."""
+from otel_ext.telemetry import ITEMS, Telemetry
 
 
 class Accepted(NamedTuple):
@@ -100,8 +93,8 @@ class Intake:
                 end = self._append(KIND_OF[telemetry], payload, admitted.received, engine, service)
                 self._outbox.wait(end, self._settings.forward_wait)
         rejected = sum(admitted.rejected.values())
-        self._stats.add(f"otelcol_receiver_accepted_{_NOUNS[telemetry]}", admitted.received - rejected)
-        self._stats.add(f"otelcol_receiver_refused_{_NOUNS[telemetry]}", rejected)
+        self._stats.add(f"otelcol_receiver_accepted_{ITEMS[telemetry]}", admitted.received - rejected)
+        self._stats.add(f"otelcol_receiver_refused_{ITEMS[telemetry]}", rejected)
         return Accepted(admitted.received, rejected, admitted.message)
 
     def started(self, body: bytes) -> None:

@@ -13,8 +13,8 @@ from typing import Final
 from otel_ext.clock import Clock
 from otel_ext.errors import OtelExtError, Retryable, ShuttingDown
 from otel_ext.pipeline import Accepted
-from otel_ext.service.metrics import Sample, item
-from otel_ext.telemetry import Telemetry
+from otel_ext.service.metrics import Sample
+from otel_ext.telemetry import ITEMS, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Doorkeeper:
         for transport in (GRPC, HTTP):
             for telemetry in Telemetry:
                 for what in ("accepted", "refused"):
-                    name = f"otelcol_receiver_{what}_{item(telemetry.value)}_total"
+                    name = f"otelcol_receiver_{what}_{ITEMS[telemetry]}_total"
                     yield Sample(name, (_RECEIVER, transport), items.get((transport, telemetry, what), 0))
             for outcome in _OUTCOMES:
                 count = requests.get((transport, outcome), 0)

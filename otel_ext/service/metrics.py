@@ -10,6 +10,8 @@ since a client library would bring a second set of counters, which had to be kep
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
+from otel_ext.telemetry import ITEMS
+
 Kind = Literal["counter", "gauge", "histogram"]
 
 
@@ -31,18 +33,11 @@ class Sample(NamedTuple):
     suffix: str = ""
 
 
-_ITEMS: Final = {"traces": "spans", "logs": "log_records", "metrics": "metric_points"}
-"""What each telemetry counts, in the Collector's words."""
 _DOOR: Final = ("receiver", "transport")
 
 
-def item(telemetry: str) -> str:
-    """The Collector's word for what a telemetry counts."""
-    return _ITEMS[telemetry]
-
-
 def _per_item(name: str, help_text: str, labels: tuple[str, ...]) -> Iterable[Metric]:
-    for word in _ITEMS.values():
+    for word in ITEMS.values():
         yield Metric(name.format(word), "counter", help_text.format(word.replace("_", " ")), labels)
 
 

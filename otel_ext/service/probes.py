@@ -17,10 +17,10 @@ from otel_ext.clock import Clock
 from otel_ext.exporters import Forwarder
 from otel_ext.pipeline import View
 from otel_ext.service.admission import Doorkeeper
-from otel_ext.service.metrics import Sample, exposition, histogram, item, labelled
+from otel_ext.service.metrics import Sample, exposition, histogram, labelled
 from otel_ext.service.web import Answer, Routes
 from otel_ext.stats import Stats
-from otel_ext.telemetry import Telemetry
+from otel_ext.telemetry import ITEMS, Telemetry
 
 _ENDS: Final = "termination."
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -119,7 +119,7 @@ class SelfTelemetry:
 def _exporter(forwarder: Forwarder) -> Iterator[Sample]:
     name, feed = forwarder.settings.name, forwarder.feed
     for telemetry in Telemetry:
-        word = item(telemetry.value)
+        word = ITEMS[telemetry]
         yield Sample(f"otelcol_exporter_sent_{word}_total", (name,), forwarder.sent[telemetry])
         yield Sample(f"otelcol_exporter_send_failed_{word}_total", (name,), forwarder.failed[telemetry])
     yield Sample("otelcol_exporter_queue_size", (name,), feed.queue_bytes)
