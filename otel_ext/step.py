@@ -71,6 +71,16 @@ class Observation(msgspec.Struct, kw_only=True):
         input_tokens: tokens in, cache included (OTel GenAI >= 1.40 meaning); None when not reported.
         output_tokens: tokens out; None when not reported.
         cached_tokens: tokens in that were read from a cache; None when not reported.
+        created_tokens: tokens in that were written to a cache; None when not reported.
+        reasoning_tokens: tokens out that were reasoning; None when not reported.
+        cost: what the producer says the call cost, in US dollars; None when it says nothing.
+        first_token: ns from the start to the first token or chunk; None when not reported.
+        finish: why the model stopped, in the producer's words ("stop", "length", ...), "" when unknown.
+        text: what the model answered, as text and without its tool calls (LLM), or an agent's final answer
+            (AGENT); `NOT_CAPTURED` when outputs were not recorded, "" when it answered with calls alone.
+        reasoning: the model's thoughts as text; `NOT_CAPTURED` when not recorded.
+        task: what an agent was asked to do (AGENT), `NOT_CAPTURED` when not recorded.
+        handoff: the agent that a call hands over to (TOOL), "" when it does not.
         user_turns: how many genuine user messages the model's input holds; None when not captured.
         user_turn: the newest genuine user message's text, "" when none.
         agent_name, agent_id: as the span states them, "" otherwise.
@@ -89,10 +99,62 @@ class Observation(msgspec.Struct, kw_only=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    created_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | None = None
+    first_token: int | None = None
+    finish: str = ""
+    text: Any = NOT_CAPTURED
+    reasoning: Any = NOT_CAPTURED
+    task: Any = NOT_CAPTURED
+    handoff: str = ""
     user_turns: int | None = None
     user_turn: str = ""
     agent_name: str = ""
     agent_id: str = ""
+
+
+class Subject(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
+    """What a tool call is about, as far as its arguments and its result say; digests are 16 bytes.
+
+    Attributes:
+        resource: digest of the one path, URL or id that the call names, normalised; None when it names none.
+        first, last: the lines (or bytes) of it that were asked for, -1 when it was asked for whole.
+        content: digest of what was written to it; None when nothing was, or when it is not known.
+        unchanged: the result says that the write changed nothing.
+        verifies: the call runs tests, a build, a linter or a type checker.
+        page: the value of a page, offset or cursor argument when it is a number, -1 when there is none.
+        words: MinHash of the arguments' words, b"" when not computed.
+        result_words: MinHash of the result's words, b"" when not captured.
+    """
+
+    resource: bytes | None = None
+    first: int = -1
+    last: int = -1
+    content: bytes | None = None
+    unchanged: bool = False
+    verifies: bool = False
+    page: int = -1
+    words: bytes = b""
+    result_words: bytes = b""
+
+
+class Said(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
+    """What a model answered, digested.
+
+    Attributes:
+        hash: digest of the text, blanks and letter case evened out; None when the answer had no text.
+        words: how many words it had.
+        sketch: 64-bit SimHash of its word pairs.
+        repeats: how often its end repeats one passage, 0 when it does not.
+        finish: why the model stopped, "" when unknown.
+    """
+
+    hash: bytes | None = None
+    words: int = 0
+    sketch: int = 0
+    repeats: int = 0
+    finish: str = ""
 
 
 class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -116,6 +178,12 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
         waiting: the result says that something is still running.
         issued: tool call ids this model response asked for.
         user_turn: digest of the newest genuine user message; None when there is none or unknown.
+        subject: what a tool call is about; None when nothing is known.
+        said: what a model answered; None when outputs were not captured.
+        task: digest of what an agent was asked to do; None when not captured.
+        handoff: the agent that a call hands over to, "" when it does not.
+        cost: what the producer says a model call cost, in US dollars.
+        first_token: ns from the start to the first token.
     """
 
     kind: Kind
@@ -146,6 +214,14 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    created_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | None = None
+    first_token: int | None = None
+    subject: Subject | None = None
+    said: Said | None = None
+    task: bytes | None = None
+    handoff: str = ""
     user_turns: int | None = None
     user_turn: bytes | None = None
     agent_name: str = ""
