@@ -124,7 +124,15 @@ def _mapping(tree: Tree, kind: Any, path: str, origins: Origins) -> dict[str, An
             return {}
         raise ConfigError(f"{tree.origin}: `{path}` must be a mapping")
     _, inner = get_args(kind)
-    return {key: _value(value, inner, _join(path, key), origins) for key, value in tree.items()}
+    return {key: _member(value, inner, _join(path, key), origins) for key, value in tree.items()}
+
+
+def _member(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return fit(tree, kind(), path, origins)
+    if kind is Any and not isinstance(tree, Leaf):  # whose shape is known further in
+        return {key: _member(value, Any, _join(path, key), origins) for key, value in tree.items()}
+    return _value(tree, kind, path, origins)
 
 
 def _value(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:

@@ -2,10 +2,10 @@
 
 Pure folds over `Step`s: `Signals` takes steps in and gives `Finding`s out, `derived_span` makes a finding a
 span, `classify` says what a call does, `failing` what kind of failure it met. Reading order: `settings`,
-`finding`, `lanes`, `rounds`, `waste` (what is kept), `rule`, `episodes` (how a rule speaks), `failures`,
-`variants`, `repeats`, `polls`, `failed` (the rules), `fold`, `engine` (who calls them), `terminal` (how a
-session's end is told), `readback` (a span read back as a finding). A new rule is one class in a file of its
-own and one entry in `fold.RULES`.
+`finding`, `lanes`, `rounds`, `waste` (what is kept), `rule`, `episodes` (how a rule speaks), `rules` (one
+file a signal), `chosen`, `fold`, `engine` (who calls them), `terminal` (how a session's end is told),
+`readback` (a span read back as a finding). A new rule is one class in a file of its own and one entry in
+`rules.RULES`.
 """
 
 from otel_ext.signals.classify import effect_of, is_waiting
@@ -13,10 +13,10 @@ from otel_ext.signals.derived import SCOPE_NAME, derived_id, derived_span, scope
 from otel_ext.signals.engine import Signals
 from otel_ext.signals.failing import absent_path, is_transient, is_vague
 from otel_ext.signals.finding import Finding, Status, Waste
-from otel_ext.signals.fold import RULES
 from otel_ext.signals.readback import finding_of
-from otel_ext.signals.rule import Call, Context, Rule
-from otel_ext.signals.settings import Levels, Settings
+from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.rules import RULES
+from otel_ext.signals.settings import Levels, RuleSettings, Settings
 from otel_ext.signals.terminal import termination
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "Context",
     "Finding",
     "Levels",
+    "Limits",
     "Rule",
+    "RuleSettings",
     "Settings",
     "Signals",
     "Status",

@@ -8,16 +8,18 @@ between two of them. Everything kept is bounded, and what a bound removes is cou
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from otel_ext.errors import UnsupportedVersion
 from otel_ext.signals import fold
+from otel_ext.signals.chosen import chosen
 from otel_ext.signals.episodes import EVICTIONS
 from otel_ext.signals.finding import Finding, Status
 from otel_ext.signals.lanes import Lane, Trace
 from otel_ext.signals.rule import LONGEST_NAME, Context, Rule
+from otel_ext.signals.rules import RULES
 from otel_ext.signals.settings import Settings
 from otel_ext.signals.storable import storable
 from otel_ext.step import Kind, Step
@@ -44,15 +46,16 @@ class Signals:
     Args:
         settings: thresholds and bounds.
         rules: the rules by precedence; the built-in ones unless given.
+
+    Raises:
+        ConfigError: the settings name a rule or a threshold that does not exist.
     """
 
-    def __init__(self, settings: Settings | None = None, rules: Sequence[Rule] | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, rules: Sequence[type[Rule[Any]]] | None = None
+    ) -> None:
         self.settings = settings or Settings()
-        self.rules = [
-            rule
-            for rule in (fold.RULES if rules is None else rules)
-            if rule.signal not in self.settings.disabled
-        ]
+        self.rules = chosen(RULES if rules is None else rules, self.settings)
         self._hooks = fold.hooks_of(self.rules)
         self.counters: dict[str, int] = {}
         self._traces: dict[bytes, Trace] = {}  # both in the order of use, least recent first

@@ -7,7 +7,7 @@ claims it first keeps it, and rules run in order of precedence (rule 14). Every 
 
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from otel_ext.signals.finding import Confidence, Status
 from otel_ext.signals.lanes import Episode, Lane, Track
@@ -33,7 +33,7 @@ def find(context: Context, table: str, key: bytes) -> Track | None:
     return track
 
 
-def keep(rule: Rule, context: Context, table: str, key: bytes, track: Track) -> Track:
+def keep(rule: Rule[Any], context: Context, table: str, key: bytes, track: Track) -> Track:
     """Put a new track into a table; the least recently used one goes when the table is full."""
     tracks = context.lane.tables.setdefault(table, {})
     tracks[key] = track
@@ -44,7 +44,7 @@ def keep(rule: Rule, context: Context, table: str, key: bytes, track: Track) -> 
     return track
 
 
-def tracks_of(rule: Rule, lane: Lane) -> Iterator[tuple[str, bytes, Track]]:
+def tracks_of(rule: Rule[Any], lane: Lane) -> Iterator[tuple[str, bytes, Track]]:
     """All tracks of a rule in a lane; safe against closing them on the way."""
     for table in [name for name in lane.tables if name.split("/")[0] == rule.id]:
         for key, track in list(lane.tables[table].items()):
@@ -103,7 +103,7 @@ def claim(context: Context, span_id: bytes, finding_id: str) -> bool:
 
 
 def advance(
-    rule: Rule,
+    rule: Rule[Any],
     context: Context,
     table: str,
     key: bytes,
@@ -134,7 +134,7 @@ def advance(
         speak(rule, context, track, "ongoing")
 
 
-def close(rule: Rule, context: Context, table: str, key: bytes, status: Status) -> None:
+def close(rule: Rule[Any], context: Context, table: str, key: bytes, status: Status) -> None:
     """Remove a track; when it had spoken, say how it ended."""
     track = context.lane.tables[table][key]
     current = context.lane.rounds.recent

@@ -6,21 +6,13 @@ rules that do not count repetition.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from otel_ext.signals import episodes
-from otel_ext.signals.failed import FailedCall
-from otel_ext.signals.failures import ErrorRepeat
 from otel_ext.signals.finding import Status
-from otel_ext.signals.polls import PollStalled
-from otel_ext.signals.repeats import ExactRepeat
 from otel_ext.signals.rounds import Round
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Rule, call_of
-from otel_ext.signals.variants import ErrorVariants
 from otel_ext.step import Effect, Kind, Step
-
-RULES: Final[tuple[Rule, ...]] = (ErrorRepeat(), ErrorVariants(), ExactRepeat(), PollStalled(), FailedCall())
-"""The built-in rules by precedence (rule 14): who comes first owns the span."""
 
 ERRORS: Final = "otel_ext.detector.errors"
 """Counter of rules that raised."""
@@ -44,14 +36,14 @@ class Hooks(NamedTuple):
         exempt: those of `call` that do not count repetition.
     """
 
-    rules: Sequence[Rule]
+    rules: Sequence[Rule[Any]]
     call: Sequence[Callable[[Context, Call], None]]
     exempt: Sequence[Callable[[Context, Call], None]]
     model: Sequence[Callable[[Context, Step], None]]
     wrote: Sequence[Callable[[Context, Call], None]]
 
 
-def hooks_of(rules: Sequence[Rule]) -> Hooks:
+def hooks_of(rules: Sequence[Rule[Any]]) -> Hooks:
     """What the fold calls for these rules."""
     return Hooks(
         rules,
@@ -62,7 +54,7 @@ def hooks_of(rules: Sequence[Rule]) -> Hooks:
     )
 
 
-def _overrides(rule: Rule, hook: str) -> bool:
+def _overrides(rule: Rule[Any], hook: str) -> bool:
     return getattr(getattr(rule, hook), "__func__", None) is not getattr(Rule, hook)
 
 
@@ -141,7 +133,7 @@ def _settle(context: Context, ended: Round | None) -> None:
         episodes.settle(context.lane, ended)
 
 
-def _close_all(rule: Rule, context: Context, status: Status) -> None:
+def _close_all(rule: Rule[Any], context: Context, status: Status) -> None:
     for table, key, _ in episodes.tracks_of(rule, context.lane):
         _guarded(context, episodes.close, rule, context, table, key, status)
     for name in [name for name in context.lane.rings if name.split("/")[0] == rule.id]:

@@ -6,7 +6,7 @@ steps and marks, never spans or payload, and it speaks only through `episodes`.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar, get_args
 
 import msgspec
 
@@ -64,12 +64,30 @@ def key_of(tool: str, digest: bytes) -> bytes:
     return tool.encode("utf-8", "surrogatepass") + b"\0" + digest
 
 
-class Rule:
-    """One detector. Subclasses override the hooks they need; every hook may be left out.
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The thresholds of one rule: every number of it that a user might want to change. 0 means never.
+
+    A subclass says in its `Attributes` what each means and in which unit; the catalogue prints that.
+    """
+
+
+LimitsT = TypeVar("LimitsT", bound=Limits)
+
+
+class Rule(Generic[LimitsT]):
+    """One detector: `class MyRule(Rule[MyLimits])`. Subclasses override the hooks they need.
+
+    The docstring is the definition that the catalogue prints.
+
+    Args:
+        limits: the thresholds; the defaults unless given.
 
     Attributes:
         id: stable id, e.g. "OTX-L001"; also the prefix of the rule's tables.
-        signal: the signal's name in the taxonomy.
+        signal: the signal's name in the taxonomy, also the place of the file: `rules/<family>/<name>.py`.
+        react: what to do about a finding, a sentence or two.
+        guards: what keeps it from speaking wrongly, each a short clause.
+        origin: who else knows the rule and where ours differs.
         version: grows when the same steps may give different findings.
         per_turn: a genuine user turn ends what is open (precision rule 9).
         counts: it counts repetition, which says nothing about exempt tools (precision rule 10).
@@ -77,9 +95,23 @@ class Rule:
 
     id: ClassVar[str]
     signal: ClassVar[str]
+    react: ClassVar[str] = ""
+    guards: ClassVar[tuple[str, ...]] = ()
+    origin: ClassVar[str] = ""
     version: ClassVar[int] = 1
     per_turn: ClassVar[bool] = True
     counts: ClassVar[bool] = True
+    limits_type: ClassVar[type[Limits]] = Limits
+
+    def __init_subclass__(cls) -> None:
+        """Learn the type of the limits from `Rule[...]`."""
+        for base in getattr(cls, "__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and issubclass(argument, Limits):
+                    cls.limits_type = argument
+
+    def __init__(self, limits: LimitsT | None = None) -> None:
+        self.limits: LimitsT = limits if limits is not None else self.limits_type()  # type: ignore[assignment]
 
     def call(self, context: Context, call: Call) -> None:
         """A tool call happened."""
@@ -93,7 +125,7 @@ class Rule:
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """A track is about to go, by the lane's end or by eviction."""
 
-    def thresholds(self, settings: Settings, track: Track) -> Mapping[str, int]:
+    def thresholds(self, track: Track) -> Mapping[str, int]:
         """The thresholds that this track's finding states."""
         return {}
 

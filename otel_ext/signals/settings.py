@@ -1,11 +1,10 @@
-"""Every threshold and every bound of the detectors, in one place.
+"""Every bound of the detectors, and what a user says of single rules.
 
-Law of this file: nothing here is computed, and no rule holds a number of its own that a user might
-want to change. The defaults are those of the taxonomy in `docs/signals` (measured where they could be);
-a threshold of 0 means "never".
+Law of this file: nothing here is computed. A rule's thresholds are in its own `Limits`, and no rule holds a
+number outside them that a user might want to change; a threshold of 0 means "never".
 """
 
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -47,6 +46,22 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {name: value for name in SEVERITIES if (value := getattr(self, name))}
 
 
+Mode: TypeAlias = Literal["on", "off"]
+"""Whether a rule is asked."""
+
+
+class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a user says of one rule.
+
+    Attributes:
+        mode: "off" switches it off.
+        limits: thresholds that differ from the defaults, by their names in the rule's `Limits`.
+    """
+
+    mode: Mode = "on"
+    limits: dict[str, Any] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the detectors keep, for how long, and from when on they speak. Durations are ns.
 
@@ -60,16 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         pending: steps kept of a lane whose own span has not arrived, so that it can still fold.
         evidence: span ids listed in one finding.
         owned: spans of one lane whose owner is remembered.
-        exact_repeat: rounds with the same call and the same result.
-        error_repeat: rounds with the same call and the same failure.
-        transient_repeat: the same for failures that waiting mends (precision rule 5).
-        transient_after: so long a row of transient failures (3 or more) is a loop as well.
-        error_variants: rounds in which one tool failed alike with two or more sets of arguments.
-        error_across: failures alike among the last `error_across_window`, over two or more tools.
-        error_across_window: how many failures of a lane are looked back at.
-        poll_stalled: unchanged answers to a poll.
-        poll_after: so long without a change (3 polls or more) is stalled as well.
-        disabled: signals that are switched off, e.g. "waste.failed_call".
+        rules: settings of single rules, by signal, e.g. "waste.failed_call".
         effects: what a tool does, by its name; overrides every built-in guess.
     """
 
@@ -81,14 +87,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pending: int = 32
     evidence: int = 16
     owned: int = 256
-    exact_repeat: Levels = Levels(notice=3, warning=5, error=10, critical=20)
-    error_repeat: Levels = Levels(notice=2, warning=3, error=4)
-    transient_repeat: Levels = Levels(warning=6, error=12)
-    transient_after: int = 5 * MINUTE
-    error_variants: Levels = Levels(warning=3)
-    error_across: Levels = Levels(warning=5)
-    error_across_window: int = 6
-    poll_stalled: Levels = Levels(notice=10, warning=20, error=30)
-    poll_after: int = 10 * MINUTE
-    disabled: tuple[str, ...] = ()
+    rules: dict[str, RuleSettings] = {}
     effects: dict[str, Effect] = {}

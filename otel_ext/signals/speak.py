@@ -4,7 +4,7 @@ Law of this file: it only reads the lane and the track, but for the revision tha
 that the lane has spoken. What the frame itself knows to be missing (usage, model steps) is named here.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -37,7 +37,7 @@ def add_up(track: Track, ledger: Ledger, until: int, *, every: bool = False) -> 
             ledger.add(mark)
 
 
-def speak(rule: Rule, context: Context, track: Track, status: Status) -> None:
+def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> None:
     """Append the next revision of a track's finding."""
     lane, trace, episode = context.lane, context.trace, track.episode
     assert episode is not None
@@ -72,7 +72,7 @@ def speak(rule: Rule, context: Context, track: Track, status: Status) -> None:
             explanation=costing(rule.explain(context, track), whole_of(track)),
             rule=rule.id,
             rule_version=rule.version,
-            thresholds=dict(rule.thresholds(context.settings, track)),
+            thresholds=dict(rule.thresholds(track)),
             lane=lane.span_id,
             scope="agent" if agent else "trace",
             depth=trace.depth(lane.span_id),

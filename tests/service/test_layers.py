@@ -106,8 +106,10 @@ def test_a_file_is_taken_without_its_last_newline(tmp_path: Path) -> None:
 def test_later_layers_win() -> None:
     """Mappings merge, lists are replaced, null takes out, and an overridden reference is never looked up."""
     layers = [
-        "processors: {sessions: {idle_timeout: '${OTX_NONE}', hold: 1s}, signals: {disabled: [a, b]}}",
-        "processors: {sessions: {idle_timeout: 5s}, signals: {disabled: [c]}, dedup: {window_spans: 3}}",
+        "processors: {sessions: {idle_timeout: '${OTX_NONE}', hold: 1s}, "
+        "signals: {rules: {loop.poll_stalled: {mode: 'off'}}}}",
+        "processors: {sessions: {idle_timeout: 5s}, "
+        "signals: {rules: {loop.poll_stalled: {mode: 'on'}}}, dedup: {window_spans: 3}}",
         "processors: {dedup: null}",
         "",
     ]
@@ -117,7 +119,7 @@ def test_later_layers_win() -> None:
         1,
         load_config().engine.dedup_window,
     )
-    assert engine.signals.disabled == ("c",)
+    assert engine.signals.rules["loop.poll_stalled"].mode == "on"
 
 
 def test_the_command_line_is_taken_as_it_is() -> None:
@@ -150,8 +152,8 @@ def test_what_validate_shows_can_be_loaded_again() -> None:
     """The same configuration comes out, odd characters and pipelines included."""
     text = """
 receivers: {otlp: {protocols: {grpc: {endpoint: 'unix:///run/o x.sock'}}}}
-processors: {sessions: {idle_timeout: 1h30m}, signals: {exact_repeat: {notice: 2},
-  disabled: [waste.failed_call], effects: {my_tool: read}}}
+processors: {sessions: {idle_timeout: 1h30m}, signals: {rules: {waste.failed_call: {mode: 'off'},
+  loop.exact_repeat: {limits: {rounds: {notice: 2}}}}, effects: {my_tool: read}}}
 exporters: {file: {path: "/d$$a: #b\\u00e9"}, otlp/x: {endpoint: 'http://h:1', sending_queue: {sizer: bytes,
   queue_size: 5}}, otlphttp: {endpoint: 'http://h', timeout: 1500us, derived_only: true}}
 extensions: {health_check: {endpoint: "h:1"}}
@@ -161,7 +163,6 @@ service: {extensions: [health_check], pipelines: {traces: {receivers: [otlp], ex
     loaded = load([Source(text, "f")], {})
     again = load([Source(effective(loaded), "again")], {})
     assert again.config == loaded.config
-    assert loaded.config.engine.signals.exact_repeat.warning == 5  # beside what was given, defaults stay
 
 
 def test_each_value_names_its_source(tmp_path: Path) -> None:

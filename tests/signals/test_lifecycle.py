@@ -2,7 +2,7 @@
 
 import pytest
 
-from otel_ext.signals import RULES, Call, Context, Finding, Levels, Rule, Settings, Signals
+from otel_ext.signals import RULES, Call, Context, Finding, Limits, Rule, RuleSettings, Settings, Signals
 from otel_ext.step import Effect, Kind
 from tests.signals.builders import SECOND, TRACE, Run, digest, final, play
 
@@ -257,7 +257,7 @@ def test_json_has_the_contract_fields_first() -> None:
     assert (shown["agent"], shown["session_id"], shown["service"]) == ("solver", "conversation", "shop")
 
 
-class Broken(Rule):
+class Broken(Rule[Limits]):
     """A rule that raises at every step."""
 
     id = "X-1"
@@ -277,7 +277,7 @@ def test_a_rule_that_raises_is_isolated_and_counted() -> None:
     run = Run()
     for _ in range(3):
         run.call()
-    signals = Signals(rules=[Broken(), *RULES])
+    signals = Signals(rules=[Broken, *RULES])
     assert told(play(run, signals=signals)) == told(play(run))
     assert signals.counters["otel_ext.detector.errors"] == 6
 
@@ -287,7 +287,7 @@ def test_a_rule_can_be_switched_off() -> None:
     run = Run()
     for _ in range(3):
         run.call()
-    assert play(run, settings=Settings(disabled=("loop.exact_repeat",))) == []
+    assert play(run, settings=Settings(rules={"loop.exact_repeat": RuleSettings(mode="off")})) == []
 
 
 def test_thresholds_are_settings_and_are_stated() -> None:
@@ -295,8 +295,14 @@ def test_thresholds_are_settings_and_are_stated() -> None:
     run = Run()
     for _ in range(2):
         run.call()
-    (finding,) = final(play(run, settings=Settings(exact_repeat=Levels(error=2)))).values()
-    assert (finding.severity, finding.thresholds, finding.rule) == ("error", {"error": 2}, "OTX-L001")
+    mine = RuleSettings(limits={"rounds": {"error": 2}})
+    (finding,) = final(play(run, settings=Settings(rules={"loop.exact_repeat": mine}))).values()
+    defaults = {"notice": 3, "warning": 5, "critical": 20}  # stay beside what was given
+    assert (finding.severity, finding.thresholds, finding.rule) == (
+        "error",
+        {**defaults, "error": 2},
+        "OTX-L001",
+    )
 
 
 def test_exempt_tools_still_report_failures() -> None:

@@ -10,9 +10,9 @@ from otel_ext.signals.episodes import add, advance, claimed, close, find, keep
 from otel_ext.signals.explain import lasting, over
 from otel_ext.signals.finding import Confidence
 from otel_ext.signals.lanes import Track
-from otel_ext.signals.repeats import is_poll
-from otel_ext.signals.rule import Call, Context, Rule
-from otel_ext.signals.settings import Settings, Severity
+from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.rules.loop.exact_repeat import is_poll
+from otel_ext.signals.settings import MINUTE, Levels, Severity
 
 STRICT: Final = "OTX-L015/strict"
 """Table: the answer is equal."""
@@ -24,7 +24,19 @@ FEWEST: Final = 3
 """Polls that the rule of duration needs, so that two distant ones are not "stalled"."""
 
 
-class PollStalled(Rule):
+class PollStalledLimits(Limits, frozen=True):
+    """When a poll's unchanged answer is a stall; all doubled where the intervals grow.
+
+    Attributes:
+        polls: unchanged answers.
+        after: ns; so long without a change (3 polls or more) is stalled as well.
+    """
+
+    polls: Levels = Levels(notice=10, warning=20, error=30)
+    after: int = 10 * MINUTE
+
+
+class PollStalled(Rule[PollStalledLimits]):
     """A poll-class call, or one that reports a waiting state, whose answer stays the same."""
 
     id = "OTX-L015"
@@ -56,24 +68,24 @@ class PollStalled(Rule):
             track = keep(self, context, table, key, Track(tool=call.tool, value=value))
         if not add(context, table, key, track, call):
             return
-        severity = self._severity(context.settings, track)
+        severity = self._severity(track)
         if severity is not None and table == VOLATILE:
             severity = "notice"
         free = any(not claimed(context, mark.span_id) for mark in track.marks)
         if table == STRICT or free:
             advance(self, context, table, key, track, severity=severity, confidence=confidence)
 
-    def _severity(self, settings: Settings, track: Track) -> Severity | None:
+    def _severity(self, track: Track) -> Severity | None:
         factor = patience(track)
-        by_count = settings.poll_stalled.severity(track.count, factor)
-        waited = track.end - track.start >= settings.poll_after * factor and track.count >= FEWEST
+        by_count = self.limits.polls.severity(track.count, factor)
+        waited = track.end - track.start >= self.limits.after * factor and track.count >= FEWEST
         return by_count or ("notice" if waited else None)
 
-    def thresholds(self, settings: Settings, track: Track) -> dict[str, int]:
+    def thresholds(self, track: Track) -> dict[str, int]:
         """Polls per severity, already doubled where the interval grows, and the duration in ns."""
         factor = patience(track)
-        counts = {name: least * factor for name, least in settings.poll_stalled.as_dict().items()}
-        return {**counts, "after": settings.poll_after * factor}
+        counts = {name: least * factor for name, least in self.limits.polls.as_dict().items()}
+        return {**counts, "after": self.limits.after * factor}
 
     def missing(self, context: Context, track: Track) -> list[str]:
         """Say when only the weaker view spoke."""

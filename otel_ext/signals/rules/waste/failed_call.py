@@ -11,15 +11,14 @@ from typing import Final
 from otel_ext.signals.episodes import add, claimed, find, identity, keep
 from otel_ext.signals.explain import quoted
 from otel_ext.signals.lanes import Episode, Track
-from otel_ext.signals.rule import Call, Context, Rule, key_of
-from otel_ext.signals.settings import Settings
+from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 from otel_ext.signals.waste import Ledger
 
 FAILED: Final = "OTX-W007/failed"
 """Table: one tool's failures of one kind."""
 
 
-class FailedCall(Rule):
+class FailedCall(Rule[Limits]):
     """Failures that waiting would not have mended and that no loop owns."""
 
     id = "OTX-W007"
@@ -57,7 +56,7 @@ class FailedCall(Rule):
         track.start, track.end = free[0].start, max(mark.end for mark in free)
         track.episode = Episode(identity(context.lane, table, key, track), 0, "notice", "confirmed", 0)
 
-    def thresholds(self, settings: Settings, track: Track) -> dict[str, int]:
+    def thresholds(self, track: Track) -> dict[str, int]:
         """One failure is enough."""
         return {"notice": 1}
 

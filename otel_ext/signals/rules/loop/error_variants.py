@@ -10,10 +10,10 @@ from typing import Final
 
 from otel_ext.signals.episodes import MOST_DISTINCT, add, advance, claimed, close, differ, find, keep
 from otel_ext.signals.explain import over, quoted
-from otel_ext.signals.failures import SAME
 from otel_ext.signals.lanes import Track
-from otel_ext.signals.rule import Call, Context, Rule, key_of
-from otel_ext.signals.settings import Levels, Settings, Severity
+from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
+from otel_ext.signals.rules.loop.error_repeat import SAME
+from otel_ext.signals.settings import Levels, Severity
 from otel_ext.step import Step
 
 TOOL: Final = "OTX-L004/tool"
@@ -23,7 +23,21 @@ ACROSS: Final = "OTX-L004/across"
 """Table: one failure over several tools; also the ring of the newest failures."""
 
 
-class ErrorVariants(Rule):
+class ErrorVariantsLimits(Limits, frozen=True):
+    """When failures that are alike are a loop although the calls differ.
+
+    Attributes:
+        rounds: rounds in which one tool failed alike with two or more sets of arguments.
+        across: failures alike among the last `across_window`, over two or more tools.
+        across_window: how many failures of a lane are looked back at.
+    """
+
+    rounds: Levels = Levels(warning=3)
+    across: Levels = Levels(warning=5)
+    across_window: int = 6
+
+
+class ErrorVariants(Rule[ErrorVariantsLimits]):
     """One tool failing alike for different arguments, or different tools failing alike."""
 
     id = "OTX-L004"
@@ -49,7 +63,7 @@ class ErrorVariants(Rule):
             differ(track, call.step.arguments_hash or b"")
             return
         track.score += 1
-        severity = self._severity(context.settings.error_variants, track, call.step)
+        severity = self._severity(self.limits.rounds, track, call.step)
         if len(track.distinct) < 2 or (track.episode is None and self._told(context, call)):
             return
         advance(self, context, TOOL, key, track, severity=severity, confidence="probable")
@@ -70,7 +84,7 @@ class ErrorVariants(Rule):
     def _across(self, context: Context, call: Call, failure: bytes) -> None:
         ring = context.lane.rings.setdefault(ACROSS, [])
         ring.append(failure)
-        del ring[: -context.settings.error_across_window]
+        del ring[: -self.limits.across_window]
         for key in list(context.lane.tables.get(ACROSS, ())):
             if key not in ring:
                 close(self, context, ACROSS, key, "recovered")
@@ -84,7 +98,7 @@ class ErrorVariants(Rule):
         if not add(context, ACROSS, failure, track, call):
             return
         track.score = ring.count(failure)
-        severity = self._severity(context.settings.error_across, track, call.step)
+        severity = self._severity(self.limits.across, track, call.step)
         if len(track.tools) >= 2:
             advance(self, context, ACROSS, failure, track, severity=severity, confidence="probable")
 
@@ -102,10 +116,10 @@ class ErrorVariants(Rule):
                 if key not in ring:
                     close(self, context, ACROSS, key, "recovered")
 
-    def thresholds(self, settings: Settings, track: Track) -> dict[str, int]:
+    def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds per severity, and the window of the second form."""
-        across = {f"across_{name}": least for name, least in settings.error_across.as_dict().items()}
-        return {**settings.error_variants.as_dict(), **across, "window": settings.error_across_window}
+        across = {f"across_{name}": least for name, least in self.limits.across.as_dict().items()}
+        return {**self.limits.rounds.as_dict(), **across, "window": self.limits.across_window}
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""

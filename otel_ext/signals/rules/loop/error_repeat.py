@@ -9,8 +9,8 @@ from typing import Final
 from otel_ext.signals.episodes import add, advance, close, find, keep, tracks_of
 from otel_ext.signals.explain import over, quoted
 from otel_ext.signals.lanes import Track
-from otel_ext.signals.rule import Call, Context, Rule
-from otel_ext.signals.settings import Settings
+from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.settings import MINUTE, Levels
 
 SAME: Final = "OTX-L003/same"
 """Table: one call's newest failure."""
@@ -22,7 +22,21 @@ FEWEST_TRANSIENT: Final = 3
 """Attempts that the rule of duration needs."""
 
 
-class ErrorRepeat(Rule):
+class ErrorRepeatLimits(Limits, frozen=True):
+    """When the same failure of the same call is a loop.
+
+    Attributes:
+        rounds: rounds with the same call and the same failure.
+        transient: the same for failures that waiting mends (precision rule 5).
+        transient_after: ns; so long a row of them (3 or more) is a loop as well.
+    """
+
+    rounds: Levels = Levels(notice=2, warning=3, error=4)
+    transient: Levels = Levels(warning=6, error=12)
+    transient_after: int = 5 * MINUTE
+
+
+class ErrorRepeat(Rule[ErrorRepeatLimits]):
     """The same (tool, arguments, failure); success of the same call clears it, another failure too.
 
     A user who speaks does not mend it, so turns do not end it. A write by another call does not either, as
@@ -54,13 +68,12 @@ class ErrorRepeat(Rule):
             track = keep(self, context, table, call.key, self._track(call, step.error_hash))
         if not add(context, table, call.key, track, call):
             return
-        settings = context.settings
         if table == SAME:
-            severity = settings.error_repeat.severity(track.count)
+            severity = self.limits.rounds.severity(track.count)
             advance(self, context, table, call.key, track, severity=severity, confidence="confirmed")
             return
-        severity = settings.transient_repeat.severity(track.count)
-        long = track.end - track.start >= settings.transient_after and track.count >= FEWEST_TRANSIENT
+        severity = self.limits.transient.severity(track.count)
+        long = track.end - track.start >= self.limits.transient_after and track.count >= FEWEST_TRANSIENT
         if severity is None and long:
             severity = "notice"
         # Waiting may still mend it, so this is never confirmed.
@@ -79,11 +92,11 @@ class ErrorRepeat(Rule):
         if find(context, table, key) is not None:
             close(self, context, table, key, "recovered")
 
-    def thresholds(self, settings: Settings, track: Track) -> dict[str, int]:
+    def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds per severity; for transient failures the duration in ns as well."""
         if track.episode is not None and track.episode.confidence == "probable":
-            return {**settings.transient_repeat.as_dict(), "after": settings.transient_after}
-        return settings.error_repeat.as_dict()
+            return {**self.limits.transient.as_dict(), "after": self.limits.transient_after}
+        return self.limits.rounds.as_dict()
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""

@@ -11,8 +11,8 @@ from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, 
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
 from otel_ext.signals.lanes import Track
-from otel_ext.signals.rule import Call, Context, Rule
-from otel_ext.signals.settings import Settings
+from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect
 
 STRICT: Final = "OTX-L001/strict"
@@ -28,7 +28,17 @@ VOLATILE: Final = "OTX-L001/volatile"
 _POLL = Effect.POLL
 
 
-class ExactRepeat(Rule):
+class ExactRepeatLimits(Limits, frozen=True):
+    """When an equal result of an equal call is a loop.
+
+    Attributes:
+        rounds: rounds with the same call and the same result.
+    """
+
+    rounds: Levels = Levels(notice=3, warning=5, error=10, critical=20)
+
+
+class ExactRepeat(Rule[ExactRepeatLimits]):
     """The same (tool, arguments, result) in several rounds of a lane, no write by another call between.
 
     Three views, the surest first; a span that a surer view owns is left alone by the others.
@@ -70,7 +80,7 @@ class ExactRepeat(Rule):
             track = keep(self, context, table, key, Track(tool=call.tool, value=value))
         if not add(context, table, key, track, call):
             return
-        levels = context.settings.exact_repeat
+        levels = self.limits.rounds
         severity = levels.severity(track.count)
         if severity is None:
             return
@@ -80,9 +90,9 @@ class ExactRepeat(Rule):
         if table == STRICT or track.episode is not None or levels.severity(free) is not None:
             advance(self, context, table, key, track, severity=severity, confidence=confidence)
 
-    def thresholds(self, settings: Settings, track: Track) -> dict[str, int]:
+    def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds per severity."""
-        return settings.exact_repeat.as_dict()
+        return self.limits.rounds.as_dict()
 
     def missing(self, context: Context, track: Track) -> list[str]:
         """Say which of the weaker views spoke."""

@@ -1,0 +1,1 @@
+"""`loop.*`: no progress, by repetition."""

@@ -1,0 +1,1 @@
+"""`waste.*`: resources spent for nothing."""
