@@ -1,5 +1,10 @@
-"""Fakes that keep the contracts of the real things; shipped for tests, imported by nothing in the package."""
+"""Fakes that keep the contracts of the real things, and agents' runs in a few words.
 
+Shipped for tests, imported by nothing in the package.
+"""
+
+from otel_ext.testing.agentrun import AgentRun
+from otel_ext.testing.arrivals import detect, in_order, request, steps_of
 from otel_ext.testing.clocks import ManualClock
 from otel_ext.testing.crashable_file import CrashableDisk, CrashableFile
 from otel_ext.testing.crashable_files import CrashableFiles
@@ -9,6 +14,7 @@ from otel_ext.testing.power import PowerCut
 from otel_ext.testing.wrapping import WrappedFile, WrappedFiles
 
 __all__ = [
+    "AgentRun",
     "CrashableDisk",
     "CrashableFile",
     "CrashableFiles",
@@ -19,6 +25,10 @@ __all__ = [
     "WrappedFile",
     "WrappedFiles",
     "content",
+    "detect",
+    "in_order",
     "overwrite",
     "read_all",
+    "request",
+    "steps_of",
 ]
