@@ -118,9 +118,12 @@ class Subject(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     """What a tool call is about, as far as its arguments and its result say; digests are 16 bytes.
 
     Attributes:
-        resource: digest of the one path, URL or id that the call names, normalised; None when it names none.
+        resource: digest of the one path, URL or id that the call names, normalised; of a write a path only;
+            None when it names none, several, or asks a question about it.
         first, last: the lines (or bytes) of it that were asked for, -1 when it was asked for whole.
         content: digest of what was written to it; None when nothing was, or when it is not known.
+        partial: the content is only what an edit changed: a number of 128 bits to be added, modulo 2^128, to
+            what was there before; an edit and its reverse add up to nothing.
         unchanged: the result says that the write changed nothing.
         verifies: the call runs tests, a build, a linter or a type checker.
         page: the value of a page, offset or cursor argument when it is a number, -1 when there is none.
@@ -132,6 +135,7 @@ class Subject(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     first: int = -1
     last: int = -1
     content: bytes | None = None
+    partial: bool = False
     unchanged: bool = False
     verifies: bool = False
     page: int = -1

@@ -16,7 +16,7 @@ from otel_ext.dedup import (
     result_hashes,
     without_record,
 )
-from otel_ext.signals import absent_path, effect_of, is_transient, is_vague, is_waiting
+from otel_ext.signals import absent_path, effect_of, is_transient, is_vague, is_waiting, subject_of
 from otel_ext.span import Span
 from otel_ext.step import NOT_CAPTURED, Effect, Kind, Observation, Step
 
@@ -52,6 +52,8 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         step.result_hash, step.result_relaxed = result_hashes(seen.result)
         step.result_size = len(seen.result) if isinstance(seen.result, str | bytes) else 0
     step.effect = effect_of(seen, effects)
+    if step.effect is not _EXEMPT:
+        step.subject = subject_of(seen, step.effect)
     if seen.error:
         text = _failure(seen)
         if text.strip():  # failures without any text are not known to be alike (law L10)

@@ -17,6 +17,7 @@ from otel_ext.signals.readback import finding_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules import RULES
 from otel_ext.signals.settings import Levels, RuleSettings, Settings
+from otel_ext.signals.subject import subject_of
 from otel_ext.signals.terminal import termination
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "is_vague",
     "is_waiting",
     "scope_bytes",
+    "subject_of",
     "termination",
 ]

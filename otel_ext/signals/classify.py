@@ -59,10 +59,10 @@ def effect_of(observation: Observation, overrides: Mapping[str, Effect] | None =
         return Effect.UNKNOWN
     if overrides and observation.name in overrides:
         return overrides[observation.name]
-    name = _own_name(observation.name[:LONGEST_NAME])
+    name = own_name(observation.name[:LONGEST_NAME])
     arguments = observation.arguments
     if name in words.SHELLS:
-        command = _command(arguments)
+        command = command_of(arguments)
         return Effect.UNKNOWN if command is None else shell.classify(command)
     if name == "write_stdin" and isinstance(arguments, Mapping):
         return Effect.WRITE if arguments.get("chars") or arguments.get("input") else Effect.POLL
@@ -123,19 +123,20 @@ def _by_name(name: str) -> Effect:
 
 
 @lru_cache(maxsize=4096)
-def _own_name(name: str) -> str:
+def own_name(name: str) -> str:
     """The tool's own name in snake case; it comes last: "mcp__server__tool", "server.tool"."""
     own = re.split(r"__|[./:]", name)[-1] or name
     return "_".join(piece.lower() for piece in _PIECES.findall(own))
 
 
-def _command(arguments: Any) -> str | None:
+def command_of(arguments: Any) -> str | None:
+    """The command line in a shell tool's arguments; None when there is none."""
     if isinstance(arguments, str):
         return arguments
     if isinstance(arguments, Mapping):
         for key in _COMMANDS:
             if key in arguments:
-                return _command(arguments[key])
+                return command_of(arguments[key])
         return None
     if isinstance(arguments, Sequence) and arguments and all(isinstance(word, str) for word in arguments):
         if len(arguments) >= 3 and arguments[1] in ("-c", "-lc"):

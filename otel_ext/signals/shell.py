@@ -6,6 +6,7 @@ line a write, then any wait makes it a poll, then anything unknown makes it unkn
 
 import shlex
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -27,7 +28,7 @@ _WRITE = words(
     "truncate unlink"
 )
 _POLL = words("jobs nvidia-smi pgrep ps sleep squeue top uptime wait watch")
-_NOWHERE = ("/dev/null", "/dev/stderr", "/dev/stdout")
+NOWHERE = ("/dev/null", "/dev/stderr", "/dev/stdout")
 _PREFIX = words("builtin command exec ionice nice nohup setsid stdbuf sudo time timeout xargs")
 
 _SUBCOMMANDS: Final[dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]]] = {
@@ -66,17 +67,24 @@ _SUBCOMMANDS: Final[dict[str, tuple[frozenset[str], frozenset[str], frozenset[st
 
 def classify(command: str) -> Effect:
     """The effect of a command line; UNKNOWN for whatever cannot be told."""
-    text = command[:LONGEST]
-    body = text.find("<<")
-    if body >= 0:
-        # A here-document's lines are data; only the line that opens it is a command.
-        end = text.find("\n", body)
-        text = text[: end if end >= 0 else len(text)]
-    found = {_simple(command) for command in _commands(text)}
+    found = {_simple(parts) for parts in simple_commands(command[:LONGEST])}
     for effect in (Effect.WRITE, Effect.POLL, Effect.UNKNOWN, Effect.READ):
         if effect in found:
             return effect
     return Effect.UNKNOWN
+
+
+@lru_cache(maxsize=128)  # several ask about one command, and agents repeat themselves
+def simple_commands(command: str) -> tuple[tuple[str, ...], ...]:
+    """The simple commands of a line, in order; ("?",) stands for what follows an open quote.
+
+    A here-document's lines are data; only the line that opens it is a command.
+    """
+    body = command.find("<<")
+    if body >= 0:
+        end = command.find("\n", body)
+        command = command[: end if end >= 0 else len(command)]
+    return tuple(tuple(parts) for parts in _commands(command))
 
 
 def _commands(text: str) -> Iterator[list[str]]:
@@ -98,7 +106,7 @@ def _commands(text: str) -> Iterator[list[str]]:
 def _simple(parts: Sequence[str]) -> Effect | None:
     if _redirects(parts):
         return Effect.WRITE
-    rest = _without_prefix(parts)
+    rest = without_prefix(parts)
     if not rest:
         return None
     name, arguments = rest[0].rsplit("/", 1)[-1], rest[1:]
@@ -133,12 +141,13 @@ def _subcommand(name: str, arguments: Sequence[str]) -> Effect:
 
 def _redirects(parts: Sequence[str]) -> bool:
     for word, target in pairwise([*parts, ""]):
-        if word in (">", ">>", "&>", "&>>", ">|") and target not in _NOWHERE:
+        if word in (">", ">>", "&>", "&>>", ">|") and target not in NOWHERE:
             return True
     return False
 
 
-def _without_prefix(parts: Sequence[str]) -> list[str]:
+def without_prefix(parts: Sequence[str]) -> list[str]:
+    """A simple command without what only says how to run it: assignments, `sudo`, `timeout 5`."""
     rest = list(parts)
     while rest:
         first = rest[0].rsplit("/", 1)[-1]

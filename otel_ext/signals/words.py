@@ -56,6 +56,9 @@ SHELLS: Final = words(
 )
 """Whole names of tools that run a command line."""
 
+LABELS: Final = words("description explanation intent reason thought timeout")
+"""Arguments that models word anew for the same call (precision rule 11)."""
+
 WAITING_STATES: Final = words(
     "building created in_progress in-progress pending processing provisioning queued running scheduled "
     "starting submitted waiting"
