@@ -8,13 +8,12 @@ between two of them. Everything kept is bounded, and what a bound removes is cou
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any
 
-import msgspec
-
-from otel_ext.errors import UnsupportedVersion
 from otel_ext.signals import fold
+from otel_ext.signals.baselines import Baseline, Baselines
 from otel_ext.signals.chosen import chosen
+from otel_ext.signals.dumps import LaneKey, State, decode, encode, name_of
 from otel_ext.signals.episodes import EVICTIONS
 from otel_ext.signals.finding import Finding, Status
 from otel_ext.signals.lanes import Lane, Trace
@@ -24,20 +23,13 @@ from otel_ext.signals.settings import Settings
 from otel_ext.signals.storable import storable
 from otel_ext.step import Kind, Step
 
-VERSION = 2
-"""Of the dumped state; grows with every change of a struct that is dumped or of what its fields mean."""
-
 REPEATED = "otel_ext.detector.repeated"
 """Counter of steps whose span had been seen before; they change nothing."""
 
+TWINS = "otel_ext.detector.twins"
+"""Counter of calls that another span had told already; they count once."""
+
 _AGENT, _OTHER = Kind.AGENT, Kind.OTHER  # looked up once: a member of an enum costs a call
-
-LaneKey: TypeAlias = tuple[bytes, bytes]
-
-
-class _Dumped(msgspec.Struct, array_like=True):
-    version: int
-    body: msgspec.Raw
 
 
 class Signals:
@@ -60,7 +52,8 @@ class Signals:
         self.counters: dict[str, int] = {}
         self._traces: dict[bytes, Trace] = {}  # both in the order of use, least recent first
         self._lanes: dict[LaneKey, Lane] = {}
-        self._changed: dict[bytes | LaneKey, Lane | Trace | None] = {}  # named when dumped, not when touched
+        self._changed: dict[bytes | str | LaneKey, State | None] = {}  # named when dumped, not when touched
+        self._baselines = Baselines(self.settings.baselines, self._changed.__setitem__)
         self._order = 0
 
     def open(self, step: Step, now: int) -> list[Finding]:
@@ -69,7 +62,7 @@ class Signals:
         step = storable(step)
         trace = self._trace(step.trace_id, now, found)
         if not trace.add(step, self.settings.spans_per_trace):
-            self.counters[REPEATED] = self.counters.get(REPEATED, 0) + 1
+            self._count(REPEATED)
             return found
         mine = self._lanes.get((step.trace_id, step.span_id))
         if step.kind is _AGENT:
@@ -77,7 +70,10 @@ class Signals:
             if mine is not None:
                 self._decide(mine)
             return found
-        steps = [step] if step.kind is not _OTHER else []
+        steps = [] if step.kind is _OTHER else [step]
+        if steps and trace.twins.has(step, trace.parents, trace.agents):
+            self._count(TWINS)
+            steps = []
         target = trace.lane_of(step)
         if mine is not None and target != step.span_id:
             if mine.emitted or mine.pending is None:
@@ -96,9 +92,15 @@ class Signals:
         """End the lane of an agent, or of a root that is none; a failed one was terminated."""
         found: list[Finding] = []
         lane = self._lanes.get((step.trace_id, step.span_id))
+        if lane is None and step.trace_id not in self._traces:
+            return found
+        trace = self._trace(step.trace_id, now, found)
         if lane is not None:
-            self._trace(step.trace_id, now, found)
             self._end(lane, "terminated" if step.error else "persisted", found)
+        if step.kind is _AGENT:
+            trace.end(step)
+        if step.kind is _AGENT and self._hooks.agent_ended:
+            fold.agent_ended(self._hooks, self._context(trace, trace.own_lane(), found), step)
         return found
 
     def end_trace(self, trace_id: bytes, status: Status, now: int) -> list[Finding]:
@@ -115,7 +117,7 @@ class Signals:
         while self._lanes and (lane := next(iter(self._lanes.values()))).touched <= before:
             self._evict(lane, found)
         while self._traces and (trace := next(iter(self._traces.values()))).touched <= before:
-            self._count_eviction()
+            self._count(EVICTIONS)
             self._drop(trace, "evicted", found)
         return found
 
@@ -128,8 +130,8 @@ class Signals:
     def dump(self) -> dict[str, bytes]:
         """What changed since the last dump, by a stable key; empty bytes mean that it is gone."""
         items = {
-            name: b"" if state is None else _encode(state)
-            for name, state in sorted((_name(key), state) for key, state in self._changed.items())
+            name: b"" if state is None else encode(state)
+            for name, state in sorted((name_of(key), state) for key, state in self._changed.items())
         }
         self._changed.clear()
         return items
@@ -140,12 +142,11 @@ class Signals:
         Raises:
             UnsupportedVersion: another version wrote it; the caller rebuilds it from the spans.
         """
-        held: list[Lane | Trace] = []
-        for name, data in items.items():
-            if data:
-                held.append(_decode(data, Lane if name.startswith("lane:") else Trace))
-        held.sort(key=attrgetter("order"))
+        held = sorted((decode(name, data) for name, data in items.items() if data), key=attrgetter("order"))
+        self._baselines.load([state for state in held if isinstance(state, Baseline)])
         for state in held:
+            if isinstance(state, Baseline):
+                continue
             if isinstance(state, Lane):
                 self._lanes[state.trace_id, state.span_id] = state
             else:
@@ -157,7 +158,7 @@ class Signals:
         self._traces[trace_id] = trace
         self._touch(trace, trace_id, now)
         if len(self._traces) > self.settings.traces:
-            self._count_eviction()
+            self._count(EVICTIONS)
             self._drop(next(iter(self._traces.values())), "evicted", found)
         return trace
 
@@ -193,7 +194,7 @@ class Signals:
         lane.pending = None if lane.emitted or (kept and len(kept) > self.settings.pending) else kept
 
     def _context(self, trace: Trace, lane: Lane, found: list[Finding]) -> Context:
-        return Context(self.settings, lane, trace, found, self.counters)
+        return Context(self.settings, lane, trace, found, self.counters, self._baselines)
 
     def _decide(self, lane: Lane) -> None:
         lane.pending = None
@@ -211,12 +212,14 @@ class Signals:
         self._forget(lane)
 
     def _evict(self, lane: Lane, found: list[Finding]) -> None:
-        self._count_eviction()
+        self._count(EVICTIONS)
         self._end(lane, "evicted", found)
 
     def _drop(self, trace: Trace, status: Status, found: list[Finding]) -> None:
         for lane in [lane for lane in self._lanes.values() if lane.trace_id == trace.trace_id]:
             self._end(lane, status, found)
+        if trace.shared is not None:
+            fold.end(self._hooks, self._context(trace, trace.shared, found), status)
         del self._traces[trace.trace_id]
         self._changed[trace.trace_id] = None
 
@@ -224,22 +227,5 @@ class Signals:
         del self._lanes[lane.trace_id, lane.span_id]
         self._changed[lane.trace_id, lane.span_id] = None
 
-    def _count_eviction(self) -> None:
-        self.counters[EVICTIONS] = self.counters.get(EVICTIONS, 0) + 1
-
-
-def _name(key: bytes | LaneKey) -> str:
-    if isinstance(key, tuple):
-        return f"lane:{key[0].hex()}:{key[1].hex()}"
-    return f"trace:{key.hex()}"
-
-
-def _encode(state: Lane | Trace) -> bytes:
-    return msgspec.msgpack.encode(_Dumped(VERSION, msgspec.Raw(msgspec.msgpack.encode(state))))
-
-
-def _decode(data: bytes, kind: type[Lane] | type[Trace]) -> Lane | Trace:
-    dumped = msgspec.msgpack.decode(data, type=_Dumped)
-    if dumped.version != VERSION:
-        raise UnsupportedVersion(f"detector state has version {dumped.version}, this program reads {VERSION}")
-    return msgspec.msgpack.decode(dumped.body, type=kind)
+    def _count(self, name: str) -> None:
+        self.counters[name] = self.counters.get(name, 0) + 1

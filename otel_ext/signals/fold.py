@@ -12,6 +12,7 @@ from otel_ext.signals import episodes
 from otel_ext.signals.finding import Status
 from otel_ext.signals.rounds import Round
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Rule, call_of
+from otel_ext.signals.usage import carry_rate, cost_of
 from otel_ext.step import Effect, Kind, Step
 
 ERRORS: Final = "otel_ext.detector.errors"
@@ -34,6 +35,7 @@ class Hooks(NamedTuple):
         rules: all of them, by precedence.
         call, model, wrote: the hooks that were overridden, by precedence.
         exempt: those of `call` that do not count repetition.
+        ended, agent_ended: as above.
     """
 
     rules: Sequence[Rule[Any]]
@@ -41,6 +43,8 @@ class Hooks(NamedTuple):
     exempt: Sequence[Callable[[Context, Call], None]]
     model: Sequence[Callable[[Context, Step], None]]
     wrote: Sequence[Callable[[Context, Call], None]]
+    ended: Sequence[Callable[[Context, Status], None]]
+    agent_ended: Sequence[Callable[[Context, Step], None]]
 
 
 def hooks_of(rules: Sequence[Rule[Any]]) -> Hooks:
@@ -51,6 +55,8 @@ def hooks_of(rules: Sequence[Rule[Any]]) -> Hooks:
         exempt=[rule.call for rule in rules if not rule.counts and _overrides(rule, "call")],
         model=[rule.model for rule in rules if _overrides(rule, "model")],
         wrote=[rule.wrote for rule in rules if _overrides(rule, "wrote")],
+        ended=[rule.ended for rule in rules if _overrides(rule, "ended")],
+        agent_ended=[rule.agent_ended for rule in rules if _overrides(rule, "agent_ended")],
     )
 
 
@@ -72,8 +78,18 @@ def end(hooks: Hooks, context: Context, status: Status) -> None:
     """Close everything that a lane has open; those that claim spans first speak first."""
     recent = context.lane.rounds.recent
     _settle(context, recent[-1] if recent else None)
+    for hook in hooks.ended:
+        _guarded(context, hook, context, status)
     for rule in hooks.rules:
         _close_all(rule, context, status)
+
+
+def agent_ended(hooks: Hooks, context: Context, step: Step) -> None:
+    """Tell the rules that compare agents; the context's lane is the trace's own."""
+    lane = context.lane
+    lane.session_id, lane.service = step.session_id or lane.session_id, step.service or lane.service
+    for hook in hooks.agent_ended:
+        _guarded(context, hook, context, step)
 
 
 def _remember(context: Context, step: Step) -> None:
@@ -97,6 +113,9 @@ def _model(hooks: Hooks, context: Context, step: Step) -> None:
             if rule.per_turn:
                 _close_all(rule, context, "persisted")
     _settle(context, rounds.model(step))
+    now, cost = rounds.recent[-1], cost_of(context.settings, step)
+    now.cost, now.rate = cost, carry_rate(context.settings, step)
+    context.lane.usage.add(step, cost)
     for hook in hooks.model:
         _guarded(context, hook, context, step)
 
@@ -105,6 +124,7 @@ def _call(hooks: Hooks, context: Context, step: Step) -> None:
     at, ended = context.lane.rounds.call(step)
     _settle(context, ended)
     call = call_of(step, at)
+    context.lane.calls += 1
     if step.effect is _WRITE and not step.error:
         _write(hooks, context, call)
     for hook in hooks.exempt if step.effect is _EXEMPT else hooks.call:

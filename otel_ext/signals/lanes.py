@@ -11,11 +11,16 @@ from typing import Final
 import msgspec
 
 from otel_ext.signals.rounds import Rounds
+from otel_ext.signals.twins import Twins
+from otel_ext.signals.usage import Usage
 from otel_ext.signals.waste import Ledger, Mark
 from otel_ext.step import Step
 
 DEEPEST: Final = 64
 """Ancestors walked; also what ends a walk over ids that form a circle."""
+
+MOST_ENDED: Final = 64
+"""Ends of agents remembered of one trace."""
 
 
 class Episode(msgspec.Struct, gc=False):
@@ -42,6 +47,7 @@ class Track(msgspec.Struct, omit_defaults=True, gc=False):
         ledger, whole: what thinned marks cost: those that the finding owns, and all of them.
         vague: the failure says nothing (`Step.vague`).
         absent: digests of different paths that the failures said are not there, a few.
+        notes: what the rule itself must remember of it, a few short byte strings.
         recovered: the rule knows already that this ended well.
         gap: ns between the two newest calls; `grew` how often it grew.
     """
@@ -69,6 +75,7 @@ class Track(msgspec.Struct, omit_defaults=True, gc=False):
     error_text: str = ""
     vague: bool = False
     absent: list[bytes] = []
+    notes: list[bytes] = []
     recovered: bool = False
 
 
@@ -84,6 +91,7 @@ class Lane(msgspec.Struct):
         tables: rule's table -> key -> track, least recently used first.
         rings: short memories of a rule, by the rule's choice.
         owners: span id -> id of the finding that owns it, oldest first.
+        calls: tool calls so far; `usage` what the model steps used.
     """
 
     trace_id: bytes
@@ -102,6 +110,8 @@ class Lane(msgspec.Struct):
     tables: dict[str, dict[bytes, Track]] = {}
     rings: dict[str, list[bytes]] = {}
     owners: dict[bytes, str] = {}
+    calls: int = 0
+    usage: Usage = msgspec.field(default_factory=Usage)
 
     def blank(self) -> "Lane":
         """The same lane with nothing counted, to be filled again in the right order."""
@@ -122,6 +132,10 @@ class Trace(msgspec.Struct):
         agents: span ids of agents -> the agent's name.
         own: provisional lanes that stay lanes of their own.
         root: the root's span id, empty while unknown.
+        ended: the ends of agents that ended, ns, oldest first.
+        twins: calls of tools and models, by which one that is told twice is recognised.
+        shared: the trace's own lane, for what no single agent's lane shows; its span id is empty.
+        seen: what agents' lanes did, for rules that compare lanes: digest -> the rule's own notes.
     """
 
     trace_id: bytes
@@ -131,6 +145,10 @@ class Trace(msgspec.Struct):
     parents: dict[bytes, bytes] = {}
     agents: dict[bytes, str] = {}
     own: dict[bytes, bool] = {}
+    ended: dict[bytes, int] = {}
+    twins: Twins = msgspec.field(default_factory=Twins)
+    shared: Lane | None = None
+    seen: dict[bytes, list[bytes]] = {}
 
     def add(self, step: Step, most: int) -> bool:
         """Remember a span; False when it is known already."""
@@ -146,6 +164,18 @@ class Trace(msgspec.Struct):
             self.agents.pop(oldest, None)
             self.own.pop(oldest, None)
         return True
+
+    def own_lane(self) -> Lane:
+        """The lane of the trace itself."""
+        if self.shared is None:
+            self.shared = Lane(self.trace_id, b"")
+        return self.shared
+
+    def end(self, step: Step) -> None:
+        """Remember when an agent ended."""
+        self.ended[step.span_id] = step.end
+        if len(self.ended) > MOST_ENDED:
+            del self.ended[next(iter(self.ended))]
 
     def knows(self, lane: bytes) -> bool:
         """Whether a lane's span has arrived."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from otel_ext.signals.usage import reported
 from otel_ext.step import Step
 
 KEPT: Final = 4
@@ -22,10 +23,6 @@ MOST_ISSUED: Final = 128
 """Call ids remembered of one response."""
 
 
-MOST_TOKENS: Final = 1 << 40
-"""A larger count is nobody's usage; it is taken as not reported."""
-
-
 class Round(msgspec.Struct, gc=False):
     """One round of a lane.
 
@@ -34,6 +31,7 @@ class Round(msgspec.Struct, gc=False):
         response: the model's response id, "" when unknown or when no model opened the round.
         issued: call ids the response asked for.
         input, output, cached: the model step's tokens; -1 when not reported.
+        cost, rate: what the step cost and what a token carried on costs (`usage`); -1 when unknown.
         calls: calls seen so far.
         began: the latest start among them.
         until: the latest end among them.
@@ -46,6 +44,8 @@ class Round(msgspec.Struct, gc=False):
     input: int = -1
     output: int = -1
     cached: int = -1
+    cost: int = -1
+    rate: int = -1
     calls: int = 0
     began: int = 0
     until: int = 0
@@ -75,9 +75,9 @@ class Rounds(msgspec.Struct):
         ended = self._open()
         now = self.recent[-1]
         now.response, now.issued = step.response_id, step.issued[:MOST_ISSUED]
-        now.input = _reported(step.input_tokens)
-        now.output = _reported(step.output_tokens)
-        now.cached = _reported(step.cached_tokens)
+        now.input = reported(step.input_tokens)
+        now.output = reported(step.output_tokens)
+        now.cached = reported(step.cached_tokens)
         return ended
 
     def call(self, step: Step) -> tuple[Round, Round | None]:
@@ -130,7 +130,3 @@ def _overlaps(step: Step, current: Round) -> bool:
         return False
     cut = step.start % _TICK == 0 and current.until - step.start < _TICK
     return not (cut and step.start > current.began)
-
-
-def _reported(tokens: int | None) -> int:
-    return tokens if tokens is not None and 0 <= tokens <= MOST_TOKENS else -1

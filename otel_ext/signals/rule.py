@@ -10,7 +10,8 @@ from typing import ClassVar, Generic, TypeVar, get_args
 
 import msgspec
 
-from otel_ext.signals.finding import Finding
+from otel_ext.signals.baselines import Baselines
+from otel_ext.signals.finding import Finding, Status
 from otel_ext.signals.lanes import Lane, Trace, Track
 from otel_ext.signals.rounds import Round
 from otel_ext.signals.settings import Settings
@@ -21,13 +22,19 @@ LONGEST_NAME = 200
 
 
 class Context(msgspec.Struct, gc=False):
-    """What a hook may look at and write to: its lane, and where findings go."""
+    """What a hook may look at and write to: its lane, and where findings go.
+
+    Attributes:
+        lane: the lane of the step; the trace's own one in the hook `agent_ended`.
+        baselines: what is usual beyond this trace, for rules that compare runs.
+    """
 
     settings: Settings
     lane: Lane
     trace: Trace
     found: list[Finding]
     counters: dict[str, int]
+    baselines: Baselines
 
     def count(self, name: str) -> None:
         """Add one to a counter."""
@@ -35,7 +42,7 @@ class Context(msgspec.Struct, gc=False):
 
 
 class Call(msgspec.Struct, gc=False):
-    """A tool call on its way through the rules, most serious rule first.
+    """A tool call on its way through the rules, most serious rule first; also a model step as evidence.
 
     Attributes:
         tool: the tool's name, cut to a bounded length.
@@ -57,6 +64,12 @@ def call_of(step: Step, at: Round) -> Call:
         return Call(step, at, tool)
     key = key_of(tool, step.arguments_hash)
     return Call(step, at, tool, key, key_of(tool, step.relaxed_hash) if step.relaxed_hash else key)
+
+
+def evidence(context: Context, step: Step) -> Call:
+    """A step that is no tool call, to be counted as evidence."""
+    recent = context.lane.rounds.recent
+    return Call(step, recent[-1] if recent else Round(0), "")
 
 
 def key_of(tool: str, digest: bytes) -> bytes:
@@ -121,6 +134,12 @@ class Rule(Generic[LimitsT]):
 
     def wrote(self, context: Context, call: Call) -> None:
         """A successful write changed the world: what was learned before it may be asked again."""
+
+    def ended(self, context: Context, status: Status) -> None:
+        """The lane ends; what it still has open is closed after this."""
+
+    def agent_ended(self, context: Context, step: Step) -> None:
+        """An agent ended, be it one without any step; the context's lane is the trace's own."""
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """A track is about to go, by the lane's end or by eviction."""

@@ -4,7 +4,7 @@ Law of this file: nothing here is computed. A rule's thresholds are in its own `
 number outside them that a user might want to change; a threshold of 0 means "never".
 """
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,9 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {name: value for name in SEVERITIES if (value := getattr(self, name))}
 
 
+Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+"""An amount of money."""
+
 Mode: TypeAlias = Literal["on", "off"]
 """Whether a rule is asked."""
 
@@ -60,6 +63,22 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     mode: Mode = "on"
     limits: dict[str, Any] = {}
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model's tokens cost, in the currency of the settings per million tokens.
+
+    Attributes:
+        input: tokens in that were neither read from a cache nor written to one.
+        output: tokens out.
+        cached: tokens in that were read from a cache; as `input` when left out.
+        created: tokens in that were written to a cache; as `input` when left out.
+    """
+
+    input: Amount
+    output: Amount
+    cached: Amount | None = None
+    created: Amount | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +96,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         owned: spans of one lane whose owner is remembered.
         rules: settings of single rules, by signal, e.g. "waste.failed_call".
         effects: what a tool does, by its name; overrides every built-in guess.
+        prices: of models, by a pattern of their names ("claude-*"); the first that matches counts. There are
+            no built-in ones.
+        tool_prices: of one call, by the tool's name.
+        currency: of all prices. What producers say that a call cost is in US dollars and is used only
+            where this is USD.
+        baselines: agents and models whose usual cost and pace are remembered beyond one trace.
     """
 
     lanes: int = 1024
@@ -89,3 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     owned: int = 256
     rules: dict[str, RuleSettings] = {}
     effects: dict[str, Effect] = {}
+    prices: dict[str, Price] = {}
+    tool_prices: dict[str, Amount] = {}
+    currency: str = "USD"
+    baselines: int = 256

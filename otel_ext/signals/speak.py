@@ -76,7 +76,7 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> No
             lane=lane.span_id,
             scope="agent" if agent else "trace",
             depth=trace.depth(lane.span_id),
-            parent=lane.span_id if agent else trace.root or lane.span_id,
+            parent=lane.span_id if agent else trace.root or lane.span_id or evidence[0],
             evidence_count=track.count,
             evidence_dropped=track.count - len(evidence),
             context=[mark.span_id for mark in track.marks if not mark.owned],
