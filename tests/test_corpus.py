@@ -3,14 +3,13 @@
 import base64
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.support import CORPUS, corpus_files, lines, objects, run
+from tests.support import corpus_files, lines, objects, run
 
 SPANS = 8216
 
@@ -85,34 +84,3 @@ def test_a_second_replay_changes_only_the_duplicates(data: Path) -> None:
     assert (run("signals", data, "--json", "--revisions"), run("cat", data)) == before
     (report,) = objects(run("verify", data, "--json"))
     assert (report["ok"], report["stored"], report["duplicate"]) == (True, SPANS, SPANS)
-
-
-def alarms(findings: list[dict[str, Any]]) -> set[str]:
-    """Trace ids with a loop or waste finding of warning or worse that is more than a candidate."""
-    return {
-        f["trace_id"]
-        for f in findings
-        if f["signal"].startswith(("loop.", "waste."))
-        and f["severity"] != "notice"
-        and f["confidence"] != "candidate"
-    }
-
-
-def test_healthy_runs_raise_no_alarm(data: Path) -> None:
-    """No alarm on solved tasks and on framework samples, but in the trace that was read and is a problem."""
-    alarmed = alarms(objects(run("signals", data, "--json")))
-    for name in ("tau-airline-success", "frameworks"):
-        healthy = {
-            json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["traceId"]
-            for line in lines(CORPUS / f"{name}.otlp.jsonl.zst")
-        }
-        assert {t for t in healthy & alarmed if not t.startswith("d1054633")} == set()
-
-
-def test_every_known_repeat_is_found(data: Path) -> None:
-    """All 19 traces with three or more identical consecutive calls have a repeat finding."""
-    named = ("loop.exact_repeat", "loop.error_repeat", "loop.poll_stalled")
-    found = {f["trace_id"] for f in objects(run("signals", data, "--json")) if f["signal"] in named}
-    wanted = {row["trace_id"] for row in json.loads((CORPUS / "repeats.json").read_text())}
-    assert len(wanted) == 19
-    assert wanted <= found

@@ -1,0 +1,1 @@
+"""How good the findings are, measured on real agent traces: `python -m tests.quality`."""
