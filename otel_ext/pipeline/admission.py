@@ -11,9 +11,8 @@ it is looked at.
     in_flight  bytes of requests that are being made durable: `max_in_flight`
     service    one service's share of these
 
-While more than one service sends, none may use more than `service_share` of backlog and in flight, nor, where
-that is limited, have more than `service_requests` requests inside: one looping agent leaves room for the
-others. A service alone may use everything.
+While more than one service sends, none may use more than `service_share` of backlog and in flight: one
+looping agent leaves room for the others. A service alone may use everything.
 """
 
 import threading
@@ -53,10 +52,10 @@ class Mark:
 class Service:
     """What one service has inside."""
 
-    __slots__ = ("in_flight", "requests", "seen")
+    __slots__ = ("in_flight", "seen")
 
     def __init__(self) -> None:
-        self.in_flight = self.requests = self.seen = 0
+        self.in_flight = self.seen = 0
 
 
 class Admission:
@@ -117,7 +116,6 @@ class Admission:
             if found is None:
                 self._in_flight += size
                 one.in_flight += size
-                one.requests += 1
                 return
         budget, error = found
         self._stats.add(f"otel_ext.admission.refused.{budget}")
@@ -128,9 +126,8 @@ class Admission:
         with self._lock:
             self._in_flight -= size
             one = self._services.get(service)
-            if one is not None and one.requests:  # it may have been forgotten meanwhile
-                one.in_flight -= size
-                one.requests -= 1
+            if one is not None:  # it may have been forgotten meanwhile, and come again
+                one.in_flight = max(0, one.in_flight - size)
 
     def _used_up(self) -> tuple[str, Busy] | None:
         """The budget of all that has no room, and the error that says so."""
@@ -154,9 +151,6 @@ class Admission:
     def _share(self, one: Service, size: int, name: str) -> tuple[str, Busy] | None:
         """What goes beyond one service's share."""
         settings, share = self._settings, self._settings.service_share
-        if 0 < settings.service_requests <= one.requests:
-            text = f"this service has {one.requests} requests inside, and others wait"
-            return "service", Busy(text, retry_after=0.2)
         if one.in_flight and one.in_flight + size > settings.max_in_flight * share:
             return "service", Busy("this service's requests use up its share of bytes in flight")
         if self._backlog.of(name) > settings.max_backlog * share:

@@ -70,6 +70,7 @@ class Intake:
         telemetry: Telemetry = Telemetry.TRACES,
         *,
         engine_time: Callable[[bytes], int] | None = None,
+        turn: contextlib.AbstractContextManager[None] | None = None,
     ) -> Accepted:
         """Make one OTLP request durable.
 
@@ -77,20 +78,25 @@ class Intake:
             body: the encoded export request.
             telemetry: of what it is.
             engine_time: gives the engine time for the admitted request (replay); the clock otherwise.
+            turn: entered for the work and the journal's sync, not for waiting for destinations.
 
         Raises:
             InvalidRequest: the bytes are not such a request.
             TooLarge: the request alone is over the budget for requests in flight.
             Busy: no room now: budget, backlog, free disk space, or the journal is stopped.
             ShuttingDown: the engine is closing.
+            Retryable: `turn` has none for this request.
         """
         service = otlp.service_name(body)
         with self._room_for(len(body), service):
-            admitted = otlp.admit(body, telemetry)
-            if admitted.received:
-                payload = pack_request(admitted.body, admitted.rejected)
-                engine = engine_time(admitted.body) if engine_time else self._time.now()
-                end = self._append(KIND_OF[telemetry], payload, admitted.received, engine, service)
+            end = None
+            with turn or contextlib.nullcontext():
+                admitted = otlp.admit(body, telemetry)
+                if admitted.received:
+                    payload = pack_request(admitted.body, admitted.rejected)
+                    engine = engine_time(admitted.body) if engine_time else self._time.now()
+                    end = self._append(KIND_OF[telemetry], payload, admitted.received, engine, service)
+            if end is not None:
                 self._outbox.wait(end, self._settings.forward_wait)
         rejected = sum(admitted.rejected.values())
         self._stats.add(f"otelcol_receiver_accepted_{ITEMS[telemetry]}", admitted.received - rejected)

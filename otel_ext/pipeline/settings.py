@@ -22,7 +22,6 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         max_in_flight: bytes of requests being admitted at one time.
         memory_limit: resident bytes of the process above which intake answers Busy; 0 for no limit.
         service_share: part of `max_backlog` and `max_in_flight` that one service may use while others send.
-        service_requests: requests that one service may have inside while others send; 0 for no limit.
         linger: shortest time between two looks at the journal; what comes meanwhile is processed at one go.
         give_way: seconds that the pipeline pauses after each record. Without a pause it keeps Python's
             interpreter lock for its switch interval (5 ms) whenever a thread of the program lets go of it.
@@ -62,7 +61,6 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     max_in_flight: int = 512 * MIB
     memory_limit: int = 0
     service_share: float = 0.5
-    service_requests: int = 0
     linger: float = 0.0
     give_way: float = 0.0
     checkpoint_interval: float = 2.0

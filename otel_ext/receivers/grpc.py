@@ -7,6 +7,7 @@ hold is within the doors' budget: a call is served as a stream of one message, s
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,6 +22,7 @@ from otel_ext.receivers.endpoint import UNIX, identity_of, refused, remove, unix
 from otel_ext.receivers.patience import Patience
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
+from otel_ext.turns import PLACES, WAITING
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,10 @@ SERVICES: Final = {
 }
 DEFAULT_MAX_BYTES: Final = 64 << 20
 """Largest request after decompression (opentelemetry-proto 1.11 recommends 64 MiB)."""
-_THREADS: Final = 16
-"""Measured best between 8 and 32; from 128 on throughput falls."""
+_READING: Final = 16
+"""Requests read at one time; how large one is shows only when it is there."""
+_THREADS: Final = _READING + PLACES + WAITING
+"""Most of them wait for their turn behind `accept`, which refuses more; here nobody has to wait for a thread."""
 
 _Accept = Callable[[bytes, Telemetry], tuple[int, int, str]]
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -68,6 +72,7 @@ class GrpcReceiver:
     ) -> None:
         self._accept, self._stats = accept, stats
         self._budget, self._patience = budget or Budget(4 * max_bytes), Patience(patience)
+        self._reading = threading.Semaphore(_READING)
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-ext-grpc"),
             options=[
@@ -115,11 +120,9 @@ class GrpcReceiver:
     def _export(
         self, telemetry: Telemetry, requests: Iterator[bytes], context: grpc.ServicerContext
     ) -> bytes:
-        with self._patience.of(context.cancel):
-            body = next(requests, None)
         try:
             with self._budget.share() as share:
-                _, rejected, message = self._take(body, share, telemetry)
+                _, rejected, message = self._accept(self._read(requests, share, context), telemetry)
         except OtelExtError as error:
             self._stats.add(
                 f"otel_ext.receiver.{'retryable' if isinstance(error, Retryable) else 'permanent'}"
@@ -131,11 +134,15 @@ class GrpcReceiver:
             self._refuse(context, Retryable("the server could not handle the request; try again"))
         return otlp.success(telemetry, rejected, message)
 
-    def _take(self, body: bytes | None, share: Share, telemetry: Telemetry) -> tuple[int, int, str]:
-        if body is None:
-            raise InvalidRequest("a call without a request")
-        share.reserve(len(body))
-        return self._accept(body, telemetry)
+    def _read(self, requests: Iterator[bytes], share: Share, context: grpc.ServicerContext) -> bytes:
+        with self._reading:
+            share.expect(1)  # where there is room for nothing, it stays unread
+            with self._patience.of(context.cancel):
+                body = next(requests, None)
+            if body is None:
+                raise InvalidRequest("a call without a request")
+            share.reserve(len(body))
+            return body
 
     def _refuse(self, context: grpc.ServicerContext, error: OtelExtError) -> NoReturn:
         answer = otlp.grpc_status(error)

@@ -28,16 +28,18 @@ from otel_ext.receivers.asgi import DEFAULT, JSON, PROTOBUF, AsgiServer, Limits,
 from otel_ext.receivers.body import Body, Headers
 from otel_ext.receivers.budget import Budget, Share
 from otel_ext.receivers.endpoint import UNIX, identity_of, listen, remove
-from otel_ext.receivers.inflate import encodings, inflate
+from otel_ext.receivers.inflate import beginning, encodings, inflate
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
+from otel_ext.turns import PLACES, WAITING, Turns
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MAX_BYTES: Final = 64 << 20
 """Largest body, before and after decompression (opentelemetry-proto 1.11 recommends 64 MiB)."""
 PATHS: Final = {f"/v1/{telemetry.value}": telemetry for telemetry in Telemetry}
-_THREADS: Final = 16
+_THREADS: Final = PLACES + WAITING
+"""Most of them wait for their turn."""
 _LARGE_JSON: Final = 256 << 10
 """Bytes of JSON from which one body is read at a time: its objects take many times its memory."""
 _JSON_OBJECTS: Final = 4 << 20
@@ -57,6 +59,7 @@ class HttpReceiver:
         endpoint: `HOST:PORT` (port 0 picks a free one) or `unix:///path`.
         max_bytes: largest body, before and after decompression.
         budget: bytes that all bodies together may take up.
+        turns: waited for before a body is decompressed or read as JSON.
         paths: path -> what is posted there.
         limits: what a client may hold.
 
@@ -72,6 +75,7 @@ class HttpReceiver:
         stats: Stats,
         max_bytes: int = DEFAULT_MAX_BYTES,
         budget: Budget | None = None,
+        turns: Turns | None = None,
         paths: Mapping[str, Telemetry] = PATHS,
         limits: Limits = DEFAULT,
     ) -> None:
@@ -82,6 +86,7 @@ class HttpReceiver:
             stats=stats,
             max_bytes=max_bytes,
             budget=budget or Budget(4 * max_bytes),
+            turns=turns or Turns(),
             paths=paths,
             patience=limits.body,
         )
@@ -114,11 +119,12 @@ class _Door:
         stats: Stats,
         max_bytes: int,
         budget: Budget,
+        turns: Turns,
         paths: Mapping[str, Telemetry],
         patience: float,
     ) -> None:
         self._accept, self._stats, self._max_bytes = accept, stats, max_bytes
-        self._budget, self._paths, self._patience = budget, paths, patience
+        self._budget, self._turns, self._paths, self._patience = budget, turns, paths, patience
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-ext-http")
         self._large_json = threading.Lock()
 
@@ -171,24 +177,36 @@ class _Door:
 
     def _work(self, telemetry: Telemetry, json: bool, encoding: str, data: bytes, share: Share) -> bytes:
         """On a thread: the answer to a request."""
-        if encoding:
-            data = inflate(data, encoding, limit=self._max_bytes, share=share)
-        if json:
-            data = self._from_json(telemetry, data)
+        if encoding or json:
+            data = self._decoded(telemetry, json, encoding, data, share)
         _, rejected, message = self._accept(data, telemetry)
         return (otlp.success_json if json else otlp.success)(telemetry, rejected, message)
 
+    def _decoded(self, telemetry: Telemetry, json: bool, encoding: str, data: bytes, share: Share) -> bytes:
+        if encoding:
+            with self._turns.of(_sender(data, encoding), len(data)):
+                data = inflate(data, encoding, limit=self._max_bytes, share=share)
+        return self._from_json(telemetry, data) if json else data
+
     def _from_json(self, telemetry: Telemetry, data: bytes) -> bytes:
+        turn = self._turns.of(_sender(data), len(data))
         if len(data) < _LARGE_JSON:
-            return otlp.read_json(telemetry, data, instant=_instant)
+            with turn:
+                return otlp.read_json(telemetry, data, instant=_instant)
         if data.count(b"{") + data.count(b"[") > _JSON_OBJECTS:
             raise TooLarge(f"the JSON has more than {_JSON_OBJECTS} objects and arrays; send smaller batches")
         if not self._large_json.acquire(timeout=_JSON_TURN):
             raise Busy("other large requests in JSON are being read")
         try:
-            return otlp.read_json(telemetry, data, instant=_instant)
+            with turn:
+                return otlp.read_json(telemetry, data, instant=_instant)
         finally:
             self._large_json.release()
+
+
+def _sender(data: bytes, encoding: str = "") -> str:
+    """The service that sent a body, as far as its first bytes tell."""
+    return otlp.service_name(beginning(data, encoding) if encoding else data)
 
 
 def _encodings(headers: Headers) -> tuple[bool, str]:

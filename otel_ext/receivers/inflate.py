@@ -18,6 +18,8 @@ from otel_ext.receivers.budget import Share
 _IN: Final = 1 << 16
 _OUT: Final = 1 << 18
 """Bytes fed and decompressed at a time."""
+_LOOK: Final = 1 << 14
+"""Bytes, at most, that are decompressed for a look."""
 _WINDOW: Final = 23
 """Largest window of a zstd frame, as a power of two: 8 MiB, what RFC 8878 asks every reader to accept."""
 
@@ -75,6 +77,16 @@ def inflate(body: bytes, encoding: str, *, limit: int, share: Share) -> bytes:
                 return out.getvalue()
     except errors:
         raise InvalidRequest(f"the body is not a {encoding} stream, or is damaged") from None
+
+
+def beginning(body: bytes, encoding: str) -> bytes:
+    """The first bytes of `body` decompressed, for a look; b"" where it is damaged. Raises nothing."""
+    codec = _codec()
+    errors = (zlib.error, codec.ZstdError) if codec else (zlib.error,)
+    with contextlib.suppress(*errors):
+        part: bytes = _decoder(encoding, body[:2]).decompress(body[:_LOOK], _LOOK)
+        return part
+    return b""
 
 
 def _decoder(encoding: str, head: bytes) -> Any:

@@ -1,7 +1,6 @@
 """Every request passes here on its way from a door to the engine: counted, timed, its refusals told once.
 
-Law of this file: it changes no answer. Memory budgets and fairness between senders belong here as well, in
-front of the engine and behind all doors.
+Law of this file: it changes no answer. Here all doors meet, so here a request waits for its turn (`turns`).
 """
 
 import logging
@@ -10,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from otel_ext import otlp
 from otel_ext.clock import Clock
 from otel_ext.errors import OtelExtError, Retryable, ShuttingDown
-from otel_ext.pipeline import Accepted
+from otel_ext.pipeline import Accepted, Intake
 from otel_ext.service.metrics import Sample
 from otel_ext.telemetry import ITEMS, Telemetry
+from otel_ext.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +27,15 @@ _RECEIVER: Final = "otlp"
 
 
 class Doorkeeper:
-    """Wraps the engine's `accept` for each door; used by all their threads.
+    """Wraps the engine's entrance for each door; used by all their threads.
 
     Attributes:
         inside: requests on their way.
         last: monotonic ns of the end of the last request; None before the first.
     """
 
-    def __init__(self, accept: Accept, clock: Clock) -> None:
-        self._accept, self._clock = accept, clock
+    def __init__(self, intake: Intake, turns: Turns, clock: Clock) -> None:
+        self._intake, self._turns, self._clock = intake, turns, clock
         self._lock = threading.Lock()
         self._items = Counter[tuple[str, Telemetry, str]]()
         self._requests = Counter[tuple[str, str]]()
@@ -53,7 +54,8 @@ class Doorkeeper:
             with self._lock:
                 self.inside += 1
             try:
-                taken = self._accept(body, telemetry)
+                turn = self._turns.of(otlp.service_name(body), len(body))
+                taken = self._intake.accept(body, telemetry, turn=turn)
             except Retryable as error:
                 outcome = "refused"
                 self._tell(error)

@@ -149,7 +149,6 @@ def _engine(shape: FileShape, origins: Origins) -> EngineSettings:
         max_in_flight=some(1, "extensions.journal.max_in_flight_mib", journal) * MIB,
         memory_limit=_memory_limit(shape, origins),
         service_share=_share(shape, origins),
-        service_requests=some(0, "processors.services.requests", shape.processors.services),
         checkpoint_interval=shape.service.checkpoint_interval,
         file_bytes=some(1, "exporters.file.rotation.max_megabytes", file.rotation) * MIB,
         file_age=file.rotation.max_age,

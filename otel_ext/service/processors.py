@@ -37,12 +37,10 @@ class MemoryConfig(msgspec.Struct, kw_only=True, frozen=True):
 class ServicesConfig(msgspec.Struct, kw_only=True, frozen=True):
     """`processors.services`: what one `service.name` may use while others send as well.
 
-    `share` is of the backlog and of the bytes in flight, `requests` how many it may have inside at a time,
-    with 0 for no limit.
+    `share` is of the backlog and of the bytes in flight.
     """
 
     share: float = EngineSettings().service_share
-    requests: int = EngineSettings().service_requests
 
 
 class ProcessorsConfig(msgspec.Struct, kw_only=True, frozen=True):

@@ -22,6 +22,7 @@ from otel_ext.service.config import Config, SideDoor
 from otel_ext.service.probes import SelfTelemetry
 from otel_ext.service.web import Routes, SideServer
 from otel_ext.stats import Stats
+from otel_ext.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ class Server:
         self.forwarders = [Forwarder(each, stats=self.stats) for each in config.forward]
         destinations = [each.destination for each in self.forwarders]
         self.engine = Engine(config.data, config.engine, stats=self.stats, destinations=destinations)
-        self._doors = Doorkeeper(self.engine.intake.accept, self._clock)
+        turns = Turns()
+        self._doors = Doorkeeper(self.engine.intake, turns, self._clock)
         self.telemetry = SelfTelemetry(
             self.engine.view,
             self._doors,
@@ -89,6 +91,7 @@ class Server:
                     stats=self.stats,
                     max_bytes=config.http_max_bytes,
                     budget=budget,
+                    turns=turns,
                     paths=config.http_paths,
                 )
             self.health_endpoint, self.metrics_endpoint = self._open_side()

@@ -18,9 +18,7 @@ from otel_ext.stats import Stats
 from otel_ext.testing import ManualClock
 from tests.builders import request, span
 
-SETTINGS = EngineSettings(
-    min_free=100, max_backlog=1000, max_in_flight=400, memory_limit=1000, service_requests=2
-)
+SETTINGS = EngineSettings(min_free=100, max_backlog=1000, max_in_flight=400, memory_limit=1000)
 SECOND = 10**9
 
 
@@ -99,8 +97,7 @@ def test_a_service_alone_may_use_everything() -> None:
     for _ in range(4):
         world.admission.leave(100, "a")
     assert world.enters(1, "b")
-    world.admission.enter(100, "a")
-    world.admission.enter(100, "a")
+    world.admission.enter(200, "a")
     assert not world.enters(1, "a")
     assert world.enters(200, "b")
     world.clock.advance(11 * SECOND)

@@ -102,7 +102,6 @@ OTLP = "exporters: {otlp: {endpoint: 'http://h:1', %s}}"
         ("processors: {memory_limiter: {check_interval: 1s}}", "memory is looked at twice a second"),
         ("processors: {memory_limiter: {limit_percentage: 101}}", "must be 100 or less, not 101"),
         ("processors: {services: {share: 0}}", "must be over 0, and 1 or less"),
-        ("processors: {services: {requests: -1}}", "must be 0 or more"),
         ("service: {extensions: [zpages]}", "unknown extension `zpages`; known are: health_check, journal"),
         ("service: {pipelines: {profiles: {}}}", "unknown key `service.pipelines.profiles`"),
         (
