@@ -52,3 +52,26 @@ class Span:
     events: Sequence[Event] = ()
     resource: Mapping[str, Value] = field(default_factory=dict)
     scope: str = ""
+
+
+@dataclass(slots=True)
+class Log:
+    """A log record, or a span's event read like one.
+
+    Attributes:
+        name: the event's name; "" when it has none.
+        time: ns since the epoch; 0 when unknown.
+        trace_id, span_id: the span in which it was written, empty when it names none.
+        body: what it says.
+        resource: the resource's attributes.
+        scope: the instrumentation scope's name.
+    """
+
+    name: str
+    time: int
+    attributes: Mapping[str, Value]
+    trace_id: bytes = b""
+    span_id: bytes = b""
+    body: Value = None
+    resource: Mapping[str, Value] = field(default_factory=dict)
+    scope: str = ""

@@ -84,6 +84,8 @@ class Observation(msgspec.Struct, kw_only=True):
         user_turns: how many genuine user messages the model's input holds; None when not captured.
         user_turn: the newest genuine user message's text, "" when none.
         agent_name, agent_id: as the span states them, "" otherwise.
+        view: tells more of the call that its parent is (Claude Code's `tool.execution` under `tool`), and is
+            none of its own.
     """
 
     kind: Kind
@@ -112,6 +114,7 @@ class Observation(msgspec.Struct, kw_only=True):
     user_turn: str = ""
     agent_name: str = ""
     agent_id: str = ""
+    view: bool = False
 
 
 class Subject(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
@@ -188,6 +191,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
         handoff: the agent that a call hands over to, "" when it does not.
         cost: what the producer says a model call cost, in US dollars.
         first_token: ns from the start to the first token.
+        view: tells more of the call that its parent is, and is none of its own.
     """
 
     kind: Kind
@@ -230,3 +234,4 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     user_turn: bytes | None = None
     agent_name: str = ""
     agent_id: str = ""
+    view: bool = False

@@ -4,8 +4,28 @@ Law of this room: reading never raises and never guesses. An attribute that is a
 something was withheld, is `NOT_CAPTURED`; a span that no dialect names is `Kind.OTHER`.
 """
 
+from otel_ext.conventions.dialect import Told
 from otel_ext.conventions.identity import session_hints, session_keys, session_of
-from otel_ext.conventions.reading import hints, observe
+from otel_ext.conventions.reading import (
+    hints,
+    observe,
+    observe_events,
+    observe_log,
+    record_hints,
+    span_records,
+)
 from otel_ext.conventions.values import storable
 
-__all__ = ["hints", "observe", "session_hints", "session_keys", "session_of", "storable"]
+__all__ = [
+    "Told",
+    "hints",
+    "observe",
+    "observe_events",
+    "observe_log",
+    "record_hints",
+    "session_hints",
+    "session_keys",
+    "session_of",
+    "span_records",
+    "storable",
+]

@@ -22,27 +22,34 @@ from otel_ext.step import NOT_CAPTURED
 _OPENINGS = ("Error:", "error:", "ERROR:", "Traceback (most recent call last)", "<tool_use_error>")
 _CLOSING = "[error] tool reported failure"
 _MAX_OBJECT = 65_536
+_DEFERRED = ("CallDeferred", "ApprovalRequired", "pydantic_ai.exceptions.CallDeferred",
+             "pydantic_ai.exceptions.ApprovalRequired")  # fmt: skip
+"""Pydantic-AI: the call waits for somebody; that is no failure."""
 
 
-def failure(span: Span, result: Any) -> tuple[bool, str]:
+def failure(span: Span, result: Any, *, marked: bool = False) -> tuple[bool, str]:
     """(whether the call failed, the producer's words for it or "").
 
     The words are the status message, else an exception event's type and message, else the result (a tool
-    that fails usually says why there), else `error.type`.
+    that fails usually says why there), else `error.type`. `marked`: the dialect has seen a mark of its own.
     """
     attributes = span.attributes
     error_type = text_of(attributes["error.type"]) if "error.type" in attributes else ""
     status = span.status_code
-    marked = (
-        status == STATUS_ERROR
+    exception = _exception(span) if span.events else ""
+    if exception.startswith(_DEFERRED):
+        return False, ""
+    failed = (
+        marked
+        or status == STATUS_ERROR
         or error_type
         or ("gen_ai.tool.status" in attributes and attributes["gen_ai.tool.status"] == "error")
-        or (span.events and status != STATUS_OK and result is NOT_CAPTURED and _exception(span))
+        or (exception and status != STATUS_OK and result is NOT_CAPTURED)
     )
     shaped = "" if result is NOT_CAPTURED else error_form(result)
-    if not marked and not shaped:
+    if not failed and not shaped:
         return False, ""
-    return True, span.status_message or _exception(span) or shaped or _words(result) or error_type
+    return True, span.status_message or exception or shaped or _words(result) or error_type
 
 
 def error_form(result: Any) -> str:

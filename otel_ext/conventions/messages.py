@@ -1,4 +1,4 @@
-"""Message histories: whose turn it was, and which tool calls a response asked for.
+"""Message histories: whose turn it was.
 
 Law of this file: only what a person (or whoever stands in for one, such as a manager agent's task) wrote is
 a user turn. A tool's answer in the user role and a framework's own words in the user's name are not. A
@@ -53,24 +53,7 @@ class _Outline(msgspec.Struct):
     content: msgspec.Raw = msgspec.Raw(b"")
 
 
-class _Call(msgspec.Struct):
-    id: Any = None
-
-
-class _Part(msgspec.Struct):
-    type: Any = None
-    id: Any = None
-
-
-class _Response(msgspec.Struct):
-    """A response message: call ids in semantic-convention parts or in OpenAI's own shape."""
-
-    parts: list[_Part] | None = None
-    tool_calls: list[_Call] | None = None
-
-
 _OUTLINES = msgspec.json.Decoder(list[_Outline])
-_RESPONSES = msgspec.json.Decoder(list[_Response])
 
 
 def turns(messages: Any) -> tuple[int | None, str]:
@@ -107,28 +90,6 @@ def smolagents_turns(messages: Iterable[tuple[Any, Any]]) -> tuple[int | None, s
     """
     texts = [c for role, c in messages if _is_user(role) and isinstance(c, str) and c.startswith(_TASK)]
     return (len(texts), texts[-1][:MAX_TURN]) if texts else (None, "")
-
-
-def issued_calls(messages: Any) -> tuple[str, ...]:
-    """Ids of the tool calls in `gen_ai.output.messages`, in order; empty when unreadable."""
-    if isinstance(messages, str):
-        if "tool_call" not in messages:
-            return ()
-        try:
-            responses = _RESPONSES.decode(messages)
-        except _UNREADABLE:
-            return ()
-        found: list[Any] = []
-        for response in responses:
-            found += [p.id for p in response.parts or () if p.type == "tool_call"]
-            found += [c.id for c in response.tool_calls or ()]
-        return tuple(i for i in found if isinstance(i, str) and i)
-    if isinstance(messages, Sequence) and not isinstance(messages, bytes):
-        try:
-            return issued_calls(msgspec.json.encode(messages).decode())
-        except (TypeError, *_UNREADABLE):
-            return ()
-    return ()
 
 
 def _is_user(role: Any) -> bool:

@@ -4,30 +4,59 @@ Law of this file: unknown stays unknown. A span that no discriminator names is `
 looks like; a dialect is chosen by its discriminator alone, never by a stray attribute.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from otel_ext.conventions import openinference, otel_genai
+from otel_ext.conventions.dialect import Dialect, Told
+from otel_ext.conventions.dialects import ORDER, langfuse, otel_genai
 from otel_ext.conventions.failures import failure
-from otel_ext.span import Span
+from otel_ext.conventions.handoffs import handoff_of
+from otel_ext.conventions.times import first_token, instant_of
+from otel_ext.conventions.usage import cost_of
+from otel_ext.span import Log, Span
 from otel_ext.step import NOT_CAPTURED, Kind, Observation
 
-_OTHER, _LLM = Kind.OTHER, Kind.LLM  # looked up once: a member of an enum costs more than a branch
+_OTHER, _LLM, _TOOL = Kind.OTHER, Kind.LLM, Kind.TOOL  # looked up once: a member costs more than a branch
 
 OWN_SCOPE: Final = "otel_ext"
 
-hints: Final[tuple[bytes, ...]] = (
-    openinference.SPAN_KIND.encode(),
-    otel_genai.OPERATION.encode(),
-    otel_genai.METHOD.encode(),
-)
-"""A span whose wire bytes hold none of these is `OTHER`; complete, because each discriminator is one key."""
+
+def _lean(found: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Without those in which another one is found anyway."""
+    whole = dict.fromkeys(found)
+    return tuple(h for h in whole if not any(other in h for other in whole if other != h))
+
+
+span_records: Final = _lean(hint for dialect in ORDER for hint in dialect.span_records)
+"""A span whose wire bytes hold none of these tells of no call in its events."""
+
+hints: Final = _lean(hint for dialect in ORDER for hint in (*dialect.hints, *dialect.span_records))
+"""A span whose wire bytes hold none of these is `OTHER`; complete, because each discriminator is in it."""
+
+record_hints: Final = _lean(hint for dialect in ORDER for hint in dialect.record_hints)
+"""A log record whose wire bytes hold none of these tells of no call."""
+
+_KIND_OF: Final = tuple((dialect.kind_of, dialect) for dialect in ORDER)
+_RECORDS: Final = tuple(dialect.records for dialect in ORDER if dialect.records)
+_CONVENTIONS: Final = otel_genai.DIALECT
+_APART: Final = frozenset(("openinference", "langfuse", "vercel"))
+"""Dialects that do not read the semantic conventions' own attributes themselves."""
+
+
+def _others(dialect: Dialect) -> dict[str, Dialect]:
+    """Key -> the dialect that completes this one by it."""
+    others = [d for d in ORDER if d is not dialect and (d is not _CONVENTIONS or dialect.name in _APART)]
+    return {key: other for other in reversed(others) for key in other.completes}
+
+
+_COMPLETING: Final = {dialect.name: _others(dialect) for dialect in ORDER}
 
 
 def observe(span: Span) -> Observation:
-    """The span read in its dialect: `openinference.span.kind`, then `gen_ai.operation.name`, then MCP.
+    """The span read in its dialect.
 
     Real spans carry two dialects at once. The first discriminator decides what the span is; values that its
-    dialect left empty are completed from the other one. Usage is reported for model calls only, because
+    dialect left empty are completed from the others. Usage is reported for model calls only, because
     producers repeat it up the tree.
     """
     attributes = span.attributes
@@ -39,40 +68,99 @@ def observe(span: Span) -> Observation:
         or attributes.get("gen_ai.tool.name") == otel_genai.MERGED_TOOLS
     ):
         return Observation(kind=_OTHER, name=span.name)
-    if (kind := openinference.kind_of(span)) is not None:
-        found = openinference.read(span, kind)
-        if otel_genai.present(span) and kind is not _OTHER:
-            _complete(found, otel_genai.read(span, kind))
-    elif (kind := otel_genai.kind_of(span)) is not None:
-        found = otel_genai.read(span, kind)
-        if openinference.present(span) and kind is not _OTHER:
-            _complete(found, openinference.read(span, kind))
-    else:
-        return Observation(kind=_OTHER, name=span.name)
-    if not found.name and kind is not _LLM:
+    dialect, kind = _dialect(span)
+    if dialect is None or kind is _OTHER:
+        return Observation(kind=_OTHER, dialect=dialect.name if dialect else "", name=span.name)
+    found = dialect.read(span, kind)
+    others = _COMPLETING[dialect.name]
+    if keys := others.keys() & attributes.keys():
+        for other in {others[key].name: others[key] for key in sorted(keys)}.values():
+            _complete(found, other.read(span, kind))
+    if kind is _LLM:
+        found.first_token = first_token(span)
+        if found.cost is None:
+            found.cost = cost_of(attributes)
+    elif not found.name:
         found.name = span.name
-    failed, text = failure(span, found.result)
+    if kind is _TOOL and not found.handoff:
+        found.handoff = handoff_of(found.name, found.arguments)
+    failed, text = failure(span, found.result, marked=found.error)
     if failed:
-        found.error, found.error_text = True, text
+        found.error, found.error_text = True, found.error_text or text
     return found
 
 
+def _dialect(span: Span) -> tuple[Dialect | None, Kind]:
+    """Whose span it is, and what it is. Langfuse's word on the kind stands above the others'."""
+    stated = langfuse.kind_of(span) if langfuse.TYPE in span.attributes else None
+    for kind_of, dialect in _KIND_OF:
+        if (kind := kind_of(span)) is not None:
+            return dialect, stated or kind
+    return None, _OTHER
+
+
+def observe_log(log: Log) -> Told | None:
+    """What a log record tells of a call, or None."""
+    for records in _RECORDS:
+        if (told := records(log)) is not None:
+            seen = told.seen
+            if seen.kind is _TOOL and not seen.handoff:
+                seen.handoff = handoff_of(seen.name, seen.arguments)
+            if seen.kind is _LLM and seen.cost is None:
+                seen.cost = cost_of(log.attributes)
+            return told
+    return None
+
+
+def observe_events(span: Span) -> Iterator[tuple[int, Told]]:
+    """`(time, what it tells)` of each event of a span that tells of a call of its own."""
+    for event in span.events:
+        name = event.attributes.get("event.name")
+        log = Log(
+            name if isinstance(name, str) else event.name,
+            event.time or instant_of(event.attributes.get("event.timestamp")) or 0,
+            event.attributes,
+            span.trace_id,
+            span.span_id,
+            resource=span.resource,
+            scope=span.scope,
+        )
+        if (told := observe_log(log)) is not None and not told.seen.view:
+            yield log.time, told
+
+
+_FIELDS: Final = tuple(
+    (name, default)
+    for name, default in (
+        *((name, NOT_CAPTURED) for name in ("arguments", "result", "text", "reasoning", "task")),
+        *(
+            (name, "")
+            for name in ("name", "call_id", "response_id", "agent_name", "agent_id", "finish", "handoff")
+        ),
+        *((name, None) for name in ("input_tokens", "output_tokens", "cached_tokens", "created_tokens")),
+        *((name, None) for name in ("reasoning_tokens", "cost")),
+    )
+)
+
+
 def _complete(found: Observation, other: Observation) -> None:
-    if found.arguments is NOT_CAPTURED:
-        found.arguments = other.arguments
-    if found.result is NOT_CAPTURED:
-        found.result = other.result
-    found.name = found.name or other.name
-    found.call_id = found.call_id or other.call_id
-    found.response_id = found.response_id or other.response_id
+    for name, default in _FIELDS:
+        value = getattr(found, name)
+        if value is default or value == "":
+            setattr(found, name, getattr(other, name))
     found.issued = found.issued or other.issued
-    found.agent_name = found.agent_name or other.agent_name
-    found.agent_id = found.agent_id or other.agent_id
-    if found.input_tokens is None:
-        found.input_tokens = other.input_tokens
-    if found.output_tokens is None:
-        found.output_tokens = other.output_tokens
-    if found.cached_tokens is None:
-        found.cached_tokens = other.cached_tokens
     if found.user_turns is None:
         found.user_turns, found.user_turn = other.user_turns, other.user_turn
+    if other.error and not found.error:
+        found.error, found.error_text = True, other.error_text
+
+
+__all__ = [
+    "Dialect",
+    "hints",
+    "observe",
+    "observe_events",
+    "observe_log",
+    "record_hints",
+    "span_records",
+]

@@ -6,6 +6,7 @@ different although they mean the same; they are never called equal although they
 """
 
 import ast
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,35 @@ def is_sentinel(value: object) -> bool:
         and len(value) <= _LONGEST_SENTINEL
         and value.strip().lower() in _SENTINELS
     )
+
+
+_CUT = re.compile(r"(\.\.\.|…) ?\[(TRUNCATED|truncated)[^\]]{0,64}\]\s*$")
+_ENVELOPES = ('{"', "{'", '[{"', '["')
+_ADK = frozenset(("id", "name", "response", "will_continue", "scheduling", "parts"))
+
+
+def is_cut(value: object) -> bool:
+    """Whether a text was cut on its way: it says so (Gemini CLI), or is JSON that ends in the middle.
+
+    OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT cuts in silence. Two cut texts may be equal although what was cut
+    off them was not.
+    """
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    if text[-64:].endswith("]") and _CUT.search(text[-160:]):
+        return True
+    if not text.startswith(_ENVELOPES) or text[-1] == ("}" if text[0] == "{" else "]"):
+        return False
+    try:
+        _SCAN(text, 0)
+    except StopIteration as end:
+        return bool(end.value == len(text))
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text) - 1 or error.msg.startswith("Unterminated string")
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def captured(value: Any) -> Any:
@@ -120,21 +150,31 @@ def call_arguments(value: Any) -> Any:
     """`captured`, `decode` and `unwrap` in one: what the model passed to the tool."""
     if captured(value) is NOT_CAPTURED:
         return NOT_CAPTURED
-    value = decode(value)
+    text, value = value, decode(value)
+    if isinstance(value, str) and is_cut(text):
+        return NOT_CAPTURED
     if type(value) is dict and "args" not in value and "input_str" not in value:
         return value  # no envelope, which is how most producers write
     return captured(unwrap(value))
 
 
 def call_result(value: Any) -> Any:
-    """A tool's result: kept as it was written, except for OpenLLMetry's `{"output", "kwargs"}` envelope.
+    """A tool's result: kept as it was written, without an envelope whose ids make every result look new.
+
+    * OpenLLMetry LangChain: `{"output", "kwargs"}`.
+    * OpenInference for Google ADK: Gemini's function response, `{"id", "name", "response"}`.
 
     Text stays text, because a strict comparison of results must see the bytes that the model saw.
     """
-    if isinstance(value, str) and value.startswith('{"output"') and '"kwargs"' in value:
+    if isinstance(value, str) and value.startswith(_ENVELOPES):
         decoded = decode(value)
-        if isinstance(decoded, Mapping) and "output" in decoded and set(decoded) <= {"output", "kwargs"}:
-            value = decoded["output"]
+        if isinstance(decoded, Mapping):
+            if set(decoded) == {"output", "kwargs"}:
+                value = decoded["output"]
+            elif {"id", "name", "response"} <= set(decoded) <= _ADK:
+                value = decoded["response"]
+        elif is_cut(value):
+            return NOT_CAPTURED
     return captured(value)
 
 

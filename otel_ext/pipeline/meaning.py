@@ -78,9 +78,19 @@ def _details(step: Step, seen: Observation) -> None:
     step.input_tokens = seen.input_tokens
     step.output_tokens = seen.output_tokens
     step.cached_tokens = seen.cached_tokens
+    step.created_tokens = seen.created_tokens
+    step.reasoning_tokens = seen.reasoning_tokens
+    step.cost = seen.cost
+    step.first_token = seen.first_token
     step.user_turns = seen.user_turns
     if seen.user_turn:
         step.user_turn = hashlib.sha256(seen.user_turn.encode("utf-8", "replace")).digest()[:16]
+    if seen.task is not NOT_CAPTURED:
+        task = seen.task if isinstance(seen.task, str) else canonical(seen.task)
+        step.task = hashlib.sha256(task.encode("utf-8", "replace")).digest()[:16]
+    if seen.handoff:
+        step.handoff = storable(seen.handoff)
+    step.view = seen.view
     if seen.agent_name:
         step.agent_name = storable(seen.agent_name)
     if seen.agent_id:

@@ -5,7 +5,7 @@ searched for hints before its attributes are read, and only a span that a conven
 becomes an object; everything else goes from bytes to bytes (`design`: never iterate attributes here).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import step_of
 from otel_ext.pipeline.members import Members
+from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, count_step, is_root, note_marks
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.sessions import Trace
@@ -23,20 +24,8 @@ from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import STATUS_ERROR, Value
 from otel_ext.step import Effect, Kind, Step
 
-CONFLICT: Final = ("otel_ext.dedup.conflict", True)
-"""Mark of a span whose ids were seen before with other content."""
-LATE: Final = ("otel_ext.session.late", True)
-"""Mark of a span that came after its session had ended."""
-UNFINISHED: Final = ("otel_ext.span.unfinished", True)
-"""Mark of a span that had begun and whose end will never come; its end time is 0."""
-MARK: Final = "otel_ext.mark."
-"""Attributes `otel_ext.mark.crashed` and `otel_ext.mark.ended` state a fact about their span's session, with
-the reason as text, so that a program in any language can send it."""
-
 _OURS: Final = b"otel_ext."
 _UNFINISHED: Final = UNFINISHED[0].encode()
-_REMOTE_PARENT: Final = 0x300
-"""Span flags bits 8 and 9: the parent is known to be in another process (opentelemetry-proto 1.5)."""
 
 
 class Batch(msgspec.Struct):
@@ -70,6 +59,12 @@ class SpanReader:
         self._edits, self._number = edits or Edits(), 0
         self._groups = Groups()
         self._traces: dict[bytes, Trace | None] = {}
+        self._hints, self._session_hints = conventions.hints, conventions.session_hints
+
+    def _seek(self, body: bytes) -> None:
+        """What is in no span of a request need not be looked for in each."""
+        self._hints = tuple(hint for hint in conventions.hints if hint in body)
+        self._session_hints = tuple(hint for hint in conventions.session_hints if hint in body)
 
     def read(self, body: bytes, received: int) -> Batch:
         """Read one admitted request, received at `received` (wall time, ns)."""
@@ -77,6 +72,7 @@ class SpanReader:
         check, digest, parse = self._window.check, otlp.content_digest, otlp.parse
         self._traces.clear()
         open_spans = self._unfinished
+        self._seek(body)
         ours, self._number = _OURS in body, -1
         for group, spans in self._groups.of(body):
             for raw in spans:
@@ -143,7 +139,7 @@ class SpanReader:
         trace_id = span.trace_id
         attributes: dict[str, Value] | None = None
         own = group.session_id
-        for hint in conventions.session_hints:
+        for hint in self._session_hints:
             if hint in raw:
                 attributes = otlp.attributes(span)
                 own = conventions.session_of(attributes) or own
@@ -171,13 +167,14 @@ class SpanReader:
         batch.items.append(item)
         if conflict or group.scope_name == SCOPE_NAME:
             return  # the same call told in other words, or a finding of ours that came back
-        step = self.step(span, raw, group, own, attributes=attributes, times=(start, end))
+        step = self.step(span, raw, group, own, attributes=attributes, times=(start, end), hints=self._hints)
         if step.kind is not Kind.OTHER or step.error:
             count_step(item, step)
         batch.steps.append((step, root or step.kind is Kind.AGENT))
 
     def steps(self, body: bytes) -> Iterator[tuple[Step, bool]]:
         """The steps of stored spans, as `Batch.steps` had them when they were received."""
+        self._seek(body)
         for group, spans in self._groups.of(body):
             for raw in spans if group.scope_name != SCOPE_NAME else ():
                 span = otlp.parse(raw)
@@ -185,7 +182,9 @@ class SpanReader:
                 if not any(attributes.get(mark) for mark, _ in (CONFLICT, UNFINISHED)):
                     own = conventions.session_of(attributes) or group.session_id
                     times = span.start_time_unix_nano, span.end_time_unix_nano
-                    step = self.step(span, raw, group, own, attributes=attributes, times=times)
+                    step = self.step(
+                        span, raw, group, own, attributes=attributes, times=times, hints=self._hints
+                    )
                     yield step, is_root(span) or step.kind is Kind.AGENT
 
     def step(
@@ -197,10 +196,11 @@ class SpanReader:
         *,
         attributes: dict[str, Value] | None,
         times: tuple[int, int],
+        hints: Iterable[bytes] = conventions.hints,
     ) -> Step:
         """What the agent did; attributes are read only where a convention may understand them."""
         start, end = times
-        for hint in conventions.hints:
+        for hint in hints:
             if hint in raw:
                 if attributes is None:
                     attributes = otlp.attributes(span)
@@ -224,27 +224,3 @@ class SpanReader:
         else:
             trace = self._traces[trace_id] = self._members.trace(trace_id)
         return trace is not None and self._members.session(trace, own).ended
-
-
-def is_root(span: otlp.RawSpan) -> bool:
-    """Whether a span is its trace's root, as far as this process could see."""
-    return not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
-
-
-def count_step(item: Item, step: Step) -> None:
-    """Note on the item what its session counts of the step; usage from model calls only."""
-    item.agentic = step.kind is not Kind.OTHER
-    item.tool = step.kind is Kind.TOOL
-    item.failed = step.error
-    if step.kind is Kind.LLM:
-        item.input_tokens, item.output_tokens = step.input_tokens or 0, step.output_tokens or 0
-
-
-def note_marks(item: Item, attributes: Mapping[str, Value]) -> None:
-    """Note what a span states of its session; any value but false and nothing is a statement."""
-    item.unfinished = attributes.get(UNFINISHED[0]) is True
-    item.root = item.root and not item.unfinished
-    for name, field in (("crashed", "crashed"), ("ended", "over")):
-        value = attributes.get(MARK + name)
-        if value not in (None, False, ""):
-            setattr(item, field, value if isinstance(value, str) else f"marked {name} by its program")

@@ -14,7 +14,7 @@ KINDS = {
     "tau-airline-failure": {"tool": 425, "llm": 867, "agent": 58},
     "trail-gaia-dev": {"tool": 259, "llm": 677, "agent": 89, "other": 597},
     "trail-swe-dev": {"tool": 10, "llm": 178, "agent": 12, "other": 202},
-    "frameworks": {"tool": 7, "llm": 21, "agent": 25, "other": 37},
+    "frameworks": {"tool": 12, "llm": 28, "agent": 28, "other": 22},
 }
 
 

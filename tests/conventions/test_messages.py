@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from otel_ext.conventions.messages import MAX_TURN, flat_turns, issued_calls, smolagents_turns, turns
+from otel_ext.conventions.answers import answer_of
+from otel_ext.conventions.messages import MAX_TURN, flat_turns, smolagents_turns, turns
 
 
 def text(content: str, role: str = "user") -> dict[str, Any]:
@@ -81,8 +82,8 @@ def test_issued_ids() -> None:
             ],
         }
     ]
-    assert issued_calls(json.dumps(parts)) == issued_calls(parts) == ("a", "b")
-    assert issued_calls('[{"role": "assistant", "tool_calls": [{"id": "c"}]}]') == ("c",)
+    assert answer_of(json.dumps(parts)).issued == answer_of(parts).issued == ("a", "b")
+    assert answer_of('[{"role": "assistant", "tool_calls": [{"id": "c"}]}]').issued == ("c",)
     for nothing in (
         None,
         "",
@@ -94,7 +95,7 @@ def test_issued_ids() -> None:
         '[{"parts": [{"type": "tool_call"}]}]',
         [b"\xff"],
     ):
-        assert issued_calls(nothing) == ()
+        assert answer_of(nothing).issued == ()
 
 
 def test_long_histories_are_read_without_decoding_their_bodies() -> None:

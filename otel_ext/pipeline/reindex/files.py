@@ -11,8 +11,9 @@ from otel_ext import conventions, otlp, timestamps
 from otel_ext.dedup import Window
 from otel_ext.pipeline.groups import Groups
 from otel_ext.pipeline.hold import Item
+from otel_ext.pipeline.notes import CONFLICT, UNFINISHED, count_step, is_root, note_marks
 from otel_ext.pipeline.original import original
-from otel_ext.pipeline.spans import CONFLICT, UNFINISHED, SpanReader, count_step, is_root, note_marks
+from otel_ext.pipeline.spans import SpanReader
 from otel_ext.signals import SCOPE_NAME, Finding, finding_of
 from otel_ext.span import STATUS_ERROR
 from otel_ext.step import Kind

@@ -5,21 +5,25 @@ its instrumentors and the call's arguments in others, so it is used only where `
 does not look like a schema.
 """
 
-from typing import Any
+from typing import Any, Final
 
-from otel_ext.conventions.messages import flat_turns, smolagents_turns
+from otel_ext.conventions.answers import answer_of, flat_answer
+from otel_ext.conventions.dialect import Dialect
+from otel_ext.conventions.messages import MAX_TURN, flat_turns, smolagents_turns
 from otel_ext.conventions.values import (
     call_arguments,
     call_result,
+    captured,
     decode,
     first_count,
     first_text,
     looks_like_schema,
+    text_of,
 )
 from otel_ext.span import Span
 from otel_ext.step import NOT_CAPTURED, Kind, Observation
 
-DIALECT = "openinference"
+NAME = "openinference"
 
 SPAN_KIND = "openinference.span.kind"
 
@@ -38,6 +42,8 @@ _KINDS = {
 
 _INPUT = "llm.input_messages."
 _OUTPUT = "llm.output_messages."
+_HANDOFF = "handoff to "
+"""OpenAI Agents: a span of kind TOOL without a tool; input and output are agents' names."""
 
 
 def kind_of(span: Span) -> Kind | None:
@@ -48,24 +54,25 @@ def kind_of(span: Span) -> Kind | None:
     return _KINDS.get(value.upper()) if isinstance(value, str) else None
 
 
-_PRESENT = frozenset(
-    {SPAN_KIND, "input.value", "output.value", "llm.model_name", "tool.name", "tool.parameters"}
-)
-
-
-def present(span: Span) -> bool:
-    """Whether the span may complete another dialect's reading."""
-    return not _PRESENT.isdisjoint(span.attributes)
-
-
 def read(span: Span, kind: Kind) -> Observation:
     """The span's values in this dialect; what is absent keeps the Observation's defaults."""
     if kind is Kind.TOOL:
         return _tool(span)
     if kind is Kind.LLM:
         return _llm(span)
-    agent = first_text(span.attributes, "agent.name") if kind is Kind.AGENT else ""
-    return Observation(kind=kind, dialect=DIALECT, name=agent, agent_name=agent)
+    if kind is not Kind.AGENT:
+        return Observation(kind=kind, dialect=NAME)
+    attributes = span.attributes
+    agent = first_text(attributes, "agent.name", "graph.node.id")
+    task = captured(attributes.get("input.value"))
+    return Observation(
+        kind=kind,
+        dialect=NAME,
+        name=agent,
+        agent_name=agent,
+        task=task[:MAX_TURN] if isinstance(task, str) else task,
+        text=captured(attributes.get("output.value")),
+    )
 
 
 def _tool(span: Span) -> Observation:
@@ -75,41 +82,49 @@ def _tool(span: Span) -> Observation:
         parameters = decode(attributes.get("tool.parameters"))
         if parameters is not None and not looks_like_schema(parameters):
             arguments = call_arguments(parameters)
+    handoff = ""
+    if span.name.startswith(_HANDOFF) and "tool.name" not in attributes:
+        handoff = text_of(attributes.get("output.value")) or span.name[len(_HANDOFF) :]
     return Observation(
         kind=Kind.TOOL,
-        dialect=DIALECT,
+        dialect=NAME,
         name=first_text(attributes, "tool.name"),
         arguments=arguments,
         result=call_result(attributes.get("output.value")),
         call_id=first_text(attributes, "tool.id", "tool_call.id"),
+        handoff=handoff,
     )
 
 
 def _llm(span: Span) -> Observation:
     inputs: list[tuple[Any, Any]] = []
-    issued: list[str] = []
     attributes = span.attributes
     for key, value in attributes.items():
-        if key.startswith(_INPUT):
-            # Indexes may have holes (agno), so the keys are walked, not counted.
-            if key.endswith(".message.role"):
-                inputs.append((value, _content(span, key[:-4])))
-        elif key.startswith(_OUTPUT) and key.endswith(".tool_call.id") and isinstance(value, str) and value:
-            issued.append(value)
+        # Indexes may have holes (agno), so the keys are walked, not counted.
+        if key.startswith(_INPUT) and key.endswith(".message.role"):
+            inputs.append((value, _content(span, key[:-4])))
     if not inputs:
         count, newest = None, ""
     elif "smolagents" in span.scope:
         count, newest = smolagents_turns(inputs)
     else:
         count, newest = flat_turns(inputs)
+    answer = flat_answer(attributes, _OUTPUT, "message.")
+    if answer.text is NOT_CAPTURED and not answer.issued and "output.value" in attributes:
+        answer = answer_of(captured(attributes["output.value"]))
     return Observation(
         kind=Kind.LLM,
-        dialect=DIALECT,
+        dialect=NAME,
         name=first_text(attributes, "llm.model_name", "llm.request.model_name", "llm.response.model_name"),
-        issued=tuple(issued),
+        issued=answer.issued,
+        text=answer.text,
+        reasoning=answer.reasoning,
+        finish=answer.finish or first_text(attributes, "llm.finish_reason"),
         input_tokens=first_count(attributes, "llm.token_count.prompt"),
         output_tokens=first_count(attributes, "llm.token_count.completion"),
         cached_tokens=first_count(attributes, "llm.token_count.prompt_details.cache_read"),
+        created_tokens=first_count(attributes, "llm.token_count.prompt_details.cache_write"),
+        reasoning_tokens=first_count(attributes, "llm.token_count.completion_details.reasoning"),
         user_turns=count,
         user_turn=newest,
     )
@@ -132,3 +147,15 @@ def _content(span: Span, prefix: str) -> Any:
             break
         parts.append({"type": kind, "text": attributes.get(part + "text")})
     return parts
+
+
+DIALECT: Final = Dialect(
+    NAME,
+    "OpenInference (Phoenix; LangChain, LlamaIndex, smolagents, CrewAI, agno, OpenAI Agents and others)",
+    "Arize-ai/openinference, spec/semantic_conventions.md and the instrumentors",
+    "`openinference.span.kind`, in any letter case",
+    kind_of,
+    read,
+    (SPAN_KIND.encode(),),
+    frozenset({SPAN_KIND, "input.value", "output.value", "llm.model_name", "tool.name", "tool.parameters"}),
+)
