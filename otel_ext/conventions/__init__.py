@@ -12,6 +12,7 @@ from otel_ext.conventions.reading import (
     observe_events,
     observe_log,
     record_hints,
+    scopes,
     span_records,
 )
 from otel_ext.conventions.values import storable
@@ -23,6 +24,7 @@ __all__ = [
     "observe_events",
     "observe_log",
     "record_hints",
+    "scopes",
     "session_hints",
     "session_keys",
     "session_of",

@@ -36,6 +36,45 @@ class Answer(NamedTuple):
 NO_ANSWER = Answer()
 
 
+class _Part(msgspec.Struct):
+    type: str
+    content: str | None = None
+    id: str | None = None
+
+
+class _Message(msgspec.Struct):
+    """A message just as the semantic conventions have it."""
+
+    parts: list[_Part]
+    finish_reason: str | None = None
+
+
+_MESSAGES = msgspec.json.Decoder(list[_Message])
+
+
+def _plain(text: str) -> Answer | None:
+    """The answer where every message is just as the conventions have it (most are), else None."""
+    try:
+        messages = _MESSAGES.decode(text)
+    except _UNREADABLE:
+        return None
+    parts, all_known = _Parts(), True
+    for message in messages:
+        parts.seen = True
+        parts.finish = parts.finish or text_of(message.finish_reason)
+        for part in message.parts:
+            if part.type == "text":
+                parts.say(parts.texts, part.content)
+            elif part.type == "tool_call":
+                if part.id:
+                    parts.issued.append(part.id)
+            elif part.type == "reasoning":
+                parts.say(parts.thoughts, part.content)
+            else:
+                all_known = False
+    return parts.answer() if all_known else None
+
+
 class _Parts:
     """Collects the parts of an answer."""
 
@@ -49,7 +88,7 @@ class _Parts:
     def message(self, message: Any) -> None:
         """Take in a message, or a part that stands alone."""
         if isinstance(message, str):
-            self._say(self.texts, message)
+            self.say(self.texts, message)
         if not isinstance(message, Mapping):
             return
         self.seen = True
@@ -62,20 +101,20 @@ class _Parts:
             if isinstance(call, Mapping):
                 self._issue(call)
         for key in ("reasoning_content", "reasoning", "thinking"):
-            self._say(self.thoughts, message.get(key))
+            self.say(self.thoughts, message.get(key))
 
     def _body(self, message: Mapping[Any, Any]) -> None:
         body = message.get("parts", message.get("content"))
         if body is None and not {"role", "tool_calls"} & message.keys():
             self.part(message)
         elif isinstance(body, str):
-            self._say(self.texts, body)
+            self.say(self.texts, body)
         elif isinstance(body, Mapping):  # Gemini: `content` is {"parts", "role"}
             self.message(body)
         elif isinstance(body, Sequence) and not isinstance(body, bytes):
             for part in body[:_MOST]:
                 if isinstance(part, str):
-                    self._say(self.texts, part)
+                    self.say(self.texts, part)
                 elif isinstance(part, Mapping):
                     self.part(part)
 
@@ -93,9 +132,9 @@ class _Parts:
         if isinstance(text, Mapping) or (isinstance(text, Sequence) and not isinstance(text, str | bytes)):
             self.message({"content": text})
         elif kind in _THOUGHTS or part.get("thought") is True:
-            self._say(self.thoughts, text)
+            self.say(self.thoughts, text)
         else:
-            self._say(self.texts, text)
+            self.say(self.texts, text)
 
     def answer(self) -> Answer:
         """All of it."""
@@ -107,7 +146,7 @@ class _Parts:
             self.finish,
         )
 
-    def _say(self, to: list[str], text: Any) -> None:
+    def say(self, to: list[str], text: Any) -> None:
         if not isinstance(text, str):
             return
         self.seen = True
@@ -129,6 +168,8 @@ def answer_of(messages: Any) -> Answer:
         text = messages.lstrip()
         if not text.startswith(("[", "{")):
             return Answer(text=captured(messages))
+        if (plain := _plain(text)) is not None:
+            return plain
         try:
             messages = msgspec.json.decode(text)
         except _UNREADABLE:
@@ -165,9 +206,9 @@ def flat_answer(attributes: Mapping[str, Value], prefix: str, infix: str = "") -
             body = decode(value)
             parts.message({"content": body})
         elif field == "content" or (field.startswith("contents.") and field.endswith(".text")):
-            parts._say(parts.texts, value)
+            parts.say(parts.texts, value)
         elif field in {"reasoning", "reasoning_content"}:
-            parts._say(parts.thoughts, value)
+            parts.say(parts.thoughts, value)
     return parts.answer()
 
 

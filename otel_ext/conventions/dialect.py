@@ -48,7 +48,8 @@ class Dialect(NamedTuple):
         known_by: the discriminator, in words.
         kind_of: what a span is, or None when it is not in this dialect.
         read: the values of a span that is in this dialect.
-        hints: one of these occurs in the wire form of each span that `kind_of` knows.
+        hints: one of these occurs in the wire form of each span that `kind_of` knows, or
+        scopes: one of these is its scope's name.
         completes: attributes by which a span may be completed where another dialect decided.
         records: what a log record tells, or None.
         record_hints: one of these occurs in the wire form of each record that `records` knows.
@@ -62,6 +63,7 @@ class Dialect(NamedTuple):
     kind_of: Callable[[Span], Kind | None] = _never
     read: Callable[[Span, Kind], Observation] = _nothing
     hints: tuple[bytes, ...] = ()
+    scopes: frozenset[str] = frozenset()
     completes: frozenset[str] = frozenset()
     records: Callable[[Log], Told | None] | None = None
     record_hints: tuple[bytes, ...] = ()

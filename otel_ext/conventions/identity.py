@@ -29,7 +29,10 @@ session_keys: Final[tuple[str, ...]] = (
 )
 """Attribute keys in order of precedence; the first with a usable value wins."""
 
-session_hints: Final[tuple[bytes, ...]] = (b"session", b"conversation", b"thread_id", b"chat_id")
+session_hints: Final[tuple[bytes, ...]] = (
+    *(b"session", b"conversation", b"thread_id"),
+    b"traceloop.association.properties.chat_id",
+)
 """A span whose wire bytes hold none of these has no session of its own (complete; false hits are cheap)."""
 
 _METADATA_KEYS = ("session_id", "conversation_id", "thread_id")

@@ -33,6 +33,9 @@ span_records: Final = _lean(hint for dialect in ORDER for hint in dialect.span_r
 hints: Final = _lean(hint for dialect in ORDER for hint in (*dialect.hints, *dialect.span_records))
 """A span whose wire bytes hold none of these is `OTHER`; complete, because each discriminator is in it."""
 
+scopes: Final = frozenset(scope for dialect in ORDER for scope in dialect.scopes)
+"""A span of such a scope is looked at, whatever its bytes hold."""
+
 record_hints: Final = _lean(hint for dialect in ORDER for hint in dialect.record_hints)
 """A log record whose wire bytes hold none of these tells of no call."""
 
@@ -162,5 +165,6 @@ __all__ = [
     "observe_events",
     "observe_log",
     "record_hints",
+    "scopes",
     "span_records",
 ]

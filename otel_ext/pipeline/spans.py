@@ -5,7 +5,7 @@ searched for hints before its attributes are read, and only a span that a conven
 becomes an object; everything else goes from bytes to bytes (`design`: never iterate attributes here).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +24,7 @@ from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import STATUS_ERROR, Value
 from otel_ext.step import Effect, Kind, Step
 
+_SCOPES: Final = conventions.scopes
 _OURS: Final = b"otel_ext."
 _UNFINISHED: Final = UNFINISHED[0].encode()
 
@@ -196,18 +197,17 @@ class SpanReader:
         *,
         attributes: dict[str, Value] | None,
         times: tuple[int, int],
-        hints: Iterable[bytes] = conventions.hints,
+        hints: Sequence[bytes] = conventions.hints,
     ) -> Step:
         """What the agent did; attributes are read only where a convention may understand them."""
         start, end = times
-        for hint in hints:
-            if hint in raw:
-                if attributes is None:
-                    attributes = otlp.attributes(span)
-                seen = otlp.to_span(
-                    span, attributes, group.resource_attributes, group.scope_name, start=start, end=end
-                )
-                return step_of(seen, own, self._effects)
+        if group.scope_name in _SCOPES or (hints and any(hint in raw for hint in hints)):
+            if attributes is None:
+                attributes = otlp.attributes(span)
+            seen = otlp.to_span(
+                span, attributes, group.resource_attributes, group.scope_name, start=start, end=end
+            )
+            return step_of(seen, own, self._effects)
         return Step(
             kind=Kind.OTHER,
             trace_id=span.trace_id,

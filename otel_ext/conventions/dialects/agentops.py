@@ -50,5 +50,5 @@ DIALECT: Final = Dialect(
     "`agentops.span.kind`",
     kind_of,
     read,
-    (_KIND.encode(),),
+    (b".span.kind",),
 )

@@ -85,8 +85,8 @@ DIALECT: Final = Dialect(
     NAME,
     "Codex CLI",
     "openai/codex, codex-rs/otel",
-    "log records and span events whose `event.name` begins with `codex.`",
+    "log records whose `event.name` begins with `codex.`; events of spans, `codex.tool_result` among them",
     records=records,
     record_hints=(b"codex.",),
-    span_records=(b"codex.tool_result", b"codex.sse_event", b"codex.api_request"),
+    span_records=(b"codex.tool_result",),
 )

@@ -35,5 +35,5 @@ DIALECT: Final = Dialect(
     "`gen_ai.span.kind`",
     kind_of,
     read,
-    (_KIND.encode(),),
+    (b"gen_ai.",),
 )

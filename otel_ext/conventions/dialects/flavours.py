@@ -12,7 +12,7 @@ from otel_ext.conventions.dialects import otel_genai
 from otel_ext.span import Span
 from otel_ext.step import Kind, Observation
 
-_SEMCONV: Final = (b"gen_ai.operation.name",)
+_SEMCONV: Final = (b"gen_ai.",)
 
 
 def flavour(name: str, title: str, source: str, known_by: str, ours: Callable[[Span], bool]) -> Dialect:

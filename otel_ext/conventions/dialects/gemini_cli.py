@@ -102,7 +102,7 @@ DIALECT: Final = Dialect(
     "`gemini_cli.*`",
     kind_of,
     read,
-    (b"gen_ai.operation.name",),
+    (b"gen_ai.",),
     records=records,
     record_hints=(b"gemini_cli.",),
 )

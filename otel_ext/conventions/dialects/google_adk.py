@@ -86,6 +86,7 @@ DIALECT: Final = Dialect(
     "scope or `gen_ai.system` `gcp.vertex.agent`, then the operation or the span's name",
     kind_of,
     read,
-    (b"gcp.vertex.agent", b"agent_run [", b"call_llm", b"execute_tool ", b"invoke_agent "),
-    frozenset({_ARGUMENTS, _RESPONSE, _ANSWER}),
+    (b"gcp.vertex.agent",),
+    frozenset({SCOPE}),
+    completes=frozenset({_ARGUMENTS, _RESPONSE, _ANSWER}),
 )

@@ -73,5 +73,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     (TYPE.encode(),),
-    frozenset({_INPUT, _OUTPUT, "langfuse.observation.usage_details"}),
+    completes=frozenset({_INPUT, _OUTPUT, "langfuse.observation.usage_details"}),
 )

@@ -68,5 +68,5 @@ DIALECT: Final = Dialect(
     "`langsmith.span.kind`",
     kind_of,
     read,
-    (_KIND.encode(),),
+    (b".span.kind",),
 )

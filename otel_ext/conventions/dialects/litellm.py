@@ -11,14 +11,15 @@ from otel_ext.span import Span
 from otel_ext.step import Kind, Observation
 
 NAME: Final = "litellm"
+_SCOPE: Final = "litellm"
 _RAW: Final = "raw_gen_ai_request"
 
 
 def kind_of(span: Span) -> Kind | None:
-    """By its two names, else by operation in its scope."""
-    if span.name in {"litellm_request", _RAW}:
-        return Kind.LLM
-    return otel_genai.kind_of(span) if span.scope == "litellm" else None
+    """In its scope: by its two names, else by operation."""
+    if span.scope != _SCOPE:
+        return None
+    return Kind.LLM if span.name in {"litellm_request", _RAW} else otel_genai.kind_of(span)
 
 
 def read(span: Span, kind: Kind) -> Observation:
@@ -33,8 +34,8 @@ DIALECT: Final = Dialect(
     NAME,
     "LiteLLM",
     "BerriAI/litellm, litellm/integrations/opentelemetry.py",
-    "names `litellm_request`, `raw_gen_ai_request`; scope `litellm`",
+    "scope `litellm`, then the names `litellm_request`, `raw_gen_ai_request` or the operation",
     kind_of,
     read,
-    (b"gen_ai.operation.name", b"litellm_request", _RAW.encode()),
+    scopes=frozenset({_SCOPE}),
 )

@@ -14,6 +14,7 @@ from otel_ext.span import Span
 from otel_ext.step import NOT_CAPTURED, Kind, Observation
 
 NAME: Final = "logfire_agents"
+_SCOPE: Final = "logfire.openai_agents"
 _TEMPLATE: Final = "logfire.msg_template"
 _KINDS: Final = (
     ("Function: {name", Kind.TOOL),
@@ -27,7 +28,7 @@ _KINDS: Final = (
 def kind_of(span: Span) -> Kind | None:
     """What the span is by its message template."""
     template = span.attributes.get(_TEMPLATE)
-    if not isinstance(template, str) or "openai_agents" not in span.scope:
+    if not isinstance(template, str) or span.scope != _SCOPE:
         return None
     return next((kind for start, kind in _KINDS if template.startswith(start)), Kind.OTHER)
 
@@ -64,5 +65,5 @@ DIALECT: Final = Dialect(
     "scope `logfire.openai_agents` and `logfire.msg_template`",
     kind_of,
     read,
-    (b"logfire.msg_template",),
+    scopes=frozenset({_SCOPE}),
 )

@@ -19,7 +19,7 @@ _PROVIDER: Final = "microsoft.agent_framework"
 def kind_of(span: Span) -> Kind | None:
     """By operation where scope or provider is the framework's; a workflow's run by its name."""
     attributes = span.attributes
-    if span.name == "workflow.run" and "workflow.id" in attributes:
+    if span.name == "workflow.run" and span.scope == _SCOPE:
         return Kind.AGENT
     if span.scope == _SCOPE or attributes.get("gen_ai.provider.name") == _PROVIDER:
         return otel_genai.kind_of(span)
@@ -42,8 +42,9 @@ DIALECT: Final = Dialect(
     NAME,
     "Microsoft Agent Framework",
     "microsoft/agent-framework, observability",
-    "scope `agent_framework` or `gen_ai.provider.name` = `microsoft.agent_framework`; `workflow.run`",
+    "scope `agent_framework` or `gen_ai.provider.name` = `microsoft.agent_framework`, then the operation",
     kind_of,
     read,
-    (b"gen_ai.operation.name", b"workflow.run"),
+    (b"gen_ai.",),
+    frozenset({_SCOPE}),
 )

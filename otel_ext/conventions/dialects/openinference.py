@@ -156,6 +156,8 @@ DIALECT: Final = Dialect(
     "`openinference.span.kind`, in any letter case",
     kind_of,
     read,
-    (SPAN_KIND.encode(),),
-    frozenset({SPAN_KIND, "input.value", "output.value", "llm.model_name", "tool.name", "tool.parameters"}),
+    (b".span.kind",),
+    completes=frozenset(
+        {SPAN_KIND, "input.value", "output.value", "llm.model_name", "tool.name", "tool.parameters"}
+    ),
 )

@@ -57,6 +57,6 @@ DIALECT: Final = Dialect(
     "`traceloop.span.kind`, else `llm.request.type`",
     kind_of,
     read,
-    (_KIND.encode(), _REQUEST.encode()),
-    frozenset({_KIND, _REQUEST, "traceloop.entity.input", "traceloop.entity.output"}),
+    (b".span.kind", _REQUEST.encode()),
+    completes=frozenset({_KIND, _REQUEST, "traceloop.entity.input", "traceloop.entity.output"}),
 )

@@ -209,8 +209,8 @@ DIALECT: Final = Dialect(
     "`gen_ai.operation.name`, else `mcp.method.name`",
     kind_of,
     read,
-    (b"gen_ai.operation.name", b"mcp.method.name"),
-    frozenset({OPERATION, METHOD, "gen_ai.tool.name", "gen_ai.request.model", "gen_ai.agent.name"}),
-    records,
-    (DETAILS.encode(), b"gen_ai.choice"),
+    (b"gen_ai.", b"mcp.method.name"),
+    completes=frozenset({OPERATION, METHOD, "gen_ai.tool.name", "gen_ai.request.model", "gen_ai.agent.name"}),
+    records=records,
+    record_hints=(DETAILS.encode(), b"gen_ai.choice"),
 )

@@ -14,6 +14,7 @@ from otel_ext.span import Span
 from otel_ext.step import NOT_CAPTURED, Kind, Observation
 
 NAME: Final = "pydantic_ai"
+_SCOPE: Final = "pydantic-ai"
 _MESSAGES: Final = ("pydantic_ai.all_messages", "all_messages_events")
 
 
@@ -22,7 +23,7 @@ def kind_of(span: Span) -> Kind | None:
     attributes = span.attributes
     if span.name.startswith("running tool") and "gen_ai.tool.name" in attributes:
         return Kind.TOOL
-    if span.scope != "pydantic-ai" and not any(key in attributes for key in _MESSAGES):
+    if span.scope != _SCOPE and (_MESSAGES[0] not in attributes or "gen_ai.agent.name" not in attributes):
         return None
     if (kind := otel_genai.kind_of(span)) is not None:
         return kind
@@ -57,6 +58,7 @@ DIALECT: Final = Dialect(
     "scope `pydantic-ai`, then the operation; `agent_name`, or a name `running tool` (version 2)",
     kind_of,
     read,
-    (b"gen_ai.operation.name", b"agent_name", b"running tool"),
-    frozenset({"tool_arguments", "tool_response", "final_result"}),
+    (b"gen_ai.",),
+    frozenset({_SCOPE}),
+    completes=frozenset({"tool_arguments", "tool_response", "final_result"}),
 )

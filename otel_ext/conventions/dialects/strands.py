@@ -56,5 +56,5 @@ DIALECT: Final = Dialect(
     "`gen_ai.system` or `gen_ai.provider.name` = `strands-agents`, then the operation",
     kind_of,
     read,
-    (b"gen_ai.operation.name",),
+    (b"gen_ai.",),
 )

@@ -21,12 +21,10 @@ _RUNS: Final = ("ai.generateText", "ai.streamText", "ai.generateObject", "ai.str
 
 
 def kind_of(span: Span) -> Kind | None:
-    """What the span is by `ai.operationId`, else by the first word of `operation.name`."""
+    """What the span is by `ai.operationId`; `operation.name` holds the same and the function's id."""
     operation = first_text(span.attributes, _OPERATION)
     if not operation:
-        operation = first_text(span.attributes, "operation.name").partition(" ")[0]
-        if not operation.startswith("ai."):
-            return None
+        return None
     if operation == "ai.toolCall":
         return Kind.TOOL
     if operation.endswith((".doGenerate", ".doStream")):
@@ -97,9 +95,9 @@ DIALECT: Final = Dialect(
     NAME,
     "Vercel AI SDK (up to 6; opencode, altimate-code)",
     "vercel/ai, packages/ai/src/telemetry",
-    "`ai.operationId`, else `operation.name` beginning with `ai.`",
+    "`ai.operationId`",
     kind_of,
     read,
-    (_OPERATION.encode(), b"operation.name"),
-    frozenset({_OPERATION, "ai.toolCall.args", "ai.toolCall.result"}),
+    (_OPERATION.encode(),),
+    completes=frozenset({_OPERATION, "ai.toolCall.args", "ai.toolCall.result"}),
 )
