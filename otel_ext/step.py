@@ -81,6 +81,8 @@ class Observation(msgspec.Struct, kw_only=True):
         reasoning: the model's thoughts as text; `NOT_CAPTURED` when not recorded.
         task: what an agent was asked to do (AGENT), `NOT_CAPTURED` when not recorded.
         handoff: the agent that a call hands over to (TOOL), "" when it does not.
+        state: what the app says its state is after a call (`otel_ext.state.digest`, any text that is equal
+            for equal states), "" when it says nothing.
         user_turns: how many genuine user messages the model's input holds; None when not captured.
         user_turn: the newest genuine user message's text, "" when none.
         agent_name, agent_id: as the span states them, "" otherwise.
@@ -110,6 +112,7 @@ class Observation(msgspec.Struct, kw_only=True):
     reasoning: Any = NOT_CAPTURED
     task: Any = NOT_CAPTURED
     handoff: str = ""
+    state: str = ""
     user_turns: int | None = None
     user_turn: str = ""
     agent_name: str = ""
@@ -128,6 +131,9 @@ class Subject(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
         partial: the content is only what an edit changed: a number of 128 bits to be added, modulo 2^128, to
             what was there before; an edit and its reverse add up to nothing.
         unchanged: the result says that the write changed nothing.
+        place: where a call that asks a question looks (a path, URL or id); None when it says nowhere.
+        asks: the call asks a question (a query, a pattern, a prompt).
+        adds: a write that does its work anew each time it is made (send, pay, create), not once for all.
         verifies: the call runs tests, a build, a linter or a type checker.
         page: the value of a page, offset or cursor argument when it is a number, -1 when there is none.
         words: MinHash of the arguments' words, b"" when not computed.
@@ -140,6 +146,9 @@ class Subject(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     content: bytes | None = None
     partial: bool = False
     unchanged: bool = False
+    place: bytes | None = None
+    asks: bool = False
+    adds: bool = False
     verifies: bool = False
     page: int = -1
     words: bytes = b""
@@ -181,6 +190,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
         error_text: at most 200 characters of the failure, for explanations.
         transient: the failure is of a kind that waiting mends (429, 5xx, timeout, reset, lock).
         vague: the failure says no more than that something failed; two such may differ.
+        invalid: the failure says that there is no such tool, or that it does not take such arguments.
         absent: digest of the path that the call named and the failure says is not there; else None.
         waiting: the result says that something is still running.
         issued: tool call ids this model response asked for.
@@ -189,6 +199,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
         said: what a model answered; None when outputs were not captured.
         task: digest of what an agent was asked to do; None when not captured.
         handoff: the agent that a call hands over to, "" when it does not.
+        state: digest of what the app says its state is after a call; None when it says nothing.
         cost: what the producer says a model call cost, in US dollars.
         first_token: ns from the start to the first token.
         view: tells more of the call that its parent is, and is none of its own.
@@ -214,6 +225,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     error_text: str = ""
     transient: bool = False
     vague: bool = False
+    invalid: bool = False
     absent: bytes | None = None
     waiting: bool = False
     effect: Effect = Effect.UNKNOWN
@@ -230,6 +242,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     said: Said | None = None
     task: bytes | None = None
     handoff: str = ""
+    state: bytes | None = None
     user_turns: int | None = None
     user_turn: bytes | None = None
     agent_name: str = ""

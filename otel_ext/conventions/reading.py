@@ -13,12 +13,16 @@ from otel_ext.conventions.failures import failure
 from otel_ext.conventions.handoffs import handoff_of
 from otel_ext.conventions.times import first_token, instant_of
 from otel_ext.conventions.usage import cost_of
+from otel_ext.conventions.values import first_text
 from otel_ext.span import Log, Span
 from otel_ext.step import NOT_CAPTURED, Kind, Observation
 
 _OTHER, _LLM, _TOOL = Kind.OTHER, Kind.LLM, Kind.TOOL  # looked up once: a member costs more than a branch
 
 OWN_SCOPE: Final = "otel_ext"
+
+STATE: Final = "otel_ext.state.digest"
+"""What an app may say of its state after a tool call: a page's or a board's digest, or any text like it."""
 
 
 def _lean(found: Iterable[bytes]) -> tuple[bytes, ...]:
@@ -85,6 +89,8 @@ def observe(span: Span) -> Observation:
             found.cost = cost_of(attributes)
     elif not found.name:
         found.name = span.name
+    if STATE in span.attributes:
+        found.state = first_text(span.attributes, STATE)
     if kind is _TOOL and not found.handoff:
         found.handoff = handoff_of(found.name, found.arguments)
     failed, text = failure(span, found.result, marked=found.error)

@@ -16,7 +16,15 @@ from otel_ext.dedup import (
     result_hashes,
     without_record,
 )
-from otel_ext.signals import absent_path, effect_of, is_transient, is_vague, is_waiting, subject_of
+from otel_ext.signals import (
+    absent_path,
+    effect_of,
+    is_invalid,
+    is_transient,
+    is_vague,
+    is_waiting,
+    subject_of,
+)
 from otel_ext.span import Span
 from otel_ext.step import NOT_CAPTURED, Effect, Kind, Observation, Step
 
@@ -45,6 +53,8 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
     _details(step, seen)
     if kind is not _TOOL:
         return step
+    if seen.state:
+        step.state = hashlib.sha256(seen.state.encode("utf-8", "replace")).digest()[:16]
     if seen.arguments is not NOT_CAPTURED:
         step.arguments_hash = arguments_hash(seen.name, seen.arguments)
         step.relaxed_hash = relaxed_hash(seen.name, seen.arguments)
@@ -60,6 +70,7 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
             step.error_hash = error_fingerprint(text, seen.arguments)
         step.vague = is_vague(error_core(text, seen.arguments))
         step.transient = is_transient(seen)
+        step.invalid = is_invalid(seen)
         if path := absent_path(seen):
             step.absent = hashlib.sha256(path.encode("utf-8", "replace")).digest()[:16]
     elif step.effect is not _EXEMPT:

@@ -11,7 +11,7 @@ file a signal), `chosen`, `fold`, `engine` (who calls them), `terminal` (how a s
 from otel_ext.signals.classify import effect_of, is_waiting
 from otel_ext.signals.derived import SCOPE_NAME, derived_id, derived_span, scope_bytes
 from otel_ext.signals.engine import Signals
-from otel_ext.signals.failing import absent_path, is_transient, is_vague
+from otel_ext.signals.failing import absent_path, is_invalid, is_transient, is_vague
 from otel_ext.signals.finding import Finding, Status, Waste
 from otel_ext.signals.readback import finding_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -39,6 +39,7 @@ __all__ = [
     "derived_span",
     "effect_of",
     "finding_of",
+    "is_invalid",
     "is_transient",
     "is_vague",
     "is_waiting",

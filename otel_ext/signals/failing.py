@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from otel_ext.signals import words
+from otel_ext.signals.classify import LONGEST_NAME, own_name
 from otel_ext.step import Observation
 
 LONGEST: Final = 4096
@@ -55,6 +56,23 @@ _TRANSIENT = re.compile(
     r"|^\W*(?:error\W+)?(?:timeout|rate_limit|throttled|overloaded)\W*$",
     re.IGNORECASE,
 )
+_NO_TOOL = re.compile(
+    r"\b(?:unknown|unsupported|nonexistent|no such) (?:tool|function)\b"
+    r"|\bno (?:tool|function) (?:named|called)\b|\b(?:tool|function)\W{1,3}[\w./:-]{1,80}\W{1,3}(?:was )?(?:not found|does not exist|doesn't exist"
+    r"|is not (?:found|available|defined|registered|supported|known|a valid))"
+    r"|\btool not found\b|\bis not a valid (?:tool|function)\b|\binvalid tool(?: name)?\b",
+    re.IGNORECASE,
+)
+_NOT_TAKEN = re.compile(
+    r"unexpected keyword argument|missing \d+ required (?:positional|keyword)"
+    r"|takes \d+ positional arguments? but|missing (?:a )?required (?:argument|parameter|property|field|key|input)"
+    r"|required (?:argument|parameter|property|field)\W.{0,80}(?:missing|not provided|is required)"
+    r"|inputvalidationerror|\binvalid (?:tool )?(?:arguments|parameters|params)\b|schema validation"
+    r"|\d+ validation errors? for|(?:does not match|do not match|violates) (?:the )?(?:\w+ )?schema"
+    r"|additional properties are not allowed|(?:parse|decode) (?:the )?(?:tool|function)?.?arguments"
+    r"|-3260[12]\b",
+    re.IGNORECASE,
+)
 _MARKUP = re.compile(r"</?\w+>")  # tags, and what `dedup` leaves in place of the call's own words
 _WORD = re.compile(r"[^\W\d_]+")
 _ABSENT = re.compile(
@@ -79,6 +97,22 @@ def is_transient(observation: Observation) -> bool:
     if not text.lstrip().startswith(("{", "[")):  # in JSON everything is quoted
         text = _QUOTED.sub("''", text)
     return _PROGRAMMING.search(text) is None and _TRANSIENT.search(text) is not None
+
+
+def is_invalid(observation: Observation) -> bool:
+    """Whether a failure says that there is no such tool, or that it does not take such arguments.
+
+    A tool that runs code may report the same of a function in that code; there only the first counts.
+    """
+    if not observation.error:
+        return False
+    text = observation.error_text[:LONGEST]
+    if _NO_TOOL.search(text):
+        return True
+    name = own_name(observation.name[:LONGEST_NAME])
+    if name in words.SHELLS or not words.CODE.isdisjoint(name.split("_")):
+        return False
+    return _NOT_TAKEN.search(text) is not None and "Traceback (most recent call last)" not in text
 
 
 def is_vague(text: str) -> bool:

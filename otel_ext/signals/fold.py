@@ -116,6 +116,7 @@ def _model(hooks: Hooks, context: Context, step: Step) -> None:
     now, cost = rounds.recent[-1], cost_of(context.settings, step)
     now.cost, now.rate = cost, carry_rate(context.settings, step)
     context.lane.usage.add(step, cost)
+    context.lane.contexts.model(step, now.number)
     for hook in hooks.model:
         _guarded(context, hook, context, step)
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from otel_ext.signals.compaction import Contexts
 from otel_ext.signals.rounds import Rounds
 from otel_ext.signals.twins import Twins
 from otel_ext.signals.usage import Usage
@@ -92,6 +93,7 @@ class Lane(msgspec.Struct):
         rings: short memories of a rule, by the rule's choice.
         owners: span id -> id of the finding that owns it, oldest first.
         calls: tool calls so far; `usage` what the model steps used.
+        contexts: how large the models' inputs are, and when one was last made smaller.
     """
 
     trace_id: bytes
@@ -112,6 +114,7 @@ class Lane(msgspec.Struct):
     owners: dict[bytes, str] = {}
     calls: int = 0
     usage: Usage = msgspec.field(default_factory=Usage)
+    contexts: Contexts = msgspec.field(default_factory=Contexts)
 
     def blank(self) -> "Lane":
         """The same lane with nothing counted, to be filled again in the right order."""

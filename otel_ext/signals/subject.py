@@ -61,18 +61,32 @@ def subject_of(seen: Observation, effect: Effect) -> Subject | None:
     if not isinstance(arguments, Mapping):
         return _made(seen, effect, verifies=verifies)
     if effect is not _WRITE:
-        asks = not _QUESTIONS.isdisjoint(arguments)
-        resource = None if asks else _resource(arguments)
-        first, last = _lines(arguments) if resource is not None else (-1, -1)
         page = next((page for key in _PAGES if (page := _number(arguments.get(key))) >= 0), -1)
-        return _made(seen, effect, verifies=verifies, resource=resource, first=first, last=last, page=page)
+        place = _resource(arguments)
+        if not _QUESTIONS.isdisjoint(arguments):
+            return _made(seen, effect, verifies=verifies, asks=True, place=place, page=page)
+        first, last = _lines(arguments) if place is not None else (-1, -1)
+        return _made(seen, effect, verifies=verifies, resource=place, first=first, last=last, page=page)
     path = _named(arguments, _PATHS) or patched(arguments)
     resource = digest_of(_path(path)) if path else None  # a URL or an id is where it goes, not what it makes
     content, partial = content_of(arguments)
     same = (partial and content == NO_CHANGE) or says_unchanged(seen)
+    adds = pieces[0] in words.ADDING and not path and name != "submit" and not _once(arguments)
     return _made(
-        seen, effect, verifies=verifies, resource=resource, content=content, partial=partial, unchanged=same
+        seen,
+        effect,
+        verifies=verifies,
+        resource=resource,
+        content=content,
+        partial=partial,
+        unchanged=same,
+        adds=adds,
     )
+
+
+def _once(arguments: Mapping[str, Any]) -> bool:
+    """Whether the other side can tell the call from one that was made before."""
+    return any(str(key).lower() in words.ONCE for key in arguments)
 
 
 def _shell(seen: Observation, effect: Effect, command: str | None) -> Subject | None:
@@ -115,7 +129,7 @@ def _resource(arguments: Mapping[str, Any]) -> bytes | None:
         return digest_of(_path(path))
     if url := _named(arguments, _URLS):
         return digest_of(url.strip().partition("#")[0].rstrip("/"))
-    ids = [key for key in arguments if key in ("id", "key") or key.endswith(("_id", "Id", "ID", "uuid"))]
+    ids = [key for key in arguments if key in ("id", "key") or str(key).endswith(("_id", "Id", "ID", "uuid"))]
     if len(ids) == 1 and isinstance(value := arguments[ids[0]], str | int) and value != "":
         return digest_of(f"{ids[0]}\0{value}")
     return None  # none, or several: which of them the call is about is not known

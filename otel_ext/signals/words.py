@@ -56,6 +56,21 @@ SHELLS: Final = words(
 )
 """Whole names of tools that run a command line."""
 
+CODE: Final = words("code exec execute interpreter ipython jupyter notebook python repl script terminal")
+"""Parts of the names of tools that run code."""
+
+ADDING: Final = words(
+    "add append book buy charge create donate insert invite issue order pay place post publish purchase "
+    "refund reply reserve schedule send submit transfer"
+)
+"""Writes that do their work anew each time."""
+
+ONCE: Final = words(
+    "client_request_id client_token clienttoken clientrequestid dedup_id dedupe_id dedupe_key "
+    "idempotency_key idempotencykey idempotency_token nonce request_id requestid"
+)
+"""Arguments, in lower case, by which the other side tells a call that was made before."""
+
 LABELS: Final = words("description explanation intent reason thought timeout")
 """Arguments that models word anew for the same call (precision rule 11)."""
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ext.signals import absent_path, classify, effect_of, is_transient, is_vague, is_waiting, words
+from otel_ext.signals import (
+    absent_path,
+    classify,
+    effect_of,
+    is_invalid,
+    is_transient,
+    is_vague,
+    is_waiting,
+    words,
+)
 from otel_ext.step import Effect, Kind, Observation
 
 
@@ -233,3 +242,25 @@ def test_words_looked_for_first_hide_no_waiting(text: str) -> None:
     assert len(text) > classify.LONGEST_PHRASE or is_waiting(tool("x", result=text)) is (
         phrase or any(fields)
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "invalid"),
+    [
+        ("frob", "Unknown tool: frob", True),
+        ("bash", "Tool 'bash' not found", True),
+        ("page_down", "PageDownTool.forward() got an unexpected keyword argument 'x'", True),
+        ("search", "1 validation error for SearchInput", True),
+        ("search", "InputValidationError: required parameter `query` is missing", True),
+        ("call", "MCP error -32602: bad", True),
+        ("bash", "TypeError: f() got an unexpected keyword argument 'x'", False),
+        ("python_interpreter", "missing 1 required positional argument: 'x'", False),
+        ("run", "Traceback (most recent call last)\nTypeError: unexpected keyword argument", False),
+        ("read", "File not found", False),
+        ("search", "", False),
+    ],
+)
+def test_failures_of_calls_that_no_tool_takes(name: str, text: str, invalid: bool) -> None:
+    """No such tool, or not such arguments; what a program says of its own functions is neither."""
+    assert is_invalid(tool(name, error=True, error_text=text)) is invalid
+    assert not is_invalid(tool(name, error_text=text))

@@ -205,6 +205,30 @@ def test_a_command_line_that_writes_a_file() -> None:
     assert shell("echo x >> f").content is None
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "adds"),
+    [
+        ("send_email", {"to": "a"}, True),
+        ("mcp__bank__pay", {"amount": 1}, True),
+        ("create_ticket", {"title": "x"}, True),
+        ("create_ticket", {"title": "x", "idempotencyKey": "1"}, False),
+        ("create_file", {"path": "a"}, False),
+        ("update_user", {"name": "x"}, False),
+        ("submit", {}, False),
+        ("order_status", {"id": 1}, False),
+    ],
+)
+def test_writes_that_add(name: str, arguments: dict[str, Any], adds: bool) -> None:
+    """By the leading verb; a file or a key that tells repeats makes the call the same call."""
+    assert subject(name, arguments).adds is adds
+
+
+def test_a_question_names_where_it_looks() -> None:
+    """Not what it is about."""
+    found = subject("Grep", {"pattern": "x", "path": "/app/a.py"})
+    assert (found.asks, found.resource, found.place) == (True, None, SAME_FILE[0].resource)
+
+
 def test_pages() -> None:
     """A number under one of the usual names."""
     pages = ({"page": 3}, {"offset": "40"}, {"cursor": "abc"}, {"page": True}, {"page": -1})
