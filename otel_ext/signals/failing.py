@@ -58,14 +58,16 @@ _TRANSIENT = re.compile(
 )
 _NO_TOOL = re.compile(
     r"\b(?:unknown|unsupported|nonexistent|no such) (?:tool|function)\b"
-    r"|\bno (?:tool|function) (?:named|called)\b|\b(?:tool|function)\W{1,3}[\w./:-]{1,80}\W{1,3}(?:was )?(?:not found|does not exist|doesn't exist"
+    r"|\bno (?:tool|function) (?:named|called)\b"
+    r"|\b(?:tool|function)\W{1,3}[\w./:-]{1,80}\W{1,3}(?:was )?(?:not found|does not exist|doesn't exist"
     r"|is not (?:found|available|defined|registered|supported|known|a valid))"
     r"|\btool not found\b|\bis not a valid (?:tool|function)\b|\binvalid tool(?: name)?\b",
     re.IGNORECASE,
 )
 _NOT_TAKEN = re.compile(
     r"unexpected keyword argument|missing \d+ required (?:positional|keyword)"
-    r"|takes \d+ positional arguments? but|missing (?:a )?required (?:argument|parameter|property|field|key|input)"
+    r"|takes \d+ positional arguments? but"
+    r"|missing (?:a )?required (?:argument|parameter|property|field|key|input)"
     r"|required (?:argument|parameter|property|field)\W.{0,80}(?:missing|not provided|is required)"
     r"|inputvalidationerror|\binvalid (?:tool )?(?:arguments|parameters|params)\b|schema validation"
     r"|\d+ validation errors? for|(?:does not match|do not match|violates) (?:the )?(?:\w+ )?schema"

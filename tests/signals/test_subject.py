@@ -284,7 +284,7 @@ json = st.recursive(
     max_leaves=12,
 )
 keys = st.sampled_from(
-    ["path", "url", "id", "content", "edits", "old_string", "view_range", "limit", "command"]
+    [7, "path", "url", "id", "content", "edits", "old_string", "view_range", "limit", "command"]
 )
 
 
