@@ -4,7 +4,7 @@ Law of this file: senders take turns. Whoever comes waits, besides for its own, 
 each other sender, however many of these wait. While several senders are there, one has one place at a time,
 or a few for requests that are small: what it sends then neither fills the others' wait for the disk nor takes
 the interpreter from them, and one that comes finds a place free. All waiting is bounded, in number and time;
-where the queue is full, the latest of whoever has most in it goes. Whoever gets no place is told to come again.
+where the queue is full, the latest of whoever has most in it goes. Who gets no place is told to come again.
 """
 
 import contextlib

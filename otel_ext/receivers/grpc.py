@@ -36,7 +36,7 @@ DEFAULT_MAX_BYTES: Final = 64 << 20
 _READING: Final = 16
 """Requests read at one time; how large one is shows only when it is there."""
 _THREADS: Final = _READING + PLACES + WAITING
-"""Most of them wait for their turn behind `accept`, which refuses more; here nobody has to wait for a thread."""
+"""Most of them wait for their turn behind `accept`, which refuses more: nobody waits for a thread."""
 
 _Accept = Callable[[bytes, Telemetry], tuple[int, int, str]]
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
