@@ -88,6 +88,11 @@ class Admission:
         self._looked = clock.monotonic()
         self._disk, self._memory, self._waiting = Mark(), Mark(), Mark()
 
+    @property
+    def in_flight(self) -> int:
+        """Bytes of requests inside."""
+        return self._in_flight
+
     def refusal(self) -> Busy | None:
         """Why even the smallest request of anybody would be refused; None when it would be taken."""
         found = self._used_up()

@@ -8,7 +8,8 @@ each batch; the checkpoint comes when time or bytes ask for it; only then is the
 import logging
 import sqlite3
 import threading
-from typing import Final, NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 
 from otel_ext.clock import Clock
 from otel_ext.errors import DamageError, DataFolderError, Retryable
@@ -16,6 +17,7 @@ from otel_ext.files import Files
 from otel_ext.journal import Journal, Position, Record, folder_error
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.folder import EngineFolder
+from otel_ext.pipeline.giveway import GiveWay
 from otel_ext.pipeline.members import SECOND
 from otel_ext.pipeline.outbox import Outbox
 from otel_ext.pipeline.outputs import Outputs
@@ -44,6 +46,7 @@ class Consumer:
     Args:
         live: silence is noticed by the clock; a replay records its own engine time.
         outbox: what goes out, and how far processing has come.
+        pressing: see `GiveWay`.
 
     Attributes:
         processed: bytes of payload processed that were appended since the start.
@@ -62,11 +65,13 @@ class Consumer:
         stats: Stats,
         live: bool,
         outbox: Outbox,
+        pressing: Callable[[], float],
     ) -> None:
         self._journal, self._folder, self._settings = journal, folder, settings
         self._files, self._clock, self._time = files, clock, time
         self._stats, self._live, self._outbox = stats, live, outbox
         self._stop, self._failed = threading.Event(), set[Position]()
+        self._give_way = GiveWay(journal, settings, pressing, clock=clock, stop=self._stop)
         self._started_at = journal.readable_end
         self._distrust = self._settled = self._more = False
         self._careful_until, self._since = Position(0, 0), 0
@@ -106,12 +111,12 @@ class Consumer:
         """Process a batch, take a checkpoint when due, or wait; False when stopped and done."""
         stop = self._stop.is_set()  # asked first: whatever was appended before `stop` is read below
         records = self._journal.read(self._cursor, _BATCH)
+        self._give_way.begin()
         for record in records:
             self._process(record)
             if self._cursor <= self._careful_until:
                 self._try_checkpoint(record)
-            if self._settings.give_way:
-                self._stop.wait(self._settings.give_way)
+            self._give_way.rest()
         if records:
             self._outputs.streams.flush()
             self._outbox.publish(self._cursor)
@@ -157,14 +162,8 @@ class Consumer:
                 f"lies between them; restore both from the same backup, or choose another --data folder"
             )
         self._settle_at = self._journal.readable_end
-        self._outputs = Outputs(
-            self._folder,
-            self._settings,
-            files=self._files,
-            stats=self._stats,
-            distrust=self._distrust,
-            outbox=self._outbox,
-        )
+        parts: dict[str, Any] = {"files": self._files, "stats": self._stats, "outbox": self._outbox}
+        self._outputs = Outputs(self._folder, self._settings, distrust=self._distrust, **parts)
         self._more = True
         self._saved_at, self._unsaved = self._clock.monotonic(), 0
         self.processed, self._settled = self._processed_saved, False

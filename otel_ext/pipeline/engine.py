@@ -117,6 +117,7 @@ class Engine:
                 stats=self.stats,
                 live=self._live,
                 outbox=self.outbox,
+                pressing=lambda: self.intake.pressing,
             )
             self.intake = Intake(
                 self.journal,
@@ -158,10 +159,8 @@ class Engine:
         for number in itertools.count(1):
             owner = f"process-{number}"
             try:
-                bounds = settings or IN_PROCESS
-                engine = cls(
-                    data, bounds, files=files, clock=clock, stats=stats, owner=owner, derived=derived
-                )
+                parts: dict[str, Any] = {"files": files, "clock": clock, "stats": stats, "derived": derived}
+                engine = cls(data, settings or IN_PROCESS, owner=owner, **parts)
             except DataFolderInUse:
                 continue
             except (DamageError, DataFolderError) as error:

@@ -136,6 +136,17 @@ class Intake:
         return self._backlog.waiting
 
     @property
+    def pressing(self) -> float:
+        """How much requests inside ask the pipeline to give way: 0 for not at all, 1 for all it may.
+
+        Less the more waits, and not at all once half of what may wait does: then nobody is served better by
+        more of it.
+        """
+        if not self._admission.in_flight:
+            return 0.0
+        return max(0.0, 1.0 - 2 * self._backlog.waiting / self._settings.max_backlog)
+
+    @property
     def lag(self) -> float:
         """Age in seconds of the oldest of these bytes, to the second; 0 when none wait."""
         return self._backlog.lag

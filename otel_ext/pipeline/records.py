@@ -1,10 +1,12 @@
 """What the engine writes into the journal: requests, facts about sessions and processes, ticks.
 
 Law of this file: a record holds all that its processing may depend on (law L7). The journal gives it
-a wall time and an engine time; the payload of a request is the OTLP request as it was received, less
-the spans that were rejected, preceded by how many were rejected and why:
+a wall time and an engine time; the payload of a request is the OTLP request as it was received. Only where
+spans were rejected it lacks them and says before it how many they were and why; it then begins with a zero
+byte, which no message of protobuf does (there is no field 0), so that in the rule nothing is copied:
 
-    request   u32 length of `reasons` | reasons: MessagePack map reason -> count, or nothing | OTLP request
+    request   OTLP request, or: zero byte | u32 length of `reasons` | reasons: MessagePack map reason -> count
+              | OTLP request
     tick      nothing: engine time passes although nothing arrived
     settle    nothing: what waits for a session id or its turn waits no longer (a polite stop)
     finish    nothing: the input is over, so every session has ended as well (the end of a replay or process)
@@ -43,8 +45,7 @@ TELEMETRY_OF: Final = {kind: telemetry for telemetry, kind in KIND_OF.items()}
 MarkKind: TypeAlias = Literal["crashed", "ended"]
 """What can be stated of a session: it crashed (never taken back), or it is over."""
 
-_LENGTH = struct.Struct("<I")
-_NONE = _LENGTH.pack(0)
+_HEAD = struct.Struct("<BI")
 _decode_mark = msgspec.msgpack.Decoder(tuple[str, MarkKind, str]).decode
 _decode = msgspec.msgpack.Decoder(dict[str, int]).decode
 
@@ -52,16 +53,18 @@ _decode = msgspec.msgpack.Decoder(dict[str, int]).decode
 def pack_request(body: bytes, rejected: dict[str, int]) -> bytes:
     """A request record's payload."""
     if not rejected:
-        return _NONE + body
+        return body
     reasons = msgspec.msgpack.encode(rejected, order="deterministic")
-    return _LENGTH.pack(len(reasons)) + reasons + body
+    return _HEAD.pack(0, len(reasons)) + reasons + body
 
 
 def unpack_request(payload: bytes) -> tuple[bytes, dict[str, int]]:
     """`(OTLP request, rejected by reason)` of a payload."""
-    (length,) = _LENGTH.unpack_from(payload)
-    start = _LENGTH.size + length
-    return payload[start:], _decode(payload[_LENGTH.size : start]) if length else {}
+    if not payload or payload[0]:
+        return payload, {}
+    _, length = _HEAD.unpack_from(payload)
+    start = _HEAD.size + length
+    return payload[start:], _decode(payload[_HEAD.size : start])
 
 
 def pack_mark(session_id: str, kind: MarkKind, reason: str) -> bytes:

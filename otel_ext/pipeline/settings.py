@@ -23,8 +23,9 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
         memory_limit: resident bytes of the process above which intake answers Busy; 0 for no limit.
         service_share: part of `max_backlog` and `max_in_flight` that one service may use while others send.
         linger: shortest time between two looks at the journal; what comes meanwhile is processed at one go.
-        give_way: seconds that the pipeline pauses after each record. Without a pause it keeps Python's
-            interpreter lock for its switch interval (5 ms) whenever a thread of the program lets go of it.
+        give_way: how many times as long as it has worked the pipeline rests at most while requests are being
+            made durable; 0 for not at all.
+        breath: seconds that it pauses after each 0.2 ms of work, whoever else is there; 0 for not at all.
         checkpoint_interval: longest time between checkpoints while there is something to save.
         checkpoint_bytes: journal bytes processed after which a checkpoint is taken earlier.
         file_bytes: size at which a session file is sealed and the next one begins.
@@ -62,7 +63,8 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
     memory_limit: int = 0
     service_share: float = 0.5
     linger: float = 0.0
-    give_way: float = 0.0
+    give_way: float = 6.0
+    breath: float = 0.0
     checkpoint_interval: float = 2.0
     checkpoint_bytes: int = 256 * MIB
     file_bytes: int = 64 * MIB
@@ -95,7 +97,8 @@ class EngineSettings(msgspec.Struct, kw_only=True, frozen=True):
 IN_PROCESS: Final = EngineSettings(
     sync="interval",
     linger=0.2,
-    give_way=0.000_05,
+    give_way=0.0,
+    breath=0.000_05,
     segment_bytes=16 * MIB,
     max_backlog=512 * MIB,
     max_in_flight=128 * MIB,
