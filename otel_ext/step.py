@@ -13,6 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
+from otel_ext.digests import Said, Subject
+
+__all__ = ["NOT_CAPTURED", "Effect", "Kind", "Observation", "Said", "Step", "Subject"]
+
 
 class Kind(StrEnum):
     """What a span is in an agent's run."""
@@ -81,6 +85,9 @@ class Observation(msgspec.Struct, kw_only=True):
         reasoning: the model's thoughts as text; `NOT_CAPTURED` when not recorded.
         task: what an agent was asked to do (AGENT), `NOT_CAPTURED` when not recorded.
         handoff: the agent that a call hands over to (TOOL), "" when it does not.
+        code: the code in the answer, as a call that has not happened yet (LLM); None when it holds none.
+        ran: the code of an earlier answer, with what the model was now told came of it (LLM); None when its
+            input tells of none.
         state: what the app says its state is after a call (`otel_ext.state.digest`, any text that is equal
             for equal states), "" when it says nothing.
         user_turns: how many genuine user messages the model's input holds; None when not captured.
@@ -112,65 +119,14 @@ class Observation(msgspec.Struct, kw_only=True):
     reasoning: Any = NOT_CAPTURED
     task: Any = NOT_CAPTURED
     handoff: str = ""
+    code: "Observation | None" = None
+    ran: "Observation | None" = None
     state: str = ""
     user_turns: int | None = None
     user_turn: str = ""
     agent_name: str = ""
     agent_id: str = ""
     view: bool = False
-
-
-class Subject(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
-    """What a tool call is about, as far as its arguments and its result say; digests are 16 bytes.
-
-    Attributes:
-        resource: digest of the one path, URL or id that the call names, normalised; of a write a path only;
-            None when it names none, several, or asks a question about it.
-        first, last: the lines (or bytes) of it that were asked for, -1 when it was asked for whole.
-        content: digest of what was written to it; None when nothing was, or when it is not known.
-        partial: the content is only what an edit changed: a number of 128 bits to be added, modulo 2^128, to
-            what was there before; an edit and its reverse add up to nothing.
-        unchanged: the result says that the write changed nothing.
-        place: where a call that asks a question looks (a path, URL or id); None when it says nowhere.
-        asks: the call asks a question (a query, a pattern, a prompt).
-        adds: a write that does its work anew each time it is made (send, pay, create), not once for all.
-        verifies: the call runs tests, a build, a linter or a type checker.
-        page: the value of a page, offset or cursor argument when it is a number, -1 when there is none.
-        words: MinHash of the arguments' words, b"" when not computed.
-        result_words: MinHash of the result's words, b"" when not captured.
-    """
-
-    resource: bytes | None = None
-    first: int = -1
-    last: int = -1
-    content: bytes | None = None
-    partial: bool = False
-    unchanged: bool = False
-    place: bytes | None = None
-    asks: bool = False
-    adds: bool = False
-    verifies: bool = False
-    page: int = -1
-    words: bytes = b""
-    result_words: bytes = b""
-
-
-class Said(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
-    """What a model answered, digested.
-
-    Attributes:
-        hash: digest of the text, blanks and letter case evened out; None when the answer had no text.
-        words: how many words it had.
-        sketch: 64-bit SimHash of its word pairs.
-        repeats: how often its end repeats one passage, 0 when it does not.
-        finish: why the model stopped, "" when unknown.
-    """
-
-    hash: bytes | None = None
-    words: int = 0
-    sketch: int = 0
-    repeats: int = 0
-    finish: str = ""
 
 
 class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -193,10 +149,14 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
         invalid: the failure says that there is no such tool, or that it does not take such arguments.
         absent: digest of the path that the call named and the failure says is not there; else None.
         waiting: the result says that something is still running.
+        own_words: how many words a result has of which each stands in the call itself, so that it tells
+            nothing (code that prints its own labels); -1 when it tells something, or when that is unknown.
         issued: tool call ids this model response asked for.
         user_turn: digest of the newest genuine user message; None when there is none or unknown.
         subject: what a tool call is about; None when nothing is known.
         said: what a model answered; None when outputs were not captured.
+        ran: code that an earlier answer of the model asked to run, and its outcome as the model was now told:
+            a TOOL step without ids and times, for agents that act by code and have no spans of calls.
         task: digest of what an agent was asked to do; None when not captured.
         handoff: the agent that a call hands over to, "" when it does not.
         state: digest of what the app says its state is after a call; None when it says nothing.
@@ -228,6 +188,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     invalid: bool = False
     absent: bytes | None = None
     waiting: bool = False
+    own_words: int = -1
     effect: Effect = Effect.UNKNOWN
     response_id: str = ""
     issued: tuple[str, ...] = ()
@@ -240,6 +201,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     first_token: int | None = None
     subject: Subject | None = None
     said: Said | None = None
+    ran: "Step | None" = None
     task: bytes | None = None
     handoff: str = ""
     state: bytes | None = None

@@ -10,7 +10,19 @@ PACKAGE = "otel_ext"
 ROOT = Path(__file__).parents[1] / PACKAGE
 FLOORS = {
     0: {
-        *("errors", "clock", "span", "step", "stats", "files", "disk", "memory", "strictjson", "telemetry"),
+        *(
+            "errors",
+            "clock",
+            "span",
+            "digests",
+            "step",
+            "stats",
+            "files",
+            "disk",
+            "memory",
+            "strictjson",
+            "telemetry",
+        ),
         "turns",
     },
     1: {"otlp", "conventions", "timestamps", "dedup", "signals", "journal", "sessions"},

@@ -9,7 +9,7 @@ with the bodies skipped (about 1.3 µs per kB), and only user messages' bodies a
 exact, which counting the bytes `"role":"user"` would not be: tool answers can carry that role.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,6 +34,10 @@ _NUDGES = (
     "Calling tools:",
     "[FACTS LIST]",
     "[PLAN]",
+    # What came of an agent's code: smolagents, OpenHands CodeAct, AutoGen.
+    "Error:\nCode ",
+    "OBSERVATION:",
+    "exitcode: ",
 )
 # Their first letters and blanks: most turns are told apart by their first letter.
 _NUDGE_OPENINGS = {nudge[0] for nudge in _NUDGES} | {c for c in map(chr, range(0x3001)) if c.isspace()}
@@ -90,6 +94,21 @@ def smolagents_turns(messages: Iterable[tuple[Any, Any]]) -> tuple[int | None, s
     """
     texts = [c for role, c in messages if _is_user(role) and isinstance(c, str) and c.startswith(_TASK)]
     return (len(texts), texts[-1][:MAX_TURN]) if texts else (None, "")
+
+
+def newest_first(messages: Any) -> Iterator[tuple[Any, str]]:
+    """(role, text) of a JSON history from its end; a body is decoded only when its turn comes."""
+    try:
+        outlines = _OUTLINES.decode(messages)
+    except (TypeError, *_UNREADABLE):
+        return
+    for message in reversed(outlines):
+        body = _body(message)
+        if isinstance(body, list):
+            parts = [part for part in body if isinstance(part, dict)]
+            texts = [part.get("content", part.get("text", part.get("response"))) for part in parts]
+            body = "\n".join(text for text in texts if isinstance(text, str))
+        yield message.role, body if isinstance(body, str) else ""
 
 
 def _is_user(role: Any) -> bool:

@@ -7,6 +7,7 @@ looks like; a dialect is chosen by its discriminator alone, never by a stray att
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from otel_ext.conventions.coded import read_code
 from otel_ext.conventions.dialect import Dialect, Told
 from otel_ext.conventions.dialects import ORDER, langfuse, otel_genai
 from otel_ext.conventions.failures import failure
@@ -85,6 +86,7 @@ def observe(span: Span) -> Observation:
             _complete(found, other.read(span, kind))
     if kind is _LLM:
         found.first_token = first_token(span)
+        read_code(found, span)
         if found.cost is None:
             found.cost = cost_of(attributes)
     elif not found.name:

@@ -23,12 +23,15 @@ from otel_ext.signals import (
     is_transient,
     is_vague,
     is_waiting,
+    own_words,
+    said_of,
     subject_of,
 )
 from otel_ext.span import Span
 from otel_ext.step import NOT_CAPTURED, Effect, Kind, Observation, Step
 
-_TOOL, _EXEMPT = Kind.TOOL, Effect.EXEMPT  # looked up once: a member of an enum costs more than a branch
+_TOOL, _LLM = Kind.TOOL, Kind.LLM  # looked up once: a member of an enum costs more than a branch
+_EXEMPT = Effect.EXEMPT
 
 ERROR_TEXT = 200
 """Characters of a failure that a Step keeps, for explanations."""
@@ -51,8 +54,15 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         name=storable(seen.name),
     )
     _details(step, seen)
-    if kind is not _TOOL:
-        return step
+    if kind is _TOOL:
+        _call(step, seen, effects)
+    elif kind is _LLM:
+        _answer(step, seen, effects)
+    return step
+
+
+def _call(step: Step, seen: Observation, effects: Mapping[str, Effect]) -> None:
+    """The digests of a call, its outcome's included."""
     if seen.state:
         step.state = hashlib.sha256(seen.state.encode("utf-8", "replace")).digest()[:16]
     if seen.arguments is not NOT_CAPTURED:
@@ -75,7 +85,19 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
             step.absent = hashlib.sha256(path.encode("utf-8", "replace")).digest()[:16]
     elif step.effect is not _EXEMPT:
         step.waiting = is_waiting(seen)
-    return step
+
+
+def _answer(step: Step, seen: Observation, effects: Mapping[str, Effect]) -> None:
+    """The digests of a model's answer, and of the code whose outcome it was told."""
+    code = arguments_hash(seen.code.name, seen.code.arguments) if seen.code is not None else None
+    step.said = said_of(seen, code)
+    if seen.ran is None:
+        return
+    step.ran = Step(kind=_TOOL, trace_id=step.trace_id, span_id=b"", parent_id=b"", start=0, end=0)
+    step.ran.name = storable(seen.ran.name)
+    _failed(step.ran, seen.ran)
+    _call(step.ran, seen.ran, effects)
+    step.ran.own_words = own_words(seen.ran)
 
 
 def _details(step: Step, seen: Observation) -> None:
@@ -106,6 +128,10 @@ def _details(step: Step, seen: Observation) -> None:
         step.agent_name = storable(seen.agent_name)
     if seen.agent_id:
         step.agent_id = storable(seen.agent_id)
+    _failed(step, seen)
+
+
+def _failed(step: Step, seen: Observation) -> None:
     if seen.error:
         step.error = True
         text = " ".join(seen.error_text[: 4 * ERROR_TEXT].split())[:ERROR_TEXT]

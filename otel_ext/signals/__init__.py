@@ -16,6 +16,7 @@ from otel_ext.signals.finding import Finding, Status, Waste
 from otel_ext.signals.readback import finding_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules import RULES
+from otel_ext.signals.said import own_words, said_of
 from otel_ext.signals.settings import Levels, RuleSettings, Settings
 from otel_ext.signals.subject import subject_of
 from otel_ext.signals.terminal import termination
@@ -43,6 +44,8 @@ __all__ = [
     "is_transient",
     "is_vague",
     "is_waiting",
+    "own_words",
+    "said_of",
     "scope_bytes",
     "subject_of",
     "termination",

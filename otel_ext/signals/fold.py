@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from otel_ext.signals import episodes
+from otel_ext.signals.coded import asked, happened
 from otel_ext.signals.finding import Status
 from otel_ext.signals.rounds import Round
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Rule, call_of
@@ -105,6 +106,10 @@ def _remember(context: Context, step: Step) -> None:
 
 
 def _model(hooks: Hooks, context: Context, step: Step) -> None:
+    lane = context.lane
+    if step.ran is not None and (ran := happened(lane.asked, step, lane.calls)) is not None:
+        lane.asked = None
+        _call(hooks, context, ran)
     rounds = context.lane.rounds
     if rounds.new_turn(step):
         # The turn's answer went back to a person: what was open lasted until the end of its turn.
@@ -119,6 +124,7 @@ def _model(hooks: Hooks, context: Context, step: Step) -> None:
     context.lane.contexts.model(step, now.number)
     for hook in hooks.model:
         _guarded(context, hook, context, step)
+    lane.asked = asked(step, lane.calls) or lane.asked
 
 
 def _call(hooks: Hooks, context: Context, step: Step) -> None:

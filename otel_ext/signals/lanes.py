@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from otel_ext.signals.coded import Asked
 from otel_ext.signals.compaction import Contexts
 from otel_ext.signals.rounds import Rounds
 from otel_ext.signals.twins import Twins
@@ -94,6 +95,7 @@ class Lane(msgspec.Struct):
         owners: span id -> id of the finding that owns it, oldest first.
         calls: tool calls so far; `usage` what the model steps used.
         contexts: how large the models' inputs are, and when one was last made smaller.
+        asked: code that the model asked to run and has not been told the outcome of.
     """
 
     trace_id: bytes
@@ -115,6 +117,7 @@ class Lane(msgspec.Struct):
     calls: int = 0
     usage: Usage = msgspec.field(default_factory=Usage)
     contexts: Contexts = msgspec.field(default_factory=Contexts)
+    asked: Asked | None = None
 
     def blank(self) -> "Lane":
         """The same lane with nothing counted, to be filled again in the right order."""

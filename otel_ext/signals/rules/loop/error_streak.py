@@ -1,0 +1,89 @@
+"""loop.error_streak: one failure after another, and nothing that works between them.
+
+Law of this file: the failures need not be alike, which is what sets it apart from `loop.error_repeat` and
+`loop.error_variants`; in return any call that succeeds ends it, and what those two own is not told again.
+"""
+
+from typing import ClassVar, Final
+
+from otel_ext.signals.episodes import MOST_DISTINCT, add, advance, claimed, close, differ, find, keep
+from otel_ext.signals.explain import over, quoted
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.settings import Levels
+
+STREAK: Final = "OTX-L028/streak"
+"""Table: the failures since the last success; one key a lane."""
+
+_KEY: Final = b"streak"
+
+
+class ErrorStreakLimits(Limits, frozen=True):
+    """How many failures in a row are a loop.
+
+    Attributes:
+        rounds: rounds in a row whose calls all failed.
+    """
+
+    rounds: Levels = Levels(notice=3, warning=4, error=8)
+
+
+class ErrorStreak(Rule[ErrorStreakLimits]):
+    """Every call of several rounds in a row failed, whatever was called and whatever the failures said."""
+
+    id = "OTX-L028"
+    signal = "loop.error_streak"
+    react: ClassVar[str] = (
+        "Read the failures in their order: an agent that tries one thing after another without a success "
+        "lacks a permission, a package or a fact that no further attempt will give it."
+    )
+    guards: ClassVar[tuple[str, ...]] = (
+        "any call that succeeds ends it",
+        "failures that waiting mends do not count",
+        "one missing path after another is exploring: a notice at most",
+        "silent where the same failures are told as a repeat or as variants",
+    )
+    origin: ClassVar[str] = (
+        "Cline's mistake tracker and OpenHands' error rule count consecutive mistakes too; both count "
+        "transient failures, and neither asks whether the agent merely looks where a file is."
+    )
+
+    def call(self, context: Context, call: Call) -> None:
+        """Count a failure; a success ends the row."""
+        step = call.step
+        track = find(context, STREAK, _KEY)
+        if not step.error:
+            if track is not None and call.round.number >= track.round:
+                close(self, context, STREAK, _KEY, "recovered")
+            return
+        if step.transient or not call.key:
+            return
+        if track is None:
+            track = keep(self, context, STREAK, _KEY, Track(tool=call.tool))
+        if call.tool not in track.tools and len(track.tools) < MOST_DISTINCT:
+            track.tools.append(call.tool)
+        if step.absent and step.absent not in track.absent and len(track.absent) < MOST_DISTINCT:
+            track.absent.append(step.absent)
+        if not add(context, STREAK, _KEY, track, call):
+            differ(track, step.arguments_hash or b"")
+            return
+        severity = self.limits.rounds.severity(track.count)
+        if severity is not None and len(track.absent) >= min(track.count, MOST_DISTINCT):
+            severity = "notice"
+        told = sum(claimed(context, mark.span_id) for mark in track.marks)
+        if track.episode is None and 2 * told > len(track.marks):
+            return
+        advance(self, context, STREAK, _KEY, track, severity=severity, confidence="probable")
+
+    def thresholds(self, track: Track) -> dict[str, int]:
+        """Rounds per severity."""
+        return self.limits.rounds.as_dict()
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        who = track.tool if len(track.tools) == 1 else f"{len(track.tools)} tools"
+        return (
+            f"{who} failed {track.count} times in a row{over(track.end - track.start)} and nothing worked "
+            f"between{quoted(track.error_text, 'the last ')}; find out what all these attempts lack, or stop "
+            "the agent"
+        )
