@@ -12,6 +12,7 @@ from otel_ext.conventions.dialect import Dialect, Told
 from otel_ext.conventions.dialects import ORDER, langfuse, otel_genai
 from otel_ext.conventions.failures import failure
 from otel_ext.conventions.handoffs import handoff_of
+from otel_ext.conventions.langchain import open_message
 from otel_ext.conventions.times import first_token, instant_of
 from otel_ext.conventions.usage import cost_of
 from otel_ext.conventions.values import first_text
@@ -93,8 +94,10 @@ def observe(span: Span) -> Observation:
         found.name = span.name
     if STATE in span.attributes:
         found.state = first_text(span.attributes, STATE)
-    if kind is _TOOL and not found.handoff:
-        found.handoff = handoff_of(found.name, found.arguments)
+    if kind is _TOOL:
+        open_message(found)
+        if not found.handoff:
+            found.handoff = handoff_of(found.name, found.arguments)
     failed, text = failure(span, found.result, marked=found.error)
     if failed:
         found.error, found.error_text = True, found.error_text or text
