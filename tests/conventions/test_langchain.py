@@ -58,3 +58,11 @@ def test_other_results_stay(result: Any) -> None:
     text = result if isinstance(result, str) else json.dumps(result)
     found = called(result)
     assert (found.result, found.call_id, found.error) == (text, "", False)
+
+
+def test_openllmetry_wraps_the_message_once_more() -> None:
+    """OpenLLMetry puts it into an envelope of its own, in OpenTelemetry's words."""
+    inner = {"lc": 1, "type": "constructor", "id": ["langchain", "ToolMessage"], "kwargs": message()}
+    text = json.dumps({"output": inner, "kwargs": {"color": "green"}})
+    found = observe(make({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.result": text}))
+    assert (found.result, found.call_id) == ("no hit", "call_3")
