@@ -1,8 +1,8 @@
 """A trace as a person reads it: its steps in the order of the file, payload and all.
 
-Law of this file: nothing of ours is used to read, neither conventions nor hashes, so that who judges a finding
-by it is not led by what made the finding. Long values are cut, and their length and a digest of the whole stand
-beside them: equal digests are equal values.
+Law of this file: nothing of ours is used to read, neither conventions nor hashes, so that who judges a
+finding by it is not led by what made the finding. Long values are cut, and their length and a digest of the
+whole stand beside them: equal digests are equal values.
 """
 
 import hashlib

@@ -3,8 +3,8 @@
     python -m tests.quality.sample [--corpus claude-code-kimi] [--seed 1] [--count 60] --out DIR
 
 The alarms are drawn in turn from each rule, so that rare rules are judged as well. DIR/01.txt.. are the
-sheets; DIR/key.json says which finding each is and how many alarms its rule has, for `tests.quality.judged`. A
-reader writes one line a sheet: {"sheet": "01", "right": true or false, "why": "one sentence"}.
+sheets; DIR/key.json says which finding each is and how many alarms its rule has, for `tests.quality.judged`.
+A reader writes one line a sheet: {"sheet": "01", "right": true or false, "why": "one sentence"}.
 """
 
 import argparse
@@ -52,8 +52,8 @@ def sheet(row: Row, steps: Sequence[Line]) -> str:
         f"  {row['explanation']}",
         f"  The calls that are counted are marked >>>; {len(places)} of {row['evidence_count']} are listed.",
         "",
-        "QUESTION  Is the claim about the marked calls true, and is it a real problem of this agent, one that a",
-        "  person who watches it should hear about?",
+        "QUESTION  Is the claim about the marked calls true, and is it a real problem of this agent, one",
+        "  that a person who watches it should hear about?",
         "",
         f"TRACE  {len(steps)} steps",
     ]
