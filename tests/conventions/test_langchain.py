@@ -49,7 +49,6 @@ def test_the_content_is_the_result(wrap: Any) -> None:
         {"type": "ai", "data": message()},
         {"type": "tool", "data": {"content": "no id"}},
         {"type": "tool", "data": [1]},
-        '{"type": "tool", "data": {"content": "cut", "tool_call_id": "call',
         "plain words of a tool_call_id",
     ],
 )
