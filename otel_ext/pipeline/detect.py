@@ -5,6 +5,7 @@ catalog, in the order in which the detectors gave it. Where another otel_ext on 
 same, its span is the one: the window of re-deliveries knows ours as well, whichever comes first.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -19,8 +20,12 @@ from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.reorder import CLOSE, Reorder
 from otel_ext.pipeline.settings import EngineSettings
-from otel_ext.signals import Finding, Signals, Status, derived_span, scope_bytes
+from otel_ext.signals import Detectors, Finding, Status, derived_span, scope_bytes
+from otel_ext.signals.episodes import EVICTIONS
+from otel_ext.signals.watch import Watch
 from otel_ext.step import Step
+
+log = logging.getLogger(__name__)
 
 Row = tuple[str, int, str, bytes, bytes]
 """A finding as the catalog keeps it: id, revision, session id, trace id, JSON."""
@@ -48,7 +53,7 @@ class Detection:
         window: Window,
         edits: Edits,
     ) -> None:
-        self._signals = Signals(settings.signals)
+        self._signals = Detectors(settings.signals)
         self._reorder = Reorder(int(settings.hold * SECOND), settings.reorder_steps)
         self._members, self._lines, self._ledger, self._edits = members, lines, ledger, edits
         self._window = window
@@ -93,10 +98,12 @@ class Detection:
             if finding.session_id and home != finding.trace_id.hex():
                 home = finding.session_id
             finding.session_id = trace.joined or home
-            if finding.revision == 1:
-                self._ledger.find(finding.signal)
             row = msgspec.json.encode(finding.as_json())
             self._rows.append((finding.id, finding.revision, home, finding.trace_id, row))
+            if finding.hidden:
+                continue  # on trial, or muted: it can be looked up, and nobody is told
+            if finding.revision == 1:
+                self._ledger.find(finding.signal)
             raw = derived_span(finding)
             span = otlp.parse(raw)
             told = self._window.check(span.trace_id + span.span_id, otlp.content_digest(span, raw))
@@ -108,7 +115,12 @@ class Detection:
     @property
     def evictions(self) -> int:
         """What the detectors had to forget since they were loaded."""
-        return sum(self._signals.counters.values())
+        return self._signals.heard.counters.get(EVICTIONS, 0)
+
+    @property
+    def watch(self) -> Watch:
+        """Which rules broke, and which are off."""
+        return self._signals.heard.watch
 
     def next_deadline(self) -> int | None:
         """Engine time at which something becomes due although nothing arrives."""
@@ -126,7 +138,7 @@ class Detection:
         stale, self._stale = self._stale, ()
         return {**dict.fromkeys(stale, b""), "reorder": self._reorder.dump(), **parts}
 
-    def load(self, dumped: Mapping[str, bytes], rebuild: Callable[[Signals], list[Finding]]) -> None:
+    def load(self, dumped: Mapping[str, bytes], rebuild: Callable[[Detectors], list[Finding]]) -> None:
         """Restore what `dump` gave; `rebuild` makes detectors anew whose dump is of another version."""
         if REBUILD in dumped or not self._load(dumped):
             self._reorder.clear()
@@ -148,3 +160,5 @@ class Detection:
         for happening in self._reorder.take(trace_id, until):
             fold = self._signals.close if happening.phase == CLOSE else self._signals.open
             self.emit(fold(happening.step, now))
+        for text in self._signals.take_news():
+            log.error("%s; its findings may be missing", text)

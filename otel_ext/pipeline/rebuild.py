@@ -14,7 +14,7 @@ from otel_ext import otlp, timestamps
 from otel_ext.pipeline.reorder import CLOSE, Reorder
 from otel_ext.pipeline.spans import SpanReader
 from otel_ext.sessions import Catalog, FileRow, Session
-from otel_ext.signals import Finding, Signals
+from otel_ext.signals import Detectors, Finding
 from otel_ext.step import Kind
 from otel_ext.telemetry import Telemetry
 
@@ -24,7 +24,7 @@ _UNBOUNDED: Final = 2**62
 
 
 def rebuild(
-    signals: Signals,
+    signals: Detectors,
     catalog: Catalog,
     reader: SpanReader,
     lines: Callable[[FileRow], Iterable[bytes]],
@@ -45,7 +45,7 @@ def rebuild(
 
 def _session(
     session: Session,
-    signals: Signals,
+    signals: Detectors,
     catalog: Catalog,
     reader: SpanReader,
     lines: Callable[[FileRow], Iterable[bytes]],

@@ -16,11 +16,12 @@ from otel_ext.signals.chosen import chosen
 from otel_ext.signals.dumps import LaneKey, State, decode, encode, name_of
 from otel_ext.signals.episodes import EVICTIONS
 from otel_ext.signals.finding import Finding, Status
+from otel_ext.signals.installed import every_rule
 from otel_ext.signals.lanes import Lane, Trace
 from otel_ext.signals.rule import LONGEST_NAME, Context, Rule
-from otel_ext.signals.rules import RULES
 from otel_ext.signals.settings import Settings
 from otel_ext.signals.storable import storable
+from otel_ext.signals.watch import Watch
 from otel_ext.step import Kind, Step
 
 REPEATED = "otel_ext.detector.repeated"
@@ -37,19 +38,25 @@ class Signals:
 
     Args:
         settings: thresholds and bounds.
-        rules: the rules by precedence; the built-in ones unless given.
+        rules: the rules by precedence; all that are installed unless given.
+        shadow: those in shadow are on, too.
 
     Raises:
         ConfigError: the settings name a rule or a threshold that does not exist.
     """
 
     def __init__(
-        self, settings: Settings | None = None, rules: Sequence[type[Rule[Any]]] | None = None
+        self,
+        settings: Settings | None = None,
+        rules: Sequence[type[Rule[Any]]] | None = None,
+        *,
+        shadow: bool = False,
     ) -> None:
         self.settings = settings or Settings()
-        self.rules = chosen(RULES if rules is None else rules, self.settings)
+        self.rules = chosen(every_rule().types if rules is None else rules, self.settings, shadow=shadow)
         self._hooks = fold.hooks_of(self.rules)
         self.counters: dict[str, int] = {}
+        self.watch = Watch(self.counters, self.settings.most_errors, self.settings.budget)
         self._traces: dict[bytes, Trace] = {}  # both in the order of use, least recent first
         self._lanes: dict[LaneKey, Lane] = {}
         self._changed: dict[bytes | str | LaneKey, State | None] = {}  # named when dumped, not when touched
@@ -191,10 +198,12 @@ class Signals:
                 self._touch(lane, key, now)
             kept += steps
         fold.run(self._hooks, self._context(trace, lane, found), steps)
+        if self.watch.news:
+            self._hooks = fold.hooks_of(self.rules, self.watch.off)
         lane.pending = None if lane.emitted or (kept and len(kept) > self.settings.pending) else kept
 
     def _context(self, trace: Trace, lane: Lane, found: list[Finding]) -> Context:
-        return Context(self.settings, lane, trace, found, self.counters, self._baselines)
+        return Context(self.settings, lane, trace, found, self.counters, self._baselines, self.watch)
 
     def _decide(self, lane: Lane) -> None:
         lane.pending = None

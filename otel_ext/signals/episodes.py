@@ -140,8 +140,10 @@ def close(rule: Rule[Any], context: Context, table: str, key: bytes, status: Sta
     current = context.lane.rounds.recent
     if current:
         reprice(track, current[-1])
-    rule.closing(context, table, key, track)
-    del context.lane.tables[table][key]
+    try:
+        rule.closing(context, table, key, track)
+    finally:
+        del context.lane.tables[table][key]  # also of a rule that raises: a table stays bounded
     if track.episode is not None:
         speak(rule, context, track, "recovered" if track.recovered and status != "evicted" else status)
 

@@ -61,6 +61,7 @@ class Finding(msgspec.Struct, kw_only=True):
         distinct_arguments: different argument sets among the counted calls (8 means 8 or more).
         arguments_hash, result_hash, error_fingerprint: hex, "" when there is none.
         session: of a session's end, what is known of the session; empty otherwise.
+        hidden: why it is recorded and not told: "shadow", its rule is on trial; "muted", the user's wish.
     """
 
     signal: str
@@ -96,6 +97,7 @@ class Finding(msgspec.Struct, kw_only=True):
     error_fingerprint: str
     service: str
     session: dict[str, Any] = {}
+    hidden: Literal["", "shadow", "muted"] = ""
 
     def as_json(self) -> dict[str, Any]:
         """The finding as the command line prints it: the contract's fields first, then the others."""
@@ -140,4 +142,5 @@ class Finding(msgspec.Struct, kw_only=True):
             "error_fingerprint": self.error_fingerprint,
             "service": self.service,
             **({"session": self.session} if self.session else {}),
+            **({"hidden": self.hidden} if self.hidden else {}),
         }

@@ -1,11 +1,11 @@
 """One lane, one step: rounds, turns, writes, then every rule in order of precedence.
 
-Law of this file: a rule that raises is counted and left out for that step, and the fold goes on (L10). A
+Law of this file: a rule that raises is counted (`watch`), and the fold goes on (L10). A
 step without arguments runs no repetition rule (each rule asks for the key), and exempt tools meet only the
 rules that do not count repetition.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from otel_ext.signals import episodes
@@ -15,9 +15,6 @@ from otel_ext.signals.rounds import Round
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Rule, call_of
 from otel_ext.signals.usage import carry_rate, cost_of
 from otel_ext.step import Effect, Kind, Step
-
-ERRORS: Final = "otel_ext.detector.errors"
-"""Counter of rules that raised."""
 
 WRITERS: Final = 8
 """Newest writes of a lane that are remembered."""
@@ -48,16 +45,17 @@ class Hooks(NamedTuple):
     agent_ended: Sequence[Callable[[Context, Step], None]]
 
 
-def hooks_of(rules: Sequence[Rule[Any]]) -> Hooks:
-    """What the fold calls for these rules."""
+def hooks_of(rules: Sequence[Rule[Any]], off: Container[str] = ()) -> Hooks:
+    """What the fold calls for these rules; of those that are `off`, only what is open is closed."""
+    at_work = [rule for rule in rules if rule.signal not in off]
     return Hooks(
         rules,
-        call=[rule.call for rule in rules if _overrides(rule, "call")],
-        exempt=[rule.call for rule in rules if not rule.counts and _overrides(rule, "call")],
-        model=[rule.model for rule in rules if _overrides(rule, "model")],
-        wrote=[rule.wrote for rule in rules if _overrides(rule, "wrote")],
-        ended=[rule.ended for rule in rules if _overrides(rule, "ended")],
-        agent_ended=[rule.agent_ended for rule in rules if _overrides(rule, "agent_ended")],
+        call=[rule.call for rule in at_work if _overrides(rule, "call")],
+        exempt=[rule.call for rule in at_work if not rule.counts and _overrides(rule, "call")],
+        model=[rule.model for rule in at_work if _overrides(rule, "model")],
+        wrote=[rule.wrote for rule in at_work if _overrides(rule, "wrote")],
+        ended=[rule.ended for rule in at_work if _overrides(rule, "ended")],
+        agent_ended=[rule.agent_ended for rule in at_work if _overrides(rule, "agent_ended")],
     )
 
 
@@ -79,8 +77,7 @@ def end(hooks: Hooks, context: Context, status: Status) -> None:
     """Close everything that a lane has open; those that claim spans first speak first."""
     recent = context.lane.rounds.recent
     _settle(context, recent[-1] if recent else None)
-    for hook in hooks.ended:
-        _guarded(context, hook, context, status)
+    context.watch.each(hooks.ended, context, status)
     for rule in hooks.rules:
         _close_all(rule, context, status)
 
@@ -89,8 +86,7 @@ def agent_ended(hooks: Hooks, context: Context, step: Step) -> None:
     """Tell the rules that compare agents; the context's lane is the trace's own."""
     lane = context.lane
     lane.session_id, lane.service = step.session_id or lane.session_id, step.service or lane.service
-    for hook in hooks.agent_ended:
-        _guarded(context, hook, context, step)
+    context.watch.each(hooks.agent_ended, context, step)
 
 
 def _remember(context: Context, step: Step) -> None:
@@ -122,8 +118,7 @@ def _model(hooks: Hooks, context: Context, step: Step) -> None:
     now.cost, now.rate = cost, carry_rate(context.settings, step)
     context.lane.usage.add(step, cost)
     context.lane.contexts.model(step, now.number)
-    for hook in hooks.model:
-        _guarded(context, hook, context, step)
+    context.watch.each(hooks.model, context, step)
     lane.asked = asked(step, lane.calls) or lane.asked
 
 
@@ -134,11 +129,7 @@ def _call(hooks: Hooks, context: Context, step: Step) -> None:
     context.lane.calls += 1
     if step.effect is _WRITE and not step.error:
         _write(hooks, context, call)
-    for hook in hooks.exempt if step.effect is _EXEMPT else hooks.call:
-        try:  # `_guarded`, written out where every call comes by
-            hook(context, call)
-        except Exception:  # noqa: BLE001 - a detector never raises into the pipeline
-            context.count(ERRORS)
+    context.watch.each(hooks.exempt if step.effect is _EXEMPT else hooks.call, context, call)
 
 
 def _write(hooks: Hooks, context: Context, call: Call) -> None:
@@ -151,8 +142,7 @@ def _write(hooks: Hooks, context: Context, call: Call) -> None:
             return
         lane.writers = [*lane.writers[-WRITERS + 1 :], writer]
     lane.epoch += 1
-    for hook in hooks.wrote:
-        _guarded(context, hook, context, call)
+    context.watch.each(hooks.wrote, context, call)
 
 
 def _settle(context: Context, ended: Round | None) -> None:
@@ -162,13 +152,6 @@ def _settle(context: Context, ended: Round | None) -> None:
 
 def _close_all(rule: Rule[Any], context: Context, status: Status) -> None:
     for table, key, _ in episodes.tracks_of(rule, context.lane):
-        _guarded(context, episodes.close, rule, context, table, key, status)
+        context.watch.one(rule, episodes.close, rule, context, table, key, status)
     for name in [name for name in context.lane.rings if name.split("/")[0] == rule.id]:
         del context.lane.rings[name]
-
-
-def _guarded(context: Context, hook: Callable[..., None], *args: object) -> None:
-    try:
-        hook(*args)
-    except Exception:  # noqa: BLE001 - a detector never raises into the pipeline
-        context.count(ERRORS)

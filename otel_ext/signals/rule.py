@@ -15,6 +15,7 @@ from otel_ext.signals.finding import Finding, Status
 from otel_ext.signals.lanes import Lane, Trace, Track
 from otel_ext.signals.rounds import Round
 from otel_ext.signals.settings import Settings
+from otel_ext.signals.watch import Watch
 from otel_ext.step import Step
 
 LONGEST_NAME = 200
@@ -27,6 +28,7 @@ class Context(msgspec.Struct, gc=False):
     Attributes:
         lane: the lane of the step; the trace's own one in the hook `agent_ended`.
         baselines: what is usual beyond this trace, for rules that compare runs.
+        watch: who calls the hooks.
     """
 
     settings: Settings
@@ -35,6 +37,7 @@ class Context(msgspec.Struct, gc=False):
     found: list[Finding]
     counters: dict[str, int]
     baselines: Baselines
+    watch: Watch
 
     def count(self, name: str) -> None:
         """Add one to a counter."""

@@ -4,6 +4,7 @@ Law of this file: nothing here is computed. A rule's thresholds are in its own `
 number outside them that a user might want to change; a threshold of 0 means "never".
 """
 
+from datetime import date
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -49,20 +50,40 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 """An amount of money."""
 
-Mode: TypeAlias = Literal["on", "off"]
-"""Whether a rule is asked."""
+Mode: TypeAlias = Literal["on", "off", "shadow"]
+"""Whether a rule is asked, and whether it is heard: one in shadow is computed and recorded, nothing more."""
 
 
 class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a user says of one rule.
 
     Attributes:
-        mode: "off" switches it off.
+        mode: "off" switches it off; "shadow" has it computed and recorded, and tells nobody.
         limits: thresholds that differ from the defaults, by their names in the rule's `Limits`.
     """
 
     mode: Mode = "on"
     limits: dict[str, Any] = {}
+
+
+class Mute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Findings that are recorded and not told. All that is given must agree; at least one must be.
+
+    Attributes:
+        rule: the signal, or a pattern ("waste.*").
+        tool: the tool's name, or a pattern.
+        agent: the agent's name, or a pattern.
+        until: the first day (UTC) on which they are told again; for ever when left out.
+    """
+
+    rule: str = ""
+    tool: str = ""
+    agent: str = ""
+    until: date | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.rule or self.tool or self.agent):
+            raise ValueError("say whom to mute: a rule, a tool or an agent")
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +122,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tool_prices: of one call, by the tool's name.
         currency: of all prices. What producers say that a call cost is in US dollars and is used only
             where this is USD.
+        mute: findings that are recorded and not told.
+        most_errors: a rule that raised so often is off until the process ends; 0 for never.
+        budget: ns of CPU that one hook of a rule may use on average; a rule far beyond it is off until the
+            process ends. 0 for no limit.
         baselines: agents and models whose usual cost and pace are remembered beyond one trace.
     """
 
@@ -118,3 +143,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tool_prices: dict[str, Amount] = {}
     currency: str = "USD"
     baselines: int = 256
+    mute: tuple[Mute, ...] = ()
+    most_errors: int = 100
+    budget: int = 1_000_000

@@ -17,7 +17,7 @@ from otel_ext.cli.folder import EngineFolder, findings
 from otel_ext.cli.replay import Replay, into_engine
 from otel_ext.pipeline import Engine, EngineSettings
 from otel_ext.sessions import Catalog
-from otel_ext.signals import Finding, RuleSettings, Settings, Signals, Status
+from otel_ext.signals import Detectors, Finding, RuleSettings, Settings, Signals, Status
 from otel_ext.step import Step
 from tests.quality.score import Row
 from tests.support import RAM
@@ -32,7 +32,7 @@ class Event(NamedTuple):
     now: int
 
 
-class _Recorder(Signals):
+class _Recorder(Detectors):
     """Detectors that note what they are given."""
 
     def __init__(self, settings: Settings, tape: list[Event]) -> None:
