@@ -79,7 +79,7 @@ def owners(data: Path) -> list[Path]:
 
 
 def findings(
-    engine: EngineFolder, *, revisions: bool = False, endings: bool = False
+    engine: EngineFolder, *, revisions: bool = False, endings: bool = False, hidden: str = ""
 ) -> Iterator[dict[str, Any]]:
     """Findings of one engine, the last revision of each unless all are asked for.
 
@@ -87,10 +87,13 @@ def findings(
         engine: whose.
         revisions: all revisions.
         endings: also how sessions ended, which a session's state says too.
+        hidden: those that nobody was told instead: of rules in "shadow", or "muted" ones.
     """
     joins = engine.catalog.joins()
     last: dict[str, Any] | None = None
     for finding in engine.catalog.signals():
+        if finding.get("hidden", "") != hidden:
+            continue
         if not endings and finding["signal"].startswith("termination."):
             continue
         finding["session_id"] = joins.get(finding["session_id"], (finding["session_id"], 1))[0]

@@ -21,9 +21,17 @@ def as_text(finding: dict[str, Any]) -> str:
 @DATA_ARGUMENT
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a line.")
 @click.option("--revisions", is_flag=True, help="Every revision of a finding, not only the last.")
-def command(data: Path, json_lines: bool, revisions: bool) -> None:
+@click.option(
+    "--shadow", "hidden", flag_value="shadow", help="Instead, what rules in shadow would have said."
+)
+@click.option("--muted", "hidden", flag_value="muted", help="Instead, what was muted.")
+def command(data: Path, json_lines: bool, revisions: bool, hidden: str | None) -> None:
     """`otel-ext signals`."""
-    found = [f for engine in engines(data) for f in findings(engine, revisions=revisions, endings=True)]
+    found = [
+        f
+        for engine in engines(data)
+        for f in findings(engine, revisions=revisions, endings=True, hidden=hidden or "")
+    ]
     found.sort(key=lambda f: (int(f["start"]), f["id"], f["revision"]))
     if not json_lines:  # that all went well is said by `otel-ext sessions`
         found = [f for f in found if f["signal"] != "termination.completed"]

@@ -22,6 +22,8 @@ class View(NamedTuple):
         ledger: see `Ledger`.
         open_sessions: sessions whose silence is waited for.
         evictions: what was forgotten to stay within a bound, by what it was.
+        rule_errors: how often each rule raised since the start.
+        rules_off: rules that were switched off for it, or for being slow.
         lag_items: items in the journal that wait to be processed.
         lag_bytes, lag_seconds: bytes of what came since the start and waits, and the age of its oldest.
         free_bytes: free disk space as last looked at.
@@ -35,6 +37,8 @@ class View(NamedTuple):
     ledger: dict[str, Any]
     open_sessions: int
     evictions: dict[str, int]
+    rule_errors: dict[str, int]
+    rules_off: list[str]
     lag_items: int
     lag_bytes: int
     lag_seconds: float
@@ -48,6 +52,7 @@ def look(journal: Journal, intake: Intake, processor: Processor) -> View:
     """The engine of these parts, now."""
     refusal = intake.refusal()  # first: it looks at the disk
     ledger = processor.ledger.as_dict()
+    watch = processor._detection.watch
     received = sum(counts["received"] for counts in (ledger, ledger["logs"], ledger["metrics"]))
     return View(
         refusal=refusal,
@@ -55,6 +60,8 @@ def look(journal: Journal, intake: Intake, processor: Processor) -> View:
         ledger=ledger,
         open_sessions=len(processor.members._open),
         evictions={"detectors": processor._detection.evictions, "dedup": processor._window.evicted},
+        rule_errors=dict(watch.errors),
+        rules_off=list(watch.off),
         lag_items=max(0, journal.items - received),
         lag_bytes=intake.waiting,
         lag_seconds=intake.lag,

@@ -17,6 +17,8 @@ import msgspec
 from otel_ext.errors import ConfigError
 from otel_ext.pipeline import IN_PROCESS, EngineSettings
 from otel_ext.pipeline.folder import default_data
+from otel_ext.signals import Settings as SignalSettings
+from otel_ext.signals import every_rule, mistakes
 
 MIB: Final = 1 << 20
 _PREFIX: Final = "OTEL_EXT_"
@@ -40,6 +42,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         crash_signals: names of fatal signals that mark sessions, comma-separated; none by default.
         queue_mib: memory for spans that the disk does not take now.
         min_free_mib: free disk space that is left alone.
+        signals: what the detectors are told, as the sidecar's `processors.signals` (`docs/signals.md`): a
+            mapping, or JSON in the variable.
         shutdown_timeout: seconds that `shutdown` may wait for the last spans to be processed.
     """
 
@@ -52,6 +56,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     queue_mib: _AtLeastOne = 64
     min_free_mib: Annotated[int, msgspec.Meta(ge=0)] = IN_PROCESS.min_free // MIB
     shutdown_timeout: _Seconds = 10.0
+    signals: SignalSettings = SignalSettings()
 
     def __post_init__(self) -> None:
         for name in self.signal_names:
@@ -77,6 +82,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
             sync="never" if self.sync == "never" else "interval",
             idle_timeout=self.idle_timeout,
             min_free=self.min_free_mib * MIB,
+            signals=self.signals,
         )
 
 
@@ -143,6 +149,19 @@ def _value(name: str, kind: Any, value: object) -> object:
             Path(str(value)).expanduser()
         except RuntimeError as error:
             raise ValueError(str(error)) from error
+    if name == "signals":
+        return _signals(value)
     converted = msgspec.convert(value, kind, strict=False)
     Settings(**{name: converted})  # what only the struct itself checks
     return converted
+
+
+def _signals(value: object) -> SignalSettings:
+    given = msgspec.json.decode(value) if isinstance(value, str) else value
+    found = msgspec.convert(given, SignalSettings)
+    rules = every_rule()
+    for problem in rules.problems:
+        _log.warning("a rule is left out: %s", problem)
+    for path, text in mistakes(rules.types, found):
+        raise ValueError(f"{'.'.join(path)}: {text}")
+    return found

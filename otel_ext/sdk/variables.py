@@ -36,3 +36,6 @@ OTEL_EXT_MIN_FREE_MIB: Final = "OTEL_EXT_MIN_FREE_MIB"
 
 OTEL_EXT_SHUTDOWN_TIMEOUT: Final = "OTEL_EXT_SHUTDOWN_TIMEOUT"
 """Seconds that the end of the process may wait for the last spans to be processed."""
+
+OTEL_EXT_SIGNALS: Final = "OTEL_EXT_SIGNALS"
+"""What the detectors are told, as JSON: `{"rules": {"loop.exact_repeat": {"mode": "off"}}}`."""

@@ -21,6 +21,7 @@ from otel_ext.service.components import wanted
 from otel_ext.service.destinations import destinations
 from otel_ext.service.fit import Origins, at, fit
 from otel_ext.service.layers import Leaf, Source, merge, overlay, read
+from otel_ext.service.processors import detectors
 from otel_ext.service.references import expand
 from otel_ext.service.shape import MIB, FileShape, HttpConfig, MetricsConfig
 from otel_ext.sessions import codec
@@ -160,7 +161,7 @@ def _engine(shape: FileShape, origins: Origins) -> EngineSettings:
         idle_timeout=sessions.idle_timeout,
         hold=sessions.hold,
         dedup_window=some(1, "processors.dedup.window_spans", shape.processors.dedup),
-        signals=shape.processors.signals,
+        signals=detectors(shape.processors.signals, origins),
     )
 
 

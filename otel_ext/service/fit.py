@@ -142,6 +142,8 @@ def _value(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:
     origins[path] = leaf
     wants_text = kind is str or (get_origin(kind) is Literal and leaf.text in get_args(kind))
     value = leaf.text if wants_text and leaf.text is not None else leaf.value
+    if isinstance(value, bool) and (word := "on" if value else "off") in get_args(kind):
+        value = word  # what YAML 1.1 makes of a bare on or off
     try:
         return msgspec.convert(value, kind, strict=False, dec_hook=_duration)
     except msgspec.ValidationError as error:

@@ -97,6 +97,8 @@ METRICS: Final = (
         "otel_ext_sessions_ended_total", "counter", "ends told: completed, interrupted, crashed", ("state",)
     ),
     Metric("otel_ext_findings_total", "counter", "loops and waste found", ("signal",)),
+    Metric("otel_ext_detector_errors_total", "counter", "hooks of rules that raised", ("rule",)),
+    Metric("otel_ext_detector_off", "gauge", "1: switched off until the process ends", ("rule",)),
     Metric("otel_ext_evictions_total", "counter", "forgotten to stay within a bound", ("what",)),
     Metric("otel_ext_quarantined_files_total", "counter", "session files set aside"),
     Metric("otel_ext_pipeline_pauses_total", "counter", "failures after which the pipeline began anew"),

@@ -104,6 +104,8 @@ class SelfTelemetry:
         yield Sample("otel_ext_pipeline_lag_bytes", (), view.lag_bytes)
         yield Sample("otel_ext_pipeline_lag_seconds", (), view.lag_seconds)
         yield Sample("otel_ext_sessions_open", (), view.open_sessions)
+        yield from labelled("otel_ext_detector_errors_total", view.rule_errors)
+        yield from labelled("otel_ext_detector_off", dict.fromkeys(view.rules_off, 1))
         yield from labelled("otel_ext_evictions_total", view.evictions)
         for name, counter in _COUNTED.items():
             yield Sample(name, (), self._stats.get(counter))

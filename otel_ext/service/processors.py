@@ -3,11 +3,17 @@
 Law of this file: as of `shape`.
 """
 
+from typing import Final
+
 import msgspec
 
+from otel_ext.errors import ConfigError
 from otel_ext.pipeline import EngineSettings
-from otel_ext.service.fit import Duration
+from otel_ext.service.fit import Duration, Origins
 from otel_ext.signals import Settings as SignalSettings
+from otel_ext.signals import every_rule, mistakes
+
+SIGNALS: Final = "processors.signals"
 
 
 class SessionsConfig(msgspec.Struct, kw_only=True, frozen=True):
@@ -51,3 +57,19 @@ class ProcessorsConfig(msgspec.Struct, kw_only=True, frozen=True):
     memory_limiter: MemoryConfig = MemoryConfig()
     services: ServicesConfig = ServicesConfig()
     signals: SignalSettings = SignalSettings()
+
+
+def detectors(settings: SignalSettings, origins: Origins) -> SignalSettings:
+    """The detectors' settings, with every rule and threshold that they name looked up.
+
+    Raises:
+        ConfigError: one is not there, or an installed package's rule cannot be used.
+    """
+    rules = every_rule()
+    for problem in rules.problems:
+        raise ConfigError(f"entry point group otel_ext.rules: {problem}; mend or uninstall that package")
+    for path, text in mistakes(rules.types, settings):
+        where = ".".join((SIGNALS, *path))
+        leaf = next((leaf for key, leaf in origins.items() if f"{key}.".startswith(f"{where}.")), None)
+        raise ConfigError(f"{leaf.origin}: `{where}`: {text}" if leaf else f"`{where}`: {text}")
+    return settings

@@ -50,6 +50,9 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 """An amount of money."""
 
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+AtLeastOne: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+
 Mode: TypeAlias = Literal["on", "off", "shadow"]
 """Whether a rule is asked, and whether it is heard: one in shadow is computed and recorded, nothing more."""
 
@@ -129,20 +132,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         baselines: agents and models whose usual cost and pace are remembered beyond one trace.
     """
 
-    lanes: int = 1024
-    keys: int = 64
-    ttl: int = 2 * 60 * MINUTE
-    traces: int = 1024
-    spans_per_trace: int = 2048
-    pending: int = 32
-    evidence: int = 16
-    owned: int = 256
+    lanes: AtLeastOne = 1024
+    keys: AtLeastOne = 64
+    ttl: AtLeastOne = 2 * 60 * MINUTE
+    traces: AtLeastOne = 1024
+    spans_per_trace: AtLeastOne = 2048
+    pending: Count = 32
+    evidence: Annotated[int, msgspec.Meta(ge=3)] = 16
+    owned: AtLeastOne = 256
     rules: dict[str, RuleSettings] = {}
     effects: dict[str, Effect] = {}
     prices: dict[str, Price] = {}
     tool_prices: dict[str, Amount] = {}
     currency: str = "USD"
-    baselines: int = 256
+    baselines: AtLeastOne = 256
     mute: tuple[Mute, ...] = ()
-    most_errors: int = 100
-    budget: int = 1_000_000
+    most_errors: Count = 100
+    budget: Count = 1_000_000
