@@ -1,6 +1,5 @@
 """Turns: places are handed round, nobody waits for more than one request of each other sender."""
 
-import contextlib
 import random
 import threading
 from collections import Counter, deque
@@ -110,8 +109,13 @@ def test_who_waits_too_long_is_told_to_come_again() -> None:
 def test_an_error_inside_gives_the_place_back() -> None:
     """Whatever the block raises."""
     turns = Turns(1)
-    with contextlib.suppress(ValueError), turns.of("a", 1):
-        raise ValueError
+
+    def fail() -> None:
+        with turns.of("a", 1):
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        fail()
     assert turns.state.inside == 0
 
 
@@ -149,3 +153,31 @@ def test_threads_take_turns() -> None:
     assert done == {"a": 300, "b": 100, "c": 50}
     assert most[0] <= 2
     assert turns.state == (0, 0, {})
+
+
+def test_a_large_request_rests_while_others_are_there() -> None:
+    """Its place stays taken for as long as it took, at most 0.1 s; alone, or small, it is free at once."""
+    clock = ManualClock()
+    turns = Turns(2, clock=clock)
+    pauses: list[float] = []
+
+    class Watch(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            return True
+
+    turns.pause = Watch()
+
+    def work(name: str, size: int, took: int) -> None:
+        with turns.of(name, size):
+            clock.advance(took)
+
+    work("a", LARGE, 10**7)
+    work("b", 10, 10**7)
+    assert pauses == []
+    work("a", LARGE, 10**7)
+    work("a", LARGE, 10**10 - 10**8)
+    assert pauses == [0.01, 0.1]
+    clock.advance(11 * 10**9)
+    work("a", LARGE, 10**7)
+    assert pauses == [0.01, 0.1]

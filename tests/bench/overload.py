@@ -1,33 +1,45 @@
 """What a sidecar does with three times as much as it can take, for a minute.
 
-    python -m tests.bench.overload [--seconds N] [--share S]
+    python -m tests.bench.overload [--seconds N] [--share S] [--times N]
 
 The server is held to a share of one core (stopped and continued by turns, so that it works anywhere). First
-as many spans as it acknowledges to senders that wait are counted: its capacity. Then senders offer three
-times that, on a fixed schedule whatever the answers are; a refused request is counted and not repeated.
-Printed: goodput against capacity, refusals with a delay in them, peak memory, and spans acknowledged that
-are not in its files afterwards.
+as many spans as it acknowledges to senders that wait are counted: its capacity. Then a process of its own
+offers three times that in an open loop: each request is sent when its time has come, whatever became of those
+before it, over many connections, and is not repeated when it is refused. Printed: goodput against capacity,
+refusals by whether the delay is in both places where clients look for it, how late the schedule itself was,
+peak memory, and spans acknowledged that are not in the ledger afterwards.
 """
 
 import argparse
+import asyncio
 import itertools
+import multiprocessing
 import os
 import signal
+import statistics
 import tempfile
 import threading
 import time
 from collections import Counter
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Final
 
 import grpc
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 
 from otel_ext.sessions import Catalog
 from tests.bench.load import Requests
 from tests.support import METHOD, ServerProcess, server
 
-SPANS, SIZE = 256, 590
-CALM, STORM = 24, 96
-"""Connections, of which each has one request under way: enough to fill the server, and four times that."""
+SPANS: Final = 256
+SIZE: Final = 590
+CALM: Final = 24
+"""Connections of senders that wait, each with one request under way: enough to fill the server."""
+STORM: Final = 128
+"""Connections of those that do not wait, with as many requests under way as come together."""
+DEADLINE: Final = 30.0
 
 
 class Throttle:
@@ -54,41 +66,74 @@ class Throttle:
             self._stop.wait(0.02 * (1 - self._share))
 
 
-def offer(endpoint: str, seconds: float, connections: int, rate: float = 0.0) -> Counter[str]:
-    """Send for so many seconds; `rate` requests a second in all, 0 for as fast as they are answered."""
-    counts: Counter[str] = Counter()
-    lock = threading.Lock()
-    ticket = itertools.count()
-    begun = time.perf_counter()
+def calm(endpoint: str, seconds: float) -> int:
+    """Requests acknowledged to senders that wait for each answer."""
+    done = [0] * CALM
+    end = time.perf_counter() + seconds
 
     def client(number: int) -> None:
-        requests = Requests(SPANS, SIZE, (connections + number) * 100_000)
+        requests = Requests(SPANS, SIZE, number * 100_000)
         with grpc.insecure_channel(endpoint, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
             call = channel.unary_unary(METHOD)
-            while True:
-                due = begun + (next(ticket) / rate if rate else 0.0)
-                if max(due, time.perf_counter()) - begun > seconds:
-                    return
-                if (ahead := due - time.perf_counter()) > 0:
-                    time.sleep(ahead)
-                try:
-                    call(requests.next(), timeout=30, wait_for_ready=True)
-                    result = "acknowledged"
-                except grpc.RpcError as error:
-                    told = dict(error.trailing_metadata() or ())
-                    hint = "with" if "google.rpc.retryinfo-bin" in told else "without"
-                    result = f"{error.code().name} {hint} a delay"
-                with lock:
-                    counts[result] += 1
-                    if due and time.perf_counter() - due > 1.0:
-                        counts["late"] += 1
+            while time.perf_counter() < end:
+                call(requests.next(), timeout=DEADLINE, wait_for_ready=True)
+                done[number] += 1
 
-    threads = [threading.Thread(target=client, args=(n,)) for n in range(connections)]
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(CALM)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return counts
+    return sum(done)
+
+
+def storm(results: Connection, endpoint: str, seconds: float, rate: float) -> None:
+    """In a process of its own: `rate` requests a second for so many seconds; sends `(counts, latencies)`."""
+    results.send(asyncio.run(_storm(endpoint, seconds, rate)))
+
+
+async def _storm(endpoint: str, seconds: float, rate: float) -> tuple[Counter[str], list[float]]:
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.aio.insecure_channel(endpoint, options=options) for _ in range(STORM)]
+    await asyncio.gather(*(channel.channel_ready() for channel in channels))
+    calls = itertools.cycle([channel.unary_unary(METHOD) for channel in channels])
+    requests = Requests(SPANS, SIZE, 50_000_000)
+    counts, latencies = Counter[str](), list[float]()
+    under_way = set[asyncio.Task[None]]()
+
+    async def one(body: bytes) -> None:
+        began = time.perf_counter()
+        try:
+            await next(calls)(body, timeout=DEADLINE)
+        except grpc.aio.AioRpcError as error:
+            counts[_refusal(error)] += 1
+        else:
+            counts["acknowledged"] += 1
+            latencies.append(time.perf_counter() - began)
+
+    begun = time.perf_counter()
+    for number in range(int(rate * seconds)):
+        due = begun + number / rate
+        if (ahead := due - time.perf_counter()) > 0:
+            await asyncio.sleep(ahead)
+        counts["late by over 0.1 s"] += time.perf_counter() - due > 0.1
+        task = asyncio.create_task(one(requests.next()))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        counts["most under way"] = max(counts["most under way"], len(under_way))
+        await asyncio.sleep(0)
+    counts["seconds"] = round(time.perf_counter() - begun)
+    await asyncio.gather(*under_way)
+    await asyncio.gather(*(channel.close() for channel in channels))
+    return counts, latencies
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> str:
+    """A refused call in words."""
+    trailers = {str(key): value for key, value in error.trailing_metadata()}
+    told = Status.FromString(bytes(trailers.get("grpc-status-details-bin", b"")))
+    both = "google.rpc.retryinfo-bin" in trailers and any(d.Is(RetryInfo.DESCRIPTOR) for d in told.details)
+    return f"{error.code().name} {'with' if both else 'without'} a delay"
 
 
 def memory(process: ServerProcess, what: str) -> int:
@@ -113,30 +158,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--share", type=float, default=0.25)
+    parser.add_argument("--times", type=float, default=3.0)
     parser.add_argument("--config", default="")
     options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder, server(Path(folder) / "data", options.config) as process:
         assert process.process is not None
         idle = memory(process, "VmRSS")
         with Throttle(process.process.pid, options.share):
-            calm = offer(process.endpoint, options.seconds / 4, CALM)
-            capacity = calm["acknowledged"] / (options.seconds / 4)
+            seconds = max(5.0, options.seconds / 4)
+            first = calm(process.endpoint, seconds)
+            capacity = first / seconds
             before = memory(process, "VmHWM")
-            storm = offer(process.endpoint, options.seconds, STORM, 3 * capacity)
+            receiving, sending = context.Pipe(duplex=False)
+            given = (sending, process.endpoint, options.seconds, options.times * capacity)
+            client = context.Process(target=storm, args=given)
+            client.start()
+            counts, latencies = receiving.recv()
+            client.join()
             peak = memory(process, "VmHWM")
-        acknowledged = (calm["acknowledged"] + storm["acknowledged"]) * SPANS
+        acknowledged = (first + counts["acknowledged"]) * SPANS
         process.stop(patience=1800)  # it processes everything that it acknowledged
-        counts = ledger(process.data)
-    offered = sum(n for name, n in storm.items() if name != "late") / options.seconds
-    good = storm["acknowledged"] / options.seconds
-    print(f"held to {options.share:.2f} of a core; {CALM} and {STORM} connections, requests of {SPANS} spans")
-    print(
-        f"capacity {capacity * SPANS:,.0f} spans/s, offered {offered * SPANS:,.0f} ({offered / capacity:.1f})"
-    )
+        kept = ledger(process.data)
+    about = {name: counts.pop(name, 0) for name in ("late by over 0.1 s", "most under way", "seconds")}
+    offered, good = sum(counts.values()) / about["seconds"], counts["acknowledged"] / about["seconds"]
+    cuts = statistics.quantiles(latencies, n=100)
+    print(f"held to {options.share:.2f} of a core, {STORM} connections, requests of {SPANS} spans")
+    print(f"capacity {capacity * SPANS:,.0f} spans/s, offered {offered / capacity:.1f} times that; {about}")
     print(f"goodput {good * SPANS:,.0f} spans/s, {good / capacity:.2f} of capacity")
-    print(f"answers {dict(storm)}")
+    print(f"acknowledged after p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s")
+    print(f"answers {dict(counts)}")
     print(f"memory MiB: idle {idle}, at capacity {before}, at overload {peak}")
-    print(f"acknowledged {acknowledged:,}, received {counts['received']:,}, lost {counts.get('lost')}")
+    print(f"acknowledged {acknowledged:,}, received {kept['received']:,}, lost {kept.get('lost')}")
 
 
 if __name__ == "__main__":
