@@ -17,6 +17,12 @@ from otel_ext.signals.finding import Finding
 SCOPE_NAME: Final = "otel_ext"
 """The scope of every span of ours; spans of this scope are never read as steps."""
 
+_MONEY: Final = {
+    "cost": "otel_ext.waste.cost",
+    "avoidable_cost": "otel_ext.waste.cost.avoidable",
+    "currency": "otel_ext.waste.cost.currency",
+}
+
 
 def scope_bytes(version: str) -> bytes:
     """The serialized InstrumentationScope of derived spans."""
@@ -90,8 +96,11 @@ def _measured(finding: Finding) -> dict[str, object]:
         "otel_ext.waste.tokens.input": finding.waste.input_tokens,
         "otel_ext.waste.tokens.output": finding.waste.output_tokens,
         "otel_ext.waste.tokens.cached": finding.waste.cached_tokens,
+        "otel_ext.waste.tokens.carried": finding.waste.carried_tokens,
+        "otel_ext.waste.tokens.avoidable": finding.waste.avoidable_tokens,
         "otel_ext.waste.duration": finding.waste.duration / 1e9,  # seconds: a duration, never an instant
         "otel_ext.waste.basis": finding.waste.basis,
+        **{_MONEY[name]: value for name, value in finding.waste.money().items()},
         "otel_ext.evidence.span_ids": [span.hex() for span in finding.evidence],
         "otel_ext.evidence.count": finding.evidence_count,
         "otel_ext.evidence.dropped_count": finding.evidence_dropped,

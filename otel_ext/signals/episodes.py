@@ -58,7 +58,7 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
         if track.episode is not None:
             claim(context, step.span_id, track.episode.id)
         return False
-    mark = mark_of(step, call.round)
+    mark = mark_of(step, call.round, context.settings)
     mark.counted = not track.count  # the first occurrence is never waste
     if track.last and step.start > track.last:
         gap = step.start - track.last
@@ -78,7 +78,7 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
     track.marks.append(mark)
     call.round.touched.append((table, key))
     if len(track.marks) > context.settings.evidence:
-        _thin(track)
+        _thin(context.lane, track)
     return True
 
 
@@ -167,11 +167,11 @@ def reprice(track: Track, at: Round) -> None:
         price(mark, at)
 
 
-def _thin(track: Track) -> None:
+def _thin(lane: Lane, track: Track) -> None:
     # First, second and last stay; every other one between them goes, its cost added up before.
     until = len(track.marks) - 1
-    add_up(track, track.ledger, until)
-    add_up(track, track.whole, until, every=True)
+    add_up(lane, track, track.ledger, until)
+    add_up(lane, track, track.whole, until, every=True)
     for mark in track.marks[:until]:
         mark.counted = True
     del track.marks[2:-1:2]

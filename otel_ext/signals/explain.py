@@ -10,6 +10,8 @@ from otel_ext.signals.settings import MINUTE, SECOND
 LONGEST_ERROR = 120
 """Characters of a failure's text in an explanation."""
 
+_CENT = 10_000_000  # billionths
+
 
 def lasting(duration: int) -> str:
     """A duration in the unit a person would choose; "" when it is not known."""
@@ -44,6 +46,8 @@ def costing(sentence: str, waste: Waste) -> str:
     tokens = waste.input_tokens + waste.output_tokens
     if tokens:
         parts.append(f"{'' if waste.basis == 'measured' else 'about '}{tokens:,} tokens")
+    if waste.cost and waste.cost >= _CENT // 2:
+        parts.append(f"{waste.cost / 1e9:,.2f} {waste.currency}")
     if waste.duration >= SECOND or (waste.duration and not tokens):
         parts.append(f"{lasting(waste.duration)} of tool time")
     happened, mark, advice = sentence.partition("; ")

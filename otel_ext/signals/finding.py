@@ -27,15 +27,36 @@ class Waste(msgspec.Struct, kw_only=True):
         input_tokens: share of the issuing model turns' input, cache included.
         output_tokens: share of their output.
         cached_tokens: share of the input that came from a cache.
+        carried_tokens: tokens of the repeats' results, once for each later model turn that read them again
+            and is not itself counted above.
         duration: ns; the union of the repeats' intervals, so parallel calls count once.
+        cost: billionths of the currency, for all of it; None without an observed or configured price.
+        currency: "" without a cost.
+        avoidable_tokens: those of input and output that fell after the second repeat.
+        avoidable_cost: the same in billionths of the currency.
         basis: where the token counts come from.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    carried_tokens: int = 0
     duration: int = 0
+    cost: int | None = None
+    currency: str = ""
+    avoidable_tokens: int = 0
+    avoidable_cost: int | None = None
     basis: Basis = "none"
+
+    def money(self) -> dict[str, float | str]:
+        """What is known of the cost, in units of the currency."""
+        if self.cost is None:
+            return {}
+        return {
+            "cost": self.cost / 1e9,
+            "avoidable_cost": (self.avoidable_cost or 0) / 1e9,
+            "currency": self.currency,
+        }
 
 
 class Finding(msgspec.Struct, kw_only=True):
@@ -105,7 +126,10 @@ class Finding(msgspec.Struct, kw_only=True):
             "input_tokens": self.waste.input_tokens,
             "output_tokens": self.waste.output_tokens,
             "cached_tokens": self.waste.cached_tokens,
+            "carried_tokens": self.waste.carried_tokens,
             "duration": str(self.waste.duration),
+            "avoidable_tokens": self.waste.avoidable_tokens,
+            **self.waste.money(),
             "basis": self.waste.basis,
         }
         return {

@@ -75,7 +75,16 @@ def _measured(told: Mapping[str, Any]) -> dict[str, Any]:
             input_tokens=told["otel_ext.waste.tokens.input"],
             output_tokens=told["otel_ext.waste.tokens.output"],
             cached_tokens=told["otel_ext.waste.tokens.cached"],
-            duration=round(Fraction(told["otel_ext.waste.duration"]) * 10**9),  # exact up to 52 days
+            carried_tokens=told["otel_ext.waste.tokens.carried"],
+            duration=_billionths(told["otel_ext.waste.duration"]),  # exact up to 52 days
+            cost=_billionths(told["otel_ext.waste.cost"]) if "otel_ext.waste.cost" in told else None,
+            currency=told.get("otel_ext.waste.cost.currency", ""),
+            avoidable_tokens=told["otel_ext.waste.tokens.avoidable"],
+            avoidable_cost=(
+                _billionths(told["otel_ext.waste.cost.avoidable"])
+                if "otel_ext.waste.cost.avoidable" in told
+                else None
+            ),
             basis=told["otel_ext.waste.basis"],
         ),
         "evidence": [bytes.fromhex(span) for span in told["otel_ext.evidence.span_ids"]],
@@ -84,6 +93,10 @@ def _measured(told: Mapping[str, Any]) -> dict[str, Any]:
         "context": [bytes.fromhex(span) for span in told["otel_ext.evidence.shared_span_ids"]],
         "missing": told["otel_ext.evidence.missing"],
     }
+
+
+def _billionths(value: float) -> int:
+    return round(Fraction(value) * 10**9)
 
 
 def _ending(span: Span) -> dict[str, Any]:

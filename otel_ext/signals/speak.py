@@ -10,31 +10,38 @@ import msgspec
 
 from otel_ext.signals.explain import costing
 from otel_ext.signals.finding import Confidence, Finding, Status, Waste
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lanes import Lane, Track
 from otel_ext.signals.rule import Context, Rule
 from otel_ext.signals.settings import Severity
 from otel_ext.signals.waste import Ledger
 
 
-def waste_of(track: Track) -> Waste:
+def waste_of(context: Context, track: Track) -> Waste:
     """What a track has cost so far, its newest call at the share known now."""
     ledger = msgspec.structs.replace(track.ledger)
-    add_up(track, ledger, len(track.marks))
-    return ledger.total()
+    add_up(context.lane, track, ledger, len(track.marks))
+    return _total(context, ledger)
 
 
-def whole_of(track: Track) -> Waste:
+def whole_of(context: Context, track: Track) -> Waste:
     """The same with the calls that other findings own: what a sentence says of all that it counts."""
     ledger = msgspec.structs.replace(track.whole)
-    add_up(track, ledger, len(track.marks), every=True)
-    return ledger.total()
+    add_up(context.lane, track, ledger, len(track.marks), every=True)
+    return _total(context, ledger)
 
 
-def add_up(track: Track, ledger: Ledger, until: int, *, every: bool = False) -> None:
+def add_up(lane: Lane, track: Track, ledger: Ledger, until: int, *, every: bool = False) -> None:
     """Add the first `until` marks of a track to a ledger, those that were not added before."""
     for mark in track.marks[:until]:
         if not mark.counted and (mark.owned or every):
-            ledger.add(mark)
+            ledger.add(mark, lane.contexts.compacted)
+
+
+def _total(context: Context, ledger: Ledger) -> Waste:
+    rounds = context.lane.rounds
+    # Without model steps nobody is known to have read a result again.
+    now = rounds.recent[-1].number if rounds.modelled and rounds.recent else 0
+    return ledger.total(now, context.lane.contexts.compacted, context.settings.currency)
 
 
 def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> None:
@@ -44,7 +51,7 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> No
     episode.revision += 1
     lane.emitted = True
     agent = lane.span_id in trace.agents
-    waste = waste_of(track)
+    waste = waste_of(context, track)
     evidence = [mark.span_id for mark in track.marks]
     missing = rule.missing(context, track)
     if waste.basis in ("estimated", "mixed"):
@@ -69,7 +76,7 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> No
             evidence=evidence,
             waste=waste,
             missing=missing,
-            explanation=costing(rule.explain(context, track), whole_of(track)),
+            explanation=costing(rule.explain(context, track), whole_of(context, track)),
             rule=rule.id,
             rule_version=rule.version,
             thresholds=dict(rule.thresholds(track)),

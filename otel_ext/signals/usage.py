@@ -93,6 +93,12 @@ def carry_rate(settings: Settings, step: Step) -> int:
     return per_token(price.input)
 
 
+def per_call(settings: Settings, tool: str) -> int:
+    """A tool's configured price; -1 without one."""
+    price = settings.tool_prices.get(tool)
+    return -1 if price is None else round(price * PICO)
+
+
 def per_token(price: float) -> int:
     """A price per million tokens as whole units of account a token."""
     return round(price * _PER_TOKEN)
