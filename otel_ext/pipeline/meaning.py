@@ -5,6 +5,9 @@ Law of this file: payload goes in, digests come out; nothing here keeps a value.
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from otel_ext.conventions import observe, storable
 from otel_ext.dedup import (
@@ -70,16 +73,12 @@ def _call(step: Step, seen: Observation, effects: Mapping[str, Effect]) -> None:
         step.relaxed_hash = relaxed_hash(seen.name, seen.arguments)
     if seen.result is not NOT_CAPTURED:
         step.result_hash, step.result_relaxed = result_hashes(seen.result)
-        step.result_size = len(seen.result) if isinstance(seen.result, str | bytes) else 0
+        step.result_size = _size(seen.result)
     step.effect = effect_of(seen, effects)
     if step.effect is not _EXEMPT:
         step.subject = subject_of(seen, step.effect)
     if seen.error:
-        text = _failure(seen)
-        if text.strip():  # failures without any text are not known to be alike (law L10)
-            step.error_hash = error_fingerprint(text, seen.arguments)
-        step.vague = is_vague(error_core(text, seen.arguments))
-        step.transient = is_transient(seen)
+        _kind_of_failure(step, seen)
         step.invalid = is_invalid(seen)
         if path := absent_path(seen):
             step.absent = hashlib.sha256(path.encode("utf-8", "replace")).digest()[:16]
@@ -91,6 +90,8 @@ def _answer(step: Step, seen: Observation, effects: Mapping[str, Effect]) -> Non
     """The digests of a model's answer, and of the code whose outcome it was told."""
     code = arguments_hash(seen.code.name, seen.code.arguments) if seen.code is not None else None
     step.said = said_of(seen, code)
+    if seen.error:
+        _kind_of_failure(step, seen)
     if seen.ran is None:
         return
     step.ran = Step(kind=_TOOL, trace_id=step.trace_id, span_id=b"", parent_id=b"", start=0, end=0)
@@ -98,6 +99,25 @@ def _answer(step: Step, seen: Observation, effects: Mapping[str, Effect]) -> Non
     _failed(step.ran, seen.ran)
     _call(step.ran, seen.ran, effects)
     step.ran.own_words = own_words(seen.ran)
+
+
+def _kind_of_failure(step: Step, seen: Observation) -> None:
+    """What kind of failure it was."""
+    text = _failure(seen)
+    if text.strip():  # failures without any text are not known to be alike (law L10)
+        step.error_hash = error_fingerprint(text, seen.arguments)
+    step.vague = is_vague(error_core(text, seen.arguments))
+    step.transient = is_transient(seen)
+
+
+def _size(result: Any) -> int:
+    """Bytes of a result as a model reads it; 0 when that cannot be told."""
+    if isinstance(result, str | bytes):
+        return len(result)
+    try:
+        return len(msgspec.json.encode(result))
+    except (TypeError, ValueError, UnicodeError, RecursionError):
+        return 0
 
 
 def _details(step: Step, seen: Observation) -> None:

@@ -15,7 +15,7 @@ from otel_ext.signals.rounds import Round
 from otel_ext.signals.rule import Call, Context, Rule
 from otel_ext.signals.settings import SEVERITIES, Severity
 from otel_ext.signals.speak import add_up, speak
-from otel_ext.signals.waste import mark_of, price
+from otel_ext.signals.waste import Mark, mark_of, price
 
 MOST_DISTINCT: Final = 8
 """Digests remembered of one track's different arguments."""
@@ -64,22 +64,27 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
         gap = step.start - track.last
         track.grew += bool(track.gap and gap * 10 > track.gap * 11)
         track.gap = gap
-    track.count += 1
-    track.round = number
-    track.last = step.start
-    if not track.start or mark.start < track.start:
-        track.start = mark.start
-    track.end = max(track.end, mark.end)
     track.arguments_hash, track.result_hash = step.arguments_hash, step.result_hash
     track.error_hash, track.error_text = step.error_hash, step.error_text
     differ(track, step.arguments_hash or b"")
+    put(context, track, mark)
+    call.round.touched.append((table, key))
+    return True
+
+
+def put(context: Context, track: Track, mark: Mark) -> None:
+    """Count evidence with a price of the rule's own making."""
+    track.count += 1
+    track.round = mark.round
+    track.last = mark.start
+    if not track.start or mark.start < track.start:
+        track.start = mark.start
+    track.end = max(track.end, mark.end)
     if track.episode is not None:
         mark.owned = claim(context, mark.span_id, track.episode.id)
     track.marks.append(mark)
-    call.round.touched.append((table, key))
     if len(track.marks) > context.settings.evidence:
         _thin(context.lane, track)
-    return True
 
 
 def differ(track: Track, digest: bytes) -> None:

@@ -40,8 +40,8 @@ def quoted(text: str, which: str = "") -> str:
     return f' ({which}"{line}")' if line else ""
 
 
-def costing(sentence: str, waste: Waste) -> str:
-    """Put the cost between what happened and what to do; the two are parted by "; "."""
+def costing(sentence: str, waste: Waste, which: str = "the repeats") -> str:
+    """Put the cost of `which` between what happened and what to do; the two are parted by "; "."""
     parts = []
     tokens = waste.input_tokens + waste.output_tokens
     if tokens:
@@ -50,6 +50,8 @@ def costing(sentence: str, waste: Waste) -> str:
         parts.append(f"{waste.cost / 1e9:,.2f} {waste.currency}")
     if waste.duration >= SECOND or (waste.duration and not tokens):
         parts.append(f"{lasting(waste.duration)} of tool time")
+    if waste.carried_tokens and not tokens:
+        parts.append(f"about {waste.carried_tokens:,} tokens read again by later turns")
     happened, mark, advice = sentence.partition("; ")
-    cost = f", the repeats costing {' and '.join(parts)}" if parts else ""
+    cost = f", {which} costing {' and '.join(parts)}" if parts else ""
     return f"{happened}{cost}{mark}{advice}."

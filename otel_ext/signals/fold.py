@@ -95,6 +95,7 @@ def _remember(context: Context, step: Step) -> None:
     lane.service = step.service or lane.service
     if step.agent_name:
         lane.agent = step.agent_name[:LONGEST_NAME]
+    lane.began = lane.began or step.start
     if step.start < lane.last_start:
         context.count(LATE)
     else:

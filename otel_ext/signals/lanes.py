@@ -88,6 +88,7 @@ class Lane(msgspec.Struct):
         order: rank in the order of use, for eviction after a load.
         touched: engine time of the last step.
         emitted: it has spoken, so it can no longer fold.
+        began: start of the first step; `last_start` the latest start so far.
         pending: steps kept for folding; None once the lane is what it will be.
         epoch: successful writes so far; `writers` the newest, by call and result.
         tables: rule's table -> key -> track, least recently used first.
@@ -106,6 +107,7 @@ class Lane(msgspec.Struct):
     service: str = ""
     agent: str = ""
     emitted: bool = False
+    began: int = 0
     last_start: int = 0
     pending: list[Step] | None = None
     epoch: int = 0
@@ -141,7 +143,7 @@ class Trace(msgspec.Struct):
         ended: the ends of agents that ended, ns, oldest first.
         twins: calls of tools and models, by which one that is told twice is recognised.
         shared: the trace's own lane, for what no single agent's lane shows; its span id is empty.
-        seen: what agents' lanes did, for rules that compare lanes: digest -> the rule's own notes.
+        seen: what agents' lanes did, for the rule that compares lanes: digest -> its own notes.
     """
 
     trace_id: bytes
@@ -175,6 +177,7 @@ class Trace(msgspec.Struct):
         """The lane of the trace itself."""
         if self.shared is None:
             self.shared = Lane(self.trace_id, b"")
+            self.shared.rounds.modelled = True  # what its agents' lanes saw is not missing here
         return self.shared
 
     def end(self, step: Step) -> None:

@@ -104,6 +104,7 @@ class Rule(Generic[LimitsT]):
         react: what to do about a finding, a sentence or two.
         guards: what keeps it from speaking wrongly, each a short clause.
         origin: who else knows the rule and where ours differs.
+        costs: whose cost an explanation tells, e.g. "the retries".
         version: grows when the same steps may give different findings.
         per_turn: a genuine user turn ends what is open (precision rule 9).
         counts: it counts repetition, which says nothing about exempt tools (precision rule 10).
@@ -114,6 +115,7 @@ class Rule(Generic[LimitsT]):
     react: ClassVar[str] = ""
     guards: ClassVar[tuple[str, ...]] = ()
     origin: ClassVar[str] = ""
+    costs: ClassVar[str] = "the repeats"
     version: ClassVar[int] = 1
     per_turn: ClassVar[bool] = True
     counts: ClassVar[bool] = True

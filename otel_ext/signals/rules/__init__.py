@@ -10,13 +10,35 @@ span): risk, then loops over failures, then loops, then waste, then the rest.
 from typing import Any, Final
 
 from otel_ext.signals.rule import Rule
+from otel_ext.signals.rules.latency.model_slowdown import ModelSlowdown
 from otel_ext.signals.rules.loop.error_repeat import ErrorRepeat
 from otel_ext.signals.rules.loop.error_streak import ErrorStreak
 from otel_ext.signals.rules.loop.error_variants import ErrorVariants
 from otel_ext.signals.rules.loop.exact_repeat import ExactRepeat
 from otel_ext.signals.rules.loop.nothing_new import NothingNew
 from otel_ext.signals.rules.loop.poll_stalled import PollStalled
+from otel_ext.signals.rules.waste.abandoned_subagent import AbandonedSubagent
+from otel_ext.signals.rules.waste.cache_bust import CacheBust
+from otel_ext.signals.rules.waste.cache_write_unread import CacheWriteUnread
+from otel_ext.signals.rules.waste.compaction_reread import CompactionReread
+from otel_ext.signals.rules.waste.context_growth import ContextGrowth
+from otel_ext.signals.rules.waste.cost_spike import CostSpike
+from otel_ext.signals.rules.waste.cost_velocity import CostVelocity
+from otel_ext.signals.rules.waste.cross_agent_duplicate import CrossAgentDuplicate
+from otel_ext.signals.rules.waste.duplicate_fanout import DuplicateFanout
 from otel_ext.signals.rules.waste.failed_call import FailedCall
+from otel_ext.signals.rules.waste.no_batch import NoBatch
+from otel_ext.signals.rules.waste.over_delegation import OverDelegation
+from otel_ext.signals.rules.waste.oversized_result import OversizedResult
+from otel_ext.signals.rules.waste.post_completion import PostCompletion
+from otel_ext.signals.rules.waste.redundant_read import RedundantRead
+from otel_ext.signals.rules.waste.retry_amplification import RetryAmplification
+from otel_ext.signals.rules.waste.retry_no_backoff import RetryNoBackoff
+from otel_ext.signals.rules.waste.retry_storm import RetryStorm
+from otel_ext.signals.rules.waste.shadowed_write import ShadowedWrite
+from otel_ext.signals.rules.waste.sleep_poll import SleepPoll
+from otel_ext.signals.rules.waste.subsumed_read import SubsumedRead
+from otel_ext.signals.rules.waste.truncated_output import TruncatedOutput
 
 RULES: Final[tuple[type[Rule[Any]], ...]] = (
     ErrorRepeat,
@@ -25,6 +47,28 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     ExactRepeat,
     PollStalled,
     NothingNew,
+    RetryStorm,
+    CrossAgentDuplicate,
+    RetryAmplification,
+    RetryNoBackoff,
+    CompactionReread,
+    RedundantRead,
+    SubsumedRead,
+    DuplicateFanout,
+    PostCompletion,
+    ShadowedWrite,
+    CacheBust,
+    CacheWriteUnread,
+    TruncatedOutput,
+    ContextGrowth,
+    OversizedResult,
+    SleepPoll,
+    NoBatch,
+    AbandonedSubagent,
+    OverDelegation,
+    CostSpike,
+    CostVelocity,
     FailedCall,
+    ModelSlowdown,
 )
 """The built-in rules by precedence."""

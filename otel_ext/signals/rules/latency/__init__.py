@@ -1,0 +1,1 @@
+"""`latency.*`: nothing was wasted by the agent, but it waited."""

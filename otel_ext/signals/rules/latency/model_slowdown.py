@@ -1,0 +1,160 @@
+"""latency.model_slowdown: a model answers much more slowly than it did.
+
+A family of its own: nothing is repeated and no token is spent for nothing, so it is neither `loop` nor
+`waste`, and no agent can mend it; "latency" is what every operator calls it.
+
+Law of this file: a model is compared with itself as the same service sees it. Compared are the time to the
+first token and the time for each token after it, never whole durations, which grow with what was asked. One
+slow call is weather; only a row of them is told.
+"""
+
+from typing import Final
+
+import msgspec
+
+from otel_ext.signals.episodes import advance, close, find, keep, put
+from otel_ext.signals.explain import lasting
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Context, Limits, Rule
+from otel_ext.signals.settings import SECOND, Levels
+from otel_ext.signals.usage import reported
+from otel_ext.signals.waste import Mark
+from otel_ext.step import Step
+
+SLOW: Final = "OTX-P001/slow"
+"""Table: one model's slow calls in a row."""
+
+_PICO: Final = 1000  # a pace is kept in thousandths of a ns a token
+
+
+class ModelSlowdownLimits(Limits, frozen=True):
+    """When a model has become slow.
+
+    Attributes:
+        calls: slow calls of a lane in a row.
+        samples: calls of the model by the service that must be known.
+        factor: per cent of the median from which a call may be slow.
+        spread: so many times the median distance from the median it must be away as well.
+        excess: ns that the call must have taken longer than usual.
+        tokens: tokens out below which the pace of a call is not looked at.
+    """
+
+    calls: Levels = Levels(notice=3, warning=8)
+    samples: int = 20
+    factor: int = 250
+    spread: int = 6
+    excess: int = 3 * SECOND
+    tokens: int = 32
+
+
+class _Measure(msgspec.Struct):
+    kind: str
+    value: int
+    excess: int = 0
+    usual: int = 0
+
+
+class ModelSlowdown(Rule[ModelSlowdownLimits]):
+    """Calls of one model whose first token, or whose pace after it, comes far later than usual, in a row."""
+
+    id = "OTX-P001"
+    signal = "latency.model_slowdown"
+    costs = "the delay"
+    react = "Look at the provider's status, switch to another model or region, or raise time limits for now."
+    guards = (
+        "20 calls of the same model by the same service must be known",
+        "two and a half times the median, six times the usual spread and three seconds more, all of them",
+        "of calls at the same time only the first is judged: the others may wait for it",
+        "failed calls are left out",
+        "durations without tokens or a first token say nothing",
+    )
+    origin = (
+        "Latency alerts of observability products, on averages over all calls; ours knows tokens and rows."
+    )
+    per_turn = False
+
+    def model(self, context: Context, step: Step) -> None:
+        """Compare a call with the usual, then remember it."""
+        took = step.end - step.start
+        if step.error or step.start <= 0 or took <= 0 or not step.name:
+            return
+        name = f"{context.lane.service}:{step.name}"
+        busy = context.baselines.get(f"busy:{name}")
+        until = max(busy.values) if busy is not None else 0
+        context.baselines.add(f"busy:{name}", min(step.end, (1 << 62)))
+        if step.start < until:
+            return
+        measures = self._measures(step, took)
+        slow = [measure for measure in measures if self._slow(context, name, measure, step)]
+        for measure in measures:
+            context.baselines.add(f"{measure.kind}:{name}", measure.value)
+        key = step.name.encode("utf-8", "surrogatepass")
+        if slow:
+            self._tell(context, key, step, max(slow, key=lambda measure: measure.excess))
+        elif measures and find(context, SLOW, key) is not None:
+            close(self, context, SLOW, key, "recovered")
+
+    def _measures(self, step: Step, took: int) -> list[_Measure]:
+        found, first, made = [], step.first_token or 0, reported(step.output_tokens)
+        if 0 < first <= took:
+            found.append(_Measure("first", first))
+        if made >= max(1, self.limits.tokens):
+            found.append(_Measure("pace" if first else "whole", (took - min(first, took)) * _PICO // made))
+        return found
+
+    def _slow(self, context: Context, name: str, measure: _Measure, step: Step) -> bool:
+        known = context.baselines.get(f"{measure.kind}:{name}")
+        if known is None or len(known.values) < max(2, self.limits.samples):
+            return False
+        usual, spread = known.usual()
+        more = measure.value - usual
+        if measure.value * 100 < usual * self.limits.factor or more < spread * self.limits.spread:
+            return False
+        tokens = 1 if measure.kind == "first" else max(1, reported(step.output_tokens))
+        scale = 1 if measure.kind == "first" else _PICO
+        measure.excess, measure.usual = more * tokens // scale, usual * tokens // scale
+        return measure.excess >= self.limits.excess > 0
+
+    def _tell(self, context: Context, key: bytes, step: Step, measure: _Measure) -> None:
+        track = find(context, SLOW, key)
+        if track is None:
+            track = keep(self, context, SLOW, key, Track(tool=""))
+            track.notes = [key]
+        number = context.lane.rounds.recent[-1].number
+        # The time lost is the call's tail; its tokens are what was asked for.
+        put(
+            context,
+            track,
+            Mark(
+                step.span_id,
+                max(step.start, step.end - measure.excess),
+                step.end,
+                number,
+                measured=True,
+                turn=True,
+            ),
+        )
+        track.start = min(track.start, step.start)
+        track.gap = measure.excess + measure.usual
+        track.score = max(1, measure.usual)
+        severity = self.limits.calls.severity(track.count)
+        advance(self, context, SLOW, key, track, severity=severity, confidence="probable")
+
+    def thresholds(self, track: Track) -> dict[str, int]:
+        """All of them; times in ns."""
+        limits = self.limits
+        return {
+            **limits.calls.as_dict(),
+            "samples": limits.samples,
+            "factor": limits.factor,
+            "spread": limits.spread,
+            "excess": limits.excess,
+        }
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        model = track.notes[0].decode("utf-8", "replace") if track.notes else "the model"
+        return (
+            f"{track.count} calls of {model} in a row were slow, the last took {lasting(track.gap)} for what "
+            f"usually takes {lasting(track.score)}; look at the provider's status, or switch"
+        )

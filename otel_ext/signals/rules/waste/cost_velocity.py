@@ -1,0 +1,92 @@
+"""waste.cost_velocity: spending faster than allowed, for minutes on end.
+
+Law of this file: what is too fast only the operator knows, so without a configured limit it is silent.
+"""
+
+from typing import Final
+
+import msgspec
+
+from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Context, Limits, Rule, evidence
+from otel_ext.signals.settings import MINUTE, Levels
+from otel_ext.signals.usage import PICO, cost_of, reported
+from otel_ext.signals.waste import mark_of
+from otel_ext.step import Step
+
+FAST: Final = "OTX-W022/fast"
+"""Table: one entry, the lane's spending."""
+
+MINUTES: Final = "OTX-W022/minutes"
+"""Ring: the newest minutes with a model call: number of the minute, tokens, cost."""
+
+_KEY: Final = b"lane"
+
+
+class CostVelocityLimits(Limits, frozen=True):
+    """What is too fast; both 0 unless configured.
+
+    Attributes:
+        tokens: tokens a minute, in and out.
+        cents: hundredths of the currency a minute.
+        minutes: minutes in a row.
+    """
+
+    tokens: int = 0
+    cents: int = 0
+    minutes: int = 3
+
+
+class CostVelocity(Rule[CostVelocityLimits]):
+    """A lane uses more tokens or money a minute than configured, three minutes in a row."""
+
+    id = "OTX-W022"
+    signal = "waste.cost_velocity"
+    costs = "these minutes"
+    react = "Slow the agent down, or stop it, and look at what it repeats."
+    guards = (
+        "silent without a configured limit",
+        "each of the minutes must be above it, the newest one included",
+        "money only where a price is known",
+    )
+    origin = "Budgets of gateways (LiteLLM and others), which act on keys and days; ours is per run."
+    per_turn = False
+
+    def model(self, context: Context, step: Step) -> None:
+        """Add a step to its minute and look at the last ones."""
+        limits = self.limits
+        if not (limits.tokens or limits.cents) or step.start <= 0:
+            return
+        tokens = max(0, reported(step.input_tokens)) + max(0, reported(step.output_tokens))
+        now = [step.start // MINUTE, tokens, max(0, cost_of(context.settings, step))]
+        ring = context.lane.rings.setdefault(MINUTES, [])
+        minutes = [msgspec.msgpack.decode(one, type=list[int]) for one in ring]
+        if minutes and minutes[-1][0] == now[0]:
+            minutes[-1] = [now[0], minutes[-1][1] + now[1], minutes[-1][2] + now[2]]
+        else:
+            minutes.append(now)
+        minutes = minutes[-max(1, limits.minutes) :]
+        context.lane.rings[MINUTES] = [msgspec.msgpack.encode(one) for one in minutes]
+        row = [one[0] for one in minutes] == list(range(now[0] - limits.minutes + 1, now[0] + 1))
+        if row and all(self._fast(one) for one in minutes):
+            track = find(context, FAST, _KEY) or keep(self, context, FAST, _KEY, Track(tool=""))
+            put(context, track, mark_of(step, evidence(context, step).round, context.settings))
+            severity = Levels(notice=1).severity(track.count)
+            advance(self, context, FAST, _KEY, track, severity=severity, confidence="confirmed")
+
+    def _fast(self, minute: list[int]) -> bool:
+        limits = self.limits
+        return (0 < limits.tokens <= minute[1]) or (0 < limits.cents * (PICO // 100) <= minute[2])
+
+    def thresholds(self, track: Track) -> dict[str, int]:
+        """The limits."""
+        return {"tokens": self.limits.tokens, "cents": self.limits.cents, "minutes": self.limits.minutes}
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        return (
+            f"the agent spent more than allowed in each of {self.limits.minutes} minutes and more; slow it "
+            "down, or "
+            "stop it and look at what it repeats"
+        )

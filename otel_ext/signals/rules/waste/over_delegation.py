@@ -1,0 +1,101 @@
+"""waste.over_delegation: sub-agents that hardly do anything.
+
+Law of this file: a sub-agent is judged only by steps that were seen, and only in a trace where other agents'
+tool calls are seen; else it would be the telemetry that is thin. Never more than a candidate: a question to a
+specialist may be worth a model call.
+"""
+
+from typing import Final
+
+from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.finding import Status
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Context, Limits, Rule
+from otel_ext.signals.settings import Levels
+from otel_ext.signals.waste import Mark
+from otel_ext.step import Step
+
+IDLE: Final = "OTX-W018/idle"
+"""Table of the trace's own lane: sub-agents of one agent."""
+
+BUSY: Final = "OTX-W018/busy"
+"""Ring of the trace's own lane: not empty once an agent made several calls."""
+
+RUNS: Final = "OTX-W018/runs"
+"""Ring of the trace's own lane: span ids and use of lanes that did little and ended."""
+
+
+class OverDelegationLimits(Limits, frozen=True):
+    """When delegation is told.
+
+    Attributes:
+        agents: sub-agents of one agent that did next to nothing.
+        calls: tool calls of a sub-agent up to which that is so.
+    """
+
+    agents: Levels = Levels(notice=3)
+    calls: int = 1
+
+
+class OverDelegation(Rule[OverDelegationLimits]):
+    """Three sub-agents of one agent, each with a model call and at most one tool call in its whole run."""
+
+    id = "OTX-W018"
+    signal = "waste.over_delegation"
+    costs = "these runs"
+    react = "Let the agent make such calls itself, or give a sub-agent all of them at once."
+    guards = (
+        "the sub-agent's model calls must be seen",
+        "another agent of the trace must have made several tool calls, else tools are not instrumented",
+        "never more than a candidate",
+    )
+    origin = "Anthropic's and Cognition's writing on multi-agent systems; no product looks for it."
+    per_turn = False
+
+    def ended(self, context: Context, status: Status) -> None:
+        """Note how much a lane did."""
+        lane, trace, usage = context.lane, context.trace, context.lane.usage
+        if lane.calls > self.limits.calls:
+            trace.own_lane().rings[BUSY] = [b"1"]
+        elif usage.steps and lane.span_id in trace.agents and status != "evicted":
+            spent = (usage.input, usage.output, usage.cost if usage.priced else -1)
+            packed = b"".join(number.to_bytes(16, "big", signed=True) for number in spent)
+            ring = trace.own_lane().rings.setdefault(RUNS, [])
+            ring.append(packed + lane.span_id)
+            del ring[: -context.settings.keys]
+
+    def agent_ended(self, context: Context, step: Step) -> None:
+        """Count it against the agent above."""
+        trace = context.trace
+        ring = context.lane.rings.get(RUNS, [])
+        mine = next((run for run in ring if run[48:] == step.span_id), None)
+        above = trace.lane_of(step)
+        if mine is None:
+            return
+        ring.remove(mine)
+        if above not in trace.agents or above == step.span_id:
+            return
+        given, made, cost = (int.from_bytes(mine[at : at + 16], "big", signed=True) for at in (0, 16, 32))
+        track = find(context, IDLE, above) or keep(self, context, IDLE, above, Track(tool=""))
+        mark = Mark(step.span_id, step.start, max(step.start, step.end), 0, given, made, cost=cost)
+        mark.measured, mark.turn = given > 0, True
+        put(context, track, mark)
+        if BUSY in context.lane.rings:
+            severity = self.limits.agents.severity(track.count)
+            advance(self, context, IDLE, above, track, severity=severity, confidence="candidate")
+
+    def thresholds(self, track: Track) -> dict[str, int]:
+        """Sub-agents, and calls of one."""
+        return {**self.limits.agents.as_dict(), "calls": self.limits.calls}
+
+    def missing(self, context: Context, track: Track) -> list[str]:
+        """What would make it sure."""
+        return ["use of the sub-agents' answers"]
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        return (
+            f"{track.count} sub-agents of one agent made at most {self.limits.calls} tool call each; let "
+            "the agent "
+            "make such calls itself"
+        )

@@ -1,0 +1,115 @@
+"""waste.oversized_result: one result that fills the context.
+
+Law of this file: size alone is judged, not use; so it is a notice, and its cost is what every later turn pays
+for carrying it.
+"""
+
+from typing import Final
+
+from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.settings import Levels
+from otel_ext.signals.usage import reported
+from otel_ext.signals.waste import BYTES_PER_TOKEN, Mark
+from otel_ext.step import Step
+
+LARGE: Final = "OTX-W014/large"
+"""Table: one tool's oversized results."""
+
+WAITING: Final = "OTX-W014/waiting"
+"""Ring: large results of the round that is open, to be compared with the next call's input."""
+
+MOST_WAITING: Final = 8
+"""Results that wait for the next model call."""
+
+
+class OversizedResultLimits(Limits, frozen=True):
+    """When a result is too large.
+
+    Attributes:
+        results: such results of one tool.
+        tokens: estimated tokens of a result that is too large whatever the context.
+        share: per cent of the next model call's input that one result may make up.
+        least: estimated tokens below which the share is not looked at.
+    """
+
+    results: Levels = Levels(notice=1)
+    tokens: int = 20_000
+    share: int = 25
+    least: int = 5_000
+
+
+class OversizedResult(Rule[OversizedResultLimits]):
+    """A result of 20,000 tokens or more, or of a quarter of the context that it came into."""
+
+    id = "OTX-W014"
+    signal = "waste.oversized_result"
+    costs = "this"
+    react = "Give the tool a limit, pages or a filter, or keep the result outside and hand over a summary."
+    guards = (
+        "sizes are estimated from bytes",
+        "a share counts only from 5,000 tokens on",
+        "frameworks that cut a result before the model sees it are not known here",
+    )
+    origin = "Coding agents cut results silently; products show sizes, not their share or their carrying."
+
+    def call(self, context: Context, call: Call) -> None:
+        """Look at a result's size."""
+        step, limits = call.step, self.limits
+        tokens = step.result_size // BYTES_PER_TOKEN
+        if tokens < limits.least or step.error:
+            return
+        if tokens >= limits.tokens > 0:
+            self._tell(
+                context, call.tool, Mark(step.span_id, step.start, step.end, call.round.number, size=tokens)
+            )
+            return
+        ring = context.lane.rings.setdefault(WAITING, [])
+        times = (tokens, call.round.number, max(0, step.start), max(0, step.end))
+        packed = b"".join(min(number, (1 << 63) - 1).to_bytes(8, "big") for number in times)
+        ring.append(packed + step.span_id.ljust(8, b"\0") + call.tool.encode("utf-8", "surrogatepass"))
+        del ring[:-MOST_WAITING]
+
+    def model(self, context: Context, step: Step) -> None:
+        """Compare what came in with the context that it came into."""
+        given, waiting = reported(step.input_tokens), context.lane.rings.pop(WAITING, [])
+        if given <= 0 or self.limits.share <= 0:
+            return
+        for one in waiting:
+            tokens, number, start, end = (int.from_bytes(one[at : at + 8], "big") for at in range(0, 32, 8))
+            if given >= tokens >= given * self.limits.share // 100:
+                tool = one[40:].decode("utf-8", "surrogatepass")
+                self._tell(context, tool, Mark(one[32:40], start, end, number, size=tokens))
+
+    def _tell(self, context: Context, tool: str, mark: Mark) -> None:
+        # The call itself was wanted: what it costs is the carrying.
+        mark.start = mark.end = max(0, mark.start)
+        mark.measured, mark.turn = True, True
+        recent = context.lane.rounds.recent
+        mark.rate = recent[-1].rate if recent else -1
+        key = tool.encode("utf-8", "surrogatepass")
+        track = find(context, LARGE, key) or keep(self, context, LARGE, key, Track(tool=tool))
+        track.score = max(track.score, mark.size)
+        put(context, track, mark)
+        severity = self.limits.results.severity(track.count)
+        advance(self, context, LARGE, key, track, severity=severity, confidence="probable")
+
+    def thresholds(self, track: Track) -> dict[str, int]:
+        """Results, tokens, per cent."""
+        limits = self.limits
+        sizes = {"tokens": limits.tokens, "share": limits.share, "least": limits.least}
+        return {**limits.results.as_dict(), **sizes}
+
+    def missing(self, context: Context, track: Track) -> list[str]:
+        """The result's tokens are never reported."""
+        return ["result tokens"]
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        what = "a result" if track.count == 1 else f"{track.count} results, the largest"
+        return (
+            f"{track.tool} returned {what} of about {track.score:,} tokens, which every later model turn "
+            "reads "
+            "again; give the tool a limit, pages or a filter"
+        )
