@@ -8,6 +8,7 @@ from otel_ext.testing.arrivals import detect, in_order, request, steps_of
 from otel_ext.testing.clocks import ManualClock
 from otel_ext.testing.crashable_file import CrashableDisk, CrashableFile
 from otel_ext.testing.crashable_files import CrashableFiles
+from otel_ext.testing.detector_check import check_detector
 from otel_ext.testing.failing_files import FailingFile, FailingFiles
 from otel_ext.testing.journals import content, overwrite, read_all
 from otel_ext.testing.power import PowerCut
@@ -24,6 +25,7 @@ __all__ = [
     "PowerCut",
     "WrappedFile",
     "WrappedFiles",
+    "check_detector",
     "content",
     "detect",
     "in_order",

@@ -140,14 +140,12 @@ def edit_and_the_same_failing_test(run: AgentRun) -> None:
 
 
 def compaction_refill(run: AgentRun) -> None:
-    """The context is compacted and at once full again, three times."""
-    for _ in range(3):
-        for size in (150_000, 170_000, 190_000):
+    """The context is compacted and at once full again, four times over."""
+    for turn in range(4):
+        for size in (185_000, 20_000, 60_000):
             run.think(usage=(size, 50))
-            run.more("read_file", {"path": f"/{run.time}.py"}, f"content {run.time} " * 50)
-        run.think(usage=(20_000, 50))
-        run.more("read_file", {"path": f"/{run.time}.py"}, f"content {run.time} " * 50)
-    run.think(usage=(190_000, 50))
+            run.more("read_file", {"path": f"/{turn}/{size}.py"}, f"content {turn} {size} " * 50)
+    run.think(usage=(185_000, 50))
 
 
 def three_agents_one_missing_path(run: AgentRun) -> None:

@@ -45,6 +45,21 @@ class ErrorRepeat(Rule[ErrorRepeatLimits]):
 
     id = "OTX-L003"
     signal = "loop.error_repeat"
+    react = (
+        "Show the agent what the call takes, or take the tool away. Where the failure may pass (it is then "
+        "probable, not confirmed), let it wait longer between the attempts."
+    )
+    guards = (
+        "failures that waiting mends need six attempts or five minutes",
+        "a success of the same call clears it, another failure begins anew",
+        "after a failure that says nothing, a write makes the next try a fresh one",
+        "calls of one model response count once",
+        "without captured arguments or failure text it is silent",
+    )
+    origin = (
+        "OpenHands, Roo Code, StuckGuard and SpanProof count failures that follow one another. Ours keeps "
+        "count over other calls, compares a fingerprint of the failure, and tells transient failures apart."
+    )
     per_turn = False
 
     def call(self, context: Context, call: Call) -> None:

@@ -42,6 +42,22 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
 
     id = "OTX-L004"
     signal = "loop.error_variants"
+    react = (
+        "Changing the arguments does not help: show the agent what the tool takes. Where several tools fail "
+        "alike, mend what they share (a session, a permission, a path)."
+    )
+    guards = (
+        "a success of the tool halves what was counted",
+        "failures that waiting mends, or that say nothing, never count",
+        "one missing path after another is exploration, at most a notice",
+        "digits are not blurred: test_0 and test_1 are different failures",
+        "what loop.error_repeat owns is not counted twice",
+    )
+    origin = (
+        "Roo Code and Cline count mistakes in a row, StuckGuard one tool's failures. Ours compares the "
+        "failures' fingerprints, from which the call's own arguments are taken out, within a tool and "
+        "across tools."
+    )
     per_turn = False
 
     def call(self, context: Context, call: Call) -> None:

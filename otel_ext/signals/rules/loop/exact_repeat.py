@@ -47,6 +47,23 @@ class ExactRepeat(Rule[ExactRepeatLimits]):
 
     id = "OTX-L001"
     signal = "loop.exact_repeat"
+    react = (
+        "Look at what the agent does with the result: it has it already. Give the result a clearer end "
+        '("this is all there is"), or stop the run at the severity that you can afford.'
+    )
+    guards = (
+        "a result that changes is progress",
+        "a write by another call begins anew, and so does a person's next turn",
+        "calls of one model response count once",
+        "polls and waiting results are loop.poll_stalled's",
+        "without captured arguments or result it is silent",
+        "results that differ only in times, ids or durations make a candidate, never an alarm",
+    )
+    origin = (
+        "Every agent with a loop guard counts equal calls; crush, OpenClaw, Stella, zeroclaw and tracelint "
+        "look at results as well. Ours also sees it with other reads between, over model turns, by "
+        "canonical arguments, and knows writes."
+    )
 
     def call(self, context: Context, call: Call) -> None:
         """Count a successful call in each view."""

@@ -41,6 +41,19 @@ class PollStalled(Rule[PollStalledLimits]):
 
     id = "OTX-L015"
     signal = "loop.poll_stalled"
+    react = (
+        "Check whether what it waits for is still alive; if it is, let the agent wait longer between polls."
+    )
+    guards = (
+        "any change of the answer begins anew",
+        "thresholds double where the intervals grow",
+        "answers that differ only in times or ids make a candidate, never an alarm",
+        "without captured arguments or result it is silent",
+    )
+    origin = (
+        "crush, OpenClaw and browser-use leave polls out; nobody follows them. Ours knows a poll by its "
+        "name, by its declared class or by a result that says that it waits."
+    )
 
     def call(self, context: Context, call: Call) -> None:
         """Count a successful poll; a call that waits no longer ends its own track."""

@@ -23,6 +23,16 @@ class FailedCall(Rule[Limits]):
 
     id = "OTX-W007"
     signal = "waste.failed_call"
+    react = (
+        "See whether the tool's description tells the agent how to call it, and whether the failure says "
+        "what to do."
+    )
+    guards = (
+        "failures that waiting mends are left out",
+        "a failure that is part of a loop belongs to the loop's finding",
+        "one finding for each tool and failure of an agent, always a notice",
+    )
+    origin = "Products show failed spans one by one; ours tells them once an agent, with what they cost."
     per_turn = False
     counts = False
 
