@@ -60,6 +60,26 @@ def _said(chance: Random) -> Said | None:
         sketch=chance.choice((0, 1, 2**64 - 1, 0x5555_5555_5555_5555)),
         repeats=chance.choice((0, 0, 3, 50)),
         finish=chance.choice(("", "stop", "length", "tool_call")),
+        code=_DIGEST(chance),
+    )
+
+
+def _ran(chance: Random) -> Step | None:
+    if chance.random() < 0.6:
+        return None
+    error = chance.random() < 0.4
+    return Step(
+        kind=Kind.TOOL,
+        trace_id=TRACES[0],
+        span_id=b"",
+        parent_id=b"",
+        start=0,
+        end=0,
+        name="python",
+        arguments_hash=_DIGEST(chance),
+        result_hash=None if error else _DIGEST(chance),
+        error=error,
+        error_hash=_DIGEST(chance) if error else None,
     )
 
 
@@ -75,7 +95,7 @@ FIELDS: Final[dict[str, Callable[[Random], Any]]] = {
     "relaxed_hash": _DIGEST,
     "result_hash": _DIGEST,
     "result_relaxed": _DIGEST,
-    "result_size": _one(0, 3, 400, 10**6, 2**63),
+    "result_size": _one(0, 3, 400, 10**6, 10**9),
     "error": _one(False, False, True),
     "error_hash": _DIGEST,
     "error_text": _one("", "denied", "no\nsuch 'thing'; at all " * 9),
@@ -104,6 +124,8 @@ FIELDS: Final[dict[str, Callable[[Random], Any]]] = {
     "agent_name": _one("", "a", "b"),
     "agent_id": _one("", "1"),
     "view": _one(False, False, False, True),
+    "ran": _ran,
+    "own_words": _one(-1, 0, 3),
 }
 """How each field of a step is drawn, but for ids and times."""
 

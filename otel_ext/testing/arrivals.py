@@ -24,8 +24,11 @@ SERVICE: Final = "shop"
 Order = Literal["ended", "late", "reversed", "shuffled"]
 """As each span ends; the same, each up to 1.9 s late; after the end, the last span first or at random."""
 
+_WAIT: Final = 2_000_000_000
+"""ns; the engine's default `hold`."""
+
 _LATEST: Final = 1_900_000_000
-"""ns; shorter than the engine's default `hold`."""
+"""ns; shorter than that."""
 
 
 class Arrival(NamedTuple):
@@ -96,4 +99,27 @@ def detect(steps: Iterable[Step], signals: Signals | None = None) -> list[Findin
         last[happening.step.trace_id] = happening.time
     for trace_id, time in last.items():
         found += signals.end_trace(trace_id, "persisted", time)
+    return found
+
+
+def arrived(requests: Iterable[Arrival], signals: Signals) -> list[Finding]:
+    """Every revision of what detectors find in requests, whose steps wait for their turn as in the engine."""
+    reorder, found, now = Reorder(_WAIT, 100_000), list[Finding](), 0
+    traces = dict[bytes, None]()
+
+    def turn(trace_id: bytes, until: int | None) -> None:
+        for happening in reorder.take(trace_id, until):
+            fold = signals.close if happening.phase == CLOSE else signals.open
+            found.extend(fold(happening.step, now))
+
+    for now, body in requests:
+        while (due := reorder.due(now)) is not None:
+            turn(*due)
+        for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+            for step in steps_of(span for scope in group.scope_spans for span in scope.spans):
+                traces[step.trace_id] = None
+                reorder.add(step, now, bounds=step.kind is Kind.AGENT or not step.parent_id)
+    for trace_id in traces:
+        turn(trace_id, None)
+        found += signals.end_trace(trace_id, "persisted", now)
     return found

@@ -12,17 +12,15 @@ from random import Random
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_ext import otlp
-from otel_ext.pipeline.reorder import CLOSE, Reorder
 from otel_ext.signals import RULES, SCOPE_NAME, Finding, Rule, Settings, Signals, derived_span, finding_of
 from otel_ext.signals.installed import fault
 from otel_ext.signals.settings import SECOND
 from otel_ext.step import Kind, Step
 from otel_ext.testing.agentrun import AgentRun
 from otel_ext.testing.arbitrary import TRACES, any_steps, busy_steps
-from otel_ext.testing.arrivals import Order, detect, steps_of
+from otel_ext.testing.arrivals import Order, arrived, detect
 
 Story: TypeAlias = Callable[[AgentRun], None]
 """Writes an agent's run."""
@@ -33,7 +31,6 @@ SMALL: Final = msgspec.structs.replace(
 )
 """Bounds so narrow that every one of them is met."""
 
-_WAIT: Final = 2 * SECOND
 _ORDERS: Final[tuple[Order, ...]] = ("ended", "late", "reversed", "shuffled")
 _FINAL: Final = ("recovered", "persisted", "terminated", "evicted")
 
@@ -100,26 +97,6 @@ def written(story: Story, wrapped: bool = False) -> AgentRun:
     return run
 
 
-def arrived(run: AgentRun, order: Order, signals: Signals) -> list[Finding]:
-    """What detectors find in a run whose spans come in an order, and wait for their turn as in the engine."""
-    reorder, found = Reorder(_WAIT, 100_000), list[Finding]()
-
-    def turn(until: int | None, now: int) -> None:
-        for happening in reorder.take(run.trace_id, until):
-            fold = signals.close if happening.phase == CLOSE else signals.open
-            found.extend(fold(happening.step, now))
-
-    now = run.end
-    for now, body in run.requests(order, seed=7):
-        while (due := reorder.due(now)) is not None:
-            turn(due[1], now)
-        (group,) = ExportTraceServiceRequest.FromString(body).resource_spans
-        for step in steps_of(group.scope_spans[0].spans):
-            reorder.add(step, now, bounds=step.kind is Kind.AGENT or not step.parent_id)
-    turn(None, now)
-    return found + signals.end_trace(run.trace_id, "persisted", now)
-
-
 def _fires(rule: type[Rule[Any]], story: Story) -> Iterator[str]:
     for wrapped in (False, True):
         run = written(story, wrapped)
@@ -127,7 +104,7 @@ def _fires(rule: type[Rule[Any]], story: Story) -> Iterator[str]:
         if not direct:
             yield f"it is silent about {run.seed}{' with step spans' * wrapped}"
         for order in _ORDERS:
-            found = _shown(arrived(run, order, Signals(ROOMY, [rule])))
+            found = _shown(arrived(run.requests(order, seed=7), Signals(ROOMY, [rule])))
             if not found:
                 yield f"it is silent about {run.seed}, {order}{' with step spans' * wrapped}"
             elif order in ("reversed", "shuffled") and found != direct:
@@ -138,7 +115,7 @@ def _silent(rule: type[Rule[Any]], story: Story) -> Iterator[str]:
     for wrapped in (False, True):
         for order in _ORDERS:
             run = written(story, wrapped)
-            if found := arrived(run, order, Signals(ROOMY, [rule])):
+            if found := arrived(run.requests(order, seed=7), Signals(ROOMY, [rule])):
                 where = f"{run.seed}, {order}{' with step spans' * wrapped}"
                 yield f"it speaks about {where}: {found[-1].explanation}"
 
