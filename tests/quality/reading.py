@@ -51,7 +51,7 @@ def read(name: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, list[L
 
 
 def steps(spans: list[dict[str, Any]]) -> Iterator[Line]:
-    """The model's and the tools' calls; spans that only hold others are left out."""
+    """The agents, the model's and the tools' calls; other spans that only hold some are left out."""
     begun = min(int(span["startTimeUnixNano"]) for span in spans)
     for span in spans:
         a = {item["key"]: _plain(item["value"]) for item in span.get("attributes", [])}
@@ -61,6 +61,8 @@ def steps(spans: list[dict[str, Any]]) -> Iterator[Line]:
             yield Line(span["spanId"], f"TOOL {_tool(a, span)}  ({at})\n{_call(a, span)}")
         elif kind in {"chat", "llm"}:
             yield Line(span["spanId"], f"MODEL ({at})\n{_said(a)}")
+        elif kind in {"invoke_agent", "agent"}:
+            yield Line(span["spanId"], f"AGENT {span['name']}  ({at})")
 
 
 def _tool(a: dict[str, Any], span: dict[str, Any]) -> str:

@@ -129,17 +129,16 @@ def healthy(e: Evaluation) -> Table:
     table: Table = [
         ("corpus", "sessions", "alarms", "sessions with an alarm", "alarms per 100 sessions", "but reviewed")
     ]
-    for name in HEALTHY:
-        corpus = e.corpus(name)
-        hit = e.alarmed(corpus)
+    for what, names in (*((name, [name]) for name in HEALTHY), ("both", HEALTHY)):
+        corpora = [e.corpus(name) for name in names]
+        sessions = sum(len(corpus.traces) for corpus in corpora)
+        hit = set[str]().union(*(e.alarmed(corpus) for corpus in corpora))
         alarms = sum(len(e.alarms[trace_id]) for trace_id in hit)
-        wrong = {trace_id for trace_id in hit if trace_id[:8] not in REVIEWED}
-        per = score.share(len(wrong), len(corpus.traces))
+        wrong = score.share(len(hit & e.unhealthy()), sessions)
         table.append(
             (
-                *(name, len(corpus.traces), alarms, _ids(hit) or "none"),
-                f"{100 * alarms / len(corpus.traces):.1f}",
-                f"{100 * per.value:.1f} [{100 * per.low:.1f}, {100 * per.high:.1f}]",
+                *(what, sessions, alarms, _ids(hit) or "none", f"{100 * alarms / sessions:.1f}"),
+                f"{100 * wrong.value:.1f} [{100 * wrong.low:.1f}, {100 * wrong.high:.1f}]",
             )
         )
     return table
