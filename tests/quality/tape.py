@@ -17,7 +17,7 @@ from otel_ext.cli.folder import EngineFolder, findings
 from otel_ext.cli.replay import Replay, into_engine
 from otel_ext.pipeline import Engine, EngineSettings
 from otel_ext.sessions import Catalog
-from otel_ext.signals import Detectors, Finding, RuleSettings, Settings, Signals, Status
+from otel_ext.signals import Detectors, Finding, RuleSettings, Settings, Status
 from otel_ext.step import Step
 from tests.quality.score import Row
 from tests.support import RAM
@@ -75,13 +75,15 @@ def replay(files: Sequence[Path], settings: Settings | None = None) -> Run:
     with tempfile.TemporaryDirectory(prefix="otel-ext-quality-", dir=RAM) as name:
         engine = Engine(Path(name), EngineSettings(sync="never", signals=chosen), live=False)
         # The one place where detectors are called is tapped; nothing was processed yet.
-        engine._consumer.outputs.processor._detection._signals = _Recorder(chosen, tape)
+        detectors = _Recorder(chosen, tape)
+        engine._consumer.outputs.processor._detection._signals = detectors
         engine.start()
         reader = Replay(into_engine(engine), strict=True)
         for path in files:
             reader.file(str(path), lambda _: None)
         assert engine.close(), "not everything was processed"
         assert not engine.stats.get("otel_ext.pipeline.pauses"), "the pipeline started over"
+        _sound(detectors)
         folder = Path(name) / "engines" / "main"
         with closing(Catalog(folder / "catalog.sqlite", read_only=True)) as catalog:
             return Run(list(findings(EngineFolder(folder, catalog), endings=True)), tape)
@@ -95,8 +97,8 @@ def without(signals: Iterable[str], settings: Settings | None = None) -> Setting
 
 
 def refold(tape: Iterable[Event], settings: Settings | None = None) -> list[Row]:
-    """The findings of detectors that are given what is on the tape: the last revision of each."""
-    signals = Signals(settings or Settings())
+    """What detectors say that are given what is on the tape: the last revision of each finding."""
+    signals = Detectors(settings)
     last: dict[str, Finding] = {}
     for event in tape:
         if event.what == "tick":
@@ -107,4 +109,11 @@ def refold(tape: Iterable[Event], settings: Settings | None = None) -> list[Row]
             step = msgspec.msgpack.decode(event.step, type=Step)
             found = (signals.open if event.what == "open" else signals.close)(step, event.now)
         last.update((finding.id, finding) for finding in found)
-    return [finding.as_json() for finding in last.values()]
+    _sound(signals)
+    return [finding.as_json() for finding in last.values() if not finding.hidden]
+
+
+def _sound(detectors: Detectors) -> None:
+    watch = detectors.heard.watch
+    assert not watch.errors, f"rules raised: {watch.errors}"
+    assert not watch.off, f"rules were switched off: {watch.off}"
