@@ -21,42 +21,57 @@ FAILURES: Final = 4
 POLLS: Final = 8
 """Polls of the script "poll"; the last one is answered otherwise (`tools`)."""
 
-SCRIPTS: Final[dict[str, list[Call]]] = {
-    "loop": [("find_flights", {"origin": "BER", "destination": "JFK"})] * LOOPS,
-    "fail": [("book_flight", {"flight": "LH 400", "seat": "12A"})] * FAILURES,
-    "poll": [("job_status", {"job": "export-7"})] * POLLS,
+_SEARCH: Final[Call] = ("find_flights", {"origin": "BER", "destination": "JFK"})
+
+SCRIPTS: Final[dict[str, list[list[Call]]]] = {
+    "loop": [[_SEARCH]] * LOOPS,
+    "fail": [[("book_flight", {"flight": "LH 400", "seat": "12A"})]] * FAILURES,
+    "poll": [[("job_status", {"job": "export-7"})]] * POLLS,
     "behave": [
-        ("find_flights", {"origin": "BER", "destination": "LHR"}),
-        ("find_flights", {"origin": "LHR", "destination": "JFK"}),
-        ("book_flight", {"flight": "BA 117", "seat": "30C"}),
+        [("find_flights", {"origin": "BER", "destination": "LHR"})],
+        [("find_flights", {"origin": "LHR", "destination": "JFK"})],
+        [("book_flight", {"flight": "BA 117", "seat": "30C"})],
     ],
+    # As many calls as the loop has, but in two turns.
+    "at_once": [[_SEARCH] * (LOOPS // 2)] * 2,
 }
-"""What the model asks for, one call a turn; after the last one it answers in words."""
+"""What the model asks for, turn by turn; after the last one it answers in words."""
 
 
-def next_call(model: str, results: int) -> Call | None:
-    """The call that follows so many results; None when the model is done."""
-    script = SCRIPTS[model]
-    return script[results] if results < len(script) else None
+def calls_of(script: str) -> list[Call]:
+    """All calls of a script, in order."""
+    return [call for turn in SCRIPTS[script] for call in turn]
+
+
+def turn_after(model: str, results: int) -> list[Call]:
+    """The calls that follow so many results; none when the model is done."""
+    for turn in SCRIPTS[model]:
+        if results <= 0:
+            return turn
+        results -= len(turn)
+    return []
 
 
 def chat(request: dict[str, Any]) -> dict[str, Any]:
     """An answer of /chat/completions."""
     results = sum(message["role"] == "tool" for message in request["messages"])
-    call = next_call(request["model"], results)
-    message: dict[str, Any] = {"role": "assistant", "content": "That is all."}
-    if call is not None:
-        function = {"name": call[0], "arguments": json.dumps(call[1])}
-        calls = [{"id": f"call_{results}", "type": "function", "function": function}]
-        message = {"role": "assistant", "content": None, "tool_calls": calls}
+    calls = [
+        {
+            "id": f"call_{number}",
+            "type": "function",
+            "function": {"name": tool, "arguments": json.dumps(arguments)},
+        }
+        for number, (tool, arguments) in enumerate(turn_after(request["model"], results), results)
+    ]
+    message: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": calls}
+    if not calls:
+        message = {"role": "assistant", "content": "That is all."}
     return {
         "id": f"chatcmpl-{results}",
         "object": "chat.completion",
         "created": 1_760_000_000,
         "model": request["model"],
-        "choices": [
-            {"index": 0, "message": message, "finish_reason": "stop" if call is None else "tool_calls"}
-        ],
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}],
         "usage": {
             "prompt_tokens": 100 + 20 * results,
             "completion_tokens": 10,
@@ -69,20 +84,29 @@ def response(request: dict[str, Any]) -> dict[str, Any]:
     """An answer of /responses."""
     given = request["input"] if isinstance(request["input"], list) else []
     results = sum(item.get("type") == "function_call_output" for item in given)
-    call = next_call(request["model"], results)
-    text = {"type": "output_text", "text": "That is all.", "annotations": []}
-    item: dict[str, Any] = {"type": "message", "id": f"msg_{results}", "role": "assistant", "content": [text]}
-    if call is not None:
-        item = {"type": "function_call", "id": f"fc_{results}", "call_id": f"call_{results}"}
-        item |= {"name": call[0], "arguments": json.dumps(call[1])}
+    output: list[dict[str, Any]] = [
+        {
+            "type": "function_call",
+            "id": f"fc_{number}",
+            "call_id": f"call_{number}",
+            "name": tool,
+            "arguments": json.dumps(arguments),
+            "status": "completed",
+        }
+        for number, (tool, arguments) in enumerate(turn_after(request["model"], results), results)
+    ]
+    if not output:
+        text = {"type": "output_text", "text": "That is all.", "annotations": []}
+        output = [{"type": "message", "id": f"msg_{results}", "role": "assistant", "content": [text]}]
+        output[0]["status"] = "completed"
     return {
         "id": f"resp_{results}",
         "object": "response",
         "created_at": 1_760_000_000,
         "model": request["model"],
         "status": "completed",
-        "output": [{**item, "status": "completed"}],
-        "parallel_tool_calls": False,
+        "output": output,
+        "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
         "usage": {

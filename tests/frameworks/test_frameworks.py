@@ -4,10 +4,12 @@ Law of this file: what a framework's spans hold is the framework's business; the
 read from the spans that its own process kept, by their names alone.
 """
 
+import itertools
+
 import pytest
 
 from tests.frameworks.conftest import PLACES, Courses
-from tests.frameworks.model import FAILURES, LOOPS, SCRIPTS
+from tests.frameworks.model import FAILURES, LOOPS, SCRIPTS, calls_of
 from tests.quality.score import is_alarm
 from tests.support import findings_set
 
@@ -17,8 +19,9 @@ DOORS = list(PLACES)
 
 def test_the_scripts_were_played(courses: Courses) -> None:
     """Each agent came to its end by way of every call of its script."""
-    for script, calls in SCRIPTS.items():
+    for script in SCRIPTS:
         assert courses.told[script]["ended"] == "That is all."
+        calls = calls_of(script)
         assert sum(len(courses.calls(script, tool)) for tool in {call[0] for call in calls}) == len(calls)
 
 
@@ -44,9 +47,9 @@ def test_a_loop_is_found(
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("script", ["poll", "behave"])
+@pytest.mark.parametrize("script", ["poll", "behave", "at_once"])
 def test_polling_and_behaving_stay_silent(courses: Courses, door: str, script: str) -> None:
-    """No alarm, and nothing of loops or risks in any severity."""
+    """No alarm, and nothing of loops or risks in any severity; equal calls of one turn are one round."""
     found = courses.findings(door, script)
     assert not list(filter(is_alarm, found))
     assert not [each for each in found if each["signal"].startswith(("loop.", "risk."))]
@@ -62,11 +65,14 @@ def test_both_doors_find_the_same(courses: Courses) -> None:
 @pytest.mark.parametrize("door", DOORS)
 def test_sessions_count_what_was_used(courses: Courses, door: str) -> None:
     """Calls, failures and tokens of all runs, each once, whatever the framework repeats up the tree."""
-    turns = [len(calls) + 1 for calls in SCRIPTS.values()]
+    # Results in the request of each turn, which the model's usage grows with.
+    held = [
+        results
+        for script in SCRIPTS
+        for results in itertools.accumulate(map(len, SCRIPTS[script]), initial=0)
+    ]
     rows = courses.doors[door].sessions
     assert {row["state"] for row in rows} == {"completed"}
-    assert sum(row["tool_calls"] for row in rows) == sum(map(len, SCRIPTS.values()))
-    assert sum(row["input_tokens"] for row in rows) == sum(
-        sum(100 + 20 * turn for turn in range(count)) for count in turns
-    )
-    assert sum(row["output_tokens"] for row in rows) == 10 * sum(turns)
+    assert sum(row["tool_calls"] for row in rows) == sum(len(calls_of(script)) for script in SCRIPTS)
+    assert sum(row["input_tokens"] for row in rows) == sum(100 + 20 * results for results in held)
+    assert sum(row["output_tokens"] for row in rows) == 10 * len(held)
