@@ -84,7 +84,7 @@ def put(context: Context, track: Track, mark: Mark) -> None:
         mark.owned = claim(context, mark.span_id, track.episode.id)
     track.marks.append(mark)
     if len(track.marks) > context.settings.evidence:
-        _thin(context.lane, track)
+        thin(context.lane, track)
 
 
 def differ(track: Track, digest: bytes) -> None:
@@ -153,6 +153,20 @@ def close(rule: Rule[Any], context: Context, table: str, key: bytes, status: Sta
         speak(rule, context, track, "recovered" if track.recovered and status != "evicted" else status)
 
 
+def last_word(context: Context, table: str, key: bytes, track: Track, confidence: Confidence) -> None:
+    """Let a track that closes speak once, as a notice; to be called in `closing`.
+
+    For rules that leave others the first word: nothing where those own half of the calls or more.
+    """
+    free = sum(not claimed(context, mark.span_id) for mark in track.marks)
+    if track.episode is not None or 2 * free <= len(track.marks):
+        return
+    name = identity(context.lane, table, key, track)
+    for mark in track.marks:
+        mark.owned = claim(context, mark.span_id, name)
+    track.episode = Episode(name, 0, "notice", confidence, 0)
+
+
 def settle(lane: Lane, ended: Round | None) -> None:
     """Correct the shares of a round's calls, now that all of them are known."""
     if ended is None:
@@ -172,8 +186,8 @@ def reprice(track: Track, at: Round) -> None:
         price(mark, at)
 
 
-def _thin(lane: Lane, track: Track) -> None:
-    # First, second and last stay; every other one between them goes, its cost added up before.
+def thin(lane: Lane, track: Track) -> None:
+    """Halve a track's marks: first, second and last stay, the cost of those that go is added up before."""
     until = len(track.marks) - 1
     add_up(lane, track, track.ledger, until)
     add_up(lane, track, track.whole, until, every=True)

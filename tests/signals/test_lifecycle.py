@@ -71,12 +71,13 @@ def test_a_failed_write_changes_nothing() -> None:
 
 
 def test_a_write_repeated_unchanged_hides_no_loop() -> None:
-    """Of a read and the very same write in turn, both are told: the write changed nothing after the first."""
+    """A read and the very same write in turn are one loop: the write changed nothing after the first."""
     run = Run()
     for _ in range(5):
         run.write()
         run.call()
-    assert {(one.tool, one.count) for one in final(play(run)).values()} == {("edit", 5), ("read", 5)}
+    (finding,) = final(play(run)).values()
+    assert (finding.signal, finding.tool, finding.count) == ("loop.cycle", "edit, read", 10)
 
 
 def test_a_write_under_changing_labels_does_not_reset_itself() -> None:

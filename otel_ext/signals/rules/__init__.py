@@ -11,12 +11,26 @@ from typing import Any, Final
 
 from otel_ext.signals.rule import Rule
 from otel_ext.signals.rules.latency.model_slowdown import ModelSlowdown
+from otel_ext.signals.rules.loop.compaction_persisted import CompactionPersisted
+from otel_ext.signals.rules.loop.cycle import Cycle
+from otel_ext.signals.rules.loop.cycle_unverified import CycleUnverified
+from otel_ext.signals.rules.loop.edit_test_thrash import EditTestThrash
 from otel_ext.signals.rules.loop.error_repeat import ErrorRepeat
 from otel_ext.signals.rules.loop.error_streak import ErrorStreak
 from otel_ext.signals.rules.loop.error_variants import ErrorVariants
 from otel_ext.signals.rules.loop.exact_repeat import ExactRepeat
+from otel_ext.signals.rules.loop.invalid_tool import InvalidTool
+from otel_ext.signals.rules.loop.low_novelty import LowNovelty
+from otel_ext.signals.rules.loop.near_duplicate import NearDuplicate
+from otel_ext.signals.rules.loop.noop_edit import NoopEdit
 from otel_ext.signals.rules.loop.nothing_new import NothingNew
 from otel_ext.signals.rules.loop.poll_stalled import PollStalled
+from otel_ext.signals.rules.loop.repeat_unverified import RepeatUnverified
+from otel_ext.signals.rules.loop.same_result import SameResult
+from otel_ext.signals.rules.loop.state_oscillation import StateOscillation
+from otel_ext.signals.rules.loop.state_stagnation import StateStagnation
+from otel_ext.signals.rules.loop.tool_streak import ToolStreak
+from otel_ext.signals.rules.risk.duplicate_side_effect import DuplicateSideEffect
 from otel_ext.signals.rules.waste.abandoned_subagent import AbandonedSubagent
 from otel_ext.signals.rules.waste.cache_bust import CacheBust
 from otel_ext.signals.rules.waste.cache_write_unread import CacheWriteUnread
@@ -41,11 +55,25 @@ from otel_ext.signals.rules.waste.subsumed_read import SubsumedRead
 from otel_ext.signals.rules.waste.truncated_output import TruncatedOutput
 
 RULES: Final[tuple[type[Rule[Any]], ...]] = (
+    DuplicateSideEffect,
+    EditTestThrash,
     ErrorRepeat,
     ErrorVariants,
     ErrorStreak,
+    InvalidTool,
+    CompactionPersisted,
+    Cycle,
     ExactRepeat,
     PollStalled,
+    NoopEdit,
+    StateOscillation,
+    StateStagnation,
+    NearDuplicate,
+    SameResult,
+    CycleUnverified,
+    RepeatUnverified,
+    LowNovelty,
+    ToolStreak,
     NothingNew,
     RetryStorm,
     CrossAgentDuplicate,

@@ -40,7 +40,9 @@ class ErrorRepeat(Rule[ErrorRepeatLimits]):
     """The same (tool, arguments, failure); success of the same call clears it, another failure too.
 
     A user who speaks does not mend it, so turns do not end it. A write by another call does not either, as
-    long as the failure stays what it was: only after one that says nothing is the next try a fresh one.
+    long as the failure stays what it was: only after one that says nothing is the next try a fresh one. A
+    test, build or linter is run again after a write to see what has changed; that is told by
+    `loop.edit_test_thrash`.
     """
 
     id = "OTX-L003"
@@ -60,6 +62,7 @@ class ErrorRepeat(Rule[ErrorRepeatLimits]):
         "OpenHands, Roo Code, StuckGuard and SpanProof count failures that follow one another. Ours keeps "
         "count over other calls, compares a fingerprint of the failure, and tells transient failures apart."
     )
+    version = 2
     per_turn = False
 
     def call(self, context: Context, call: Call) -> None:
@@ -95,13 +98,16 @@ class ErrorRepeat(Rule[ErrorRepeatLimits]):
         advance(self, context, table, call.key, track, severity=severity, confidence="probable")
 
     def wrote(self, context: Context, call: Call) -> None:
-        """Forget failures that said nothing: whether the write changed them cannot be told."""
+        """Forget failures that said nothing, and checks: a write is what they are run again for."""
         for table, key, track in tracks_of(self, context.lane):
-            if track.vague and key != call.key:
+            if (track.vague or track.notes) and key != call.key:
                 close(self, context, table, key, "recovered")
 
     def _track(self, call: Call, failure: bytes) -> Track:
-        return Track(tool=call.tool, value=failure, vague=call.step.vague)
+        checks = call.step.subject is not None and call.step.subject.verifies
+        return Track(
+            tool=call.tool, value=failure, vague=call.step.vague, notes=[b"verifies"] if checks else []
+        )
 
     def _clear(self, context: Context, table: str, key: bytes) -> None:
         if find(context, table, key) is not None:

@@ -11,6 +11,7 @@ from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, 
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
 from otel_ext.signals.lanes import Track
+from otel_ext.signals.periods import CYCLE, under_way
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect
@@ -103,6 +104,8 @@ class ExactRepeat(Rule[ExactRepeatLimits]):
             return
         if table == VOLATILE:
             severity = "notice"
+        if track.episode is None and under_way(context.lane.rings.get(CYCLE)):
+            return  # part of a longer sequence, which `loop.cycle` tells as one
         free = sum(not claimed(context, mark.span_id) for mark in track.marks)
         if table == STRICT or track.episode is not None or levels.severity(free) is not None:
             advance(self, context, table, key, track, severity=severity, confidence=confidence)

@@ -1,0 +1,111 @@
+"""The common part of the rules that look for a sequence of calls which repeats.
+
+Law of this file: evidence is every call from the first round of the sequence on; the first time through is
+never waste. A sequence that a later round breaks has recovered.
+"""
+
+from typing import ClassVar, Final
+
+import msgspec
+
+from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, thin
+from otel_ext.signals.finding import Confidence
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.periods import counters, extend, period_of
+from otel_ext.signals.rule import LONGEST_NAME, Call, Context, LimitsT, Rule
+from otel_ext.signals.settings import Levels
+from otel_ext.signals.waste import mark_of
+
+_ONE: Final = b""  # the key of the one track of each of the tables
+
+
+class Cycling(Rule[LimitsT]):
+    """A sequence of rounds that repeats. A subclass says what a call's symbol is."""
+
+    confidence: ClassVar[Confidence] = "confirmed"
+
+    def member(self, call: Call) -> bytes | None:
+        """A call's symbol of 16 bytes; None breaks the sequence."""
+        raise NotImplementedError
+
+    def levels(self) -> tuple[Levels, int]:
+        """Repeats per severity, and the longest period in rounds."""
+        raise NotImplementedError
+
+    def speaks(self, context: Context, track: Track) -> bool:
+        """Whether a sequence that is long enough may be told: not where others own half of it already."""
+        return 2 * sum(claimed(context, mark.span_id) for mark in track.marks) < len(track.marks)
+
+    def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
+        """A sequence whose newest round was another one is over."""
+        counts = counters(context.lane.rings.get(f"{self.id}/ring", []))
+        if track.notes and counts and not counts[self.period(track)]:
+            track.recovered = True
+
+    def period(self, track: Track) -> int:
+        """Rounds of a track's sequence."""
+        return track.notes[0][0]
+
+    def call(self, context: Context, call: Call) -> None:
+        """Extend the sequence, and tell the shortest that repeats often enough."""
+        levels, longest = self.levels()
+        ring_name, tail, run = f"{self.id}/ring", f"{self.id}/tail", f"{self.id}/run"
+        rings = context.lane.rings
+        ring = rings.setdefault(ring_name, [])
+        member = self.member(call)
+        active = find(context, run, _ONE)
+        if active is not None and (member is None or self._broken(ring, active, call.round.number)):
+            close(self, context, run, _ONE, "recovered")
+            active = None
+        if member is None:
+            ring.clear()
+            context.lane.tables.pop(tail, None)
+            return
+        if not extend(ring, call, member, longest):
+            return
+        least = min(levels.as_dict().values(), default=0)
+        self._remember(context, tail, call, least * longest)
+        counts = counters(ring)
+        if active is None:
+            period = period_of(counts, least) if least else 0
+            if period < 2:
+                return
+            active = keep(self, context, run, _ONE, self._open(context, call, period, least))
+        elif counts[self.period(active)]:
+            add(context, run, _ONE, active, call, each=True)
+        period = self.period(active)
+        if counts[period] >= (least - 1) * period:
+            active.score = max(active.score, counts[period] // period + 1)
+            if active.episode is not None or self.speaks(context, active):
+                severity = levels.severity(active.score)
+                advance(self, context, run, _ONE, active, severity=severity, confidence=self.confidence)
+
+    def _broken(self, ring: list[bytes], active: Track, number: int) -> bool:
+        # Only when a round is over is it known that it was not the one that the sequence asks for.
+        return number > int.from_bytes(ring[1], "big") and not counters(ring)[self.period(active)]
+
+    def _remember(self, context: Context, tail: str, call: Call, most: int) -> None:
+        tracks = context.lane.tables.setdefault(tail, {})
+        track = tracks.setdefault(_ONE, Track(tool=""))
+        track.marks.append(mark_of(call.step, call.round, context.settings))
+        track.tools.append(call.tool)
+        del track.marks[:-most], track.tools[:-most]
+        call.round.touched.append((tail, _ONE))
+
+    def _open(self, context: Context, call: Call, period: int, repeats: int) -> Track:
+        kept = context.lane.tables[f"{self.id}/tail"][_ONE]
+        rounds = sorted({mark.round for mark in kept.marks})[-period * repeats :]
+        marks = [msgspec.structs.replace(mark) for mark in kept.marks if mark.round in rounds]
+        tools = list(dict.fromkeys(kept.tools[-len(marks) :]))
+        track = Track(tool=", ".join(tools)[:LONGEST_NAME], notes=[bytes([period])], marks=marks)
+        for mark in marks:
+            mark.owned = not claimed(context, mark.span_id)
+            mark.counted = mark.round in rounds[:period]  # the first time through is never waste
+        track.count, track.round = len(marks), call.round.number
+        track.start = min((mark.start for mark in marks if mark.start), default=0)
+        track.end = max(mark.end for mark in marks)
+        track.last = call.step.start
+        track.arguments_hash, track.result_hash = call.step.arguments_hash, call.step.result_hash
+        while len(track.marks) > context.settings.evidence:
+            thin(context.lane, track)
+        return track

@@ -1,0 +1,126 @@
+"""loop.near_duplicate: the same question in other words, with the same answer.
+
+Law of this file: words that are alike say nothing without results that are alike. Another page, another file,
+another id is another question; a failing call is `loop.error_variants`'s.
+"""
+
+from typing import Final
+
+from otel_ext.signals.episodes import add, advance, claimed, close, keep, last_word, tracks_of
+from otel_ext.signals.explain import over
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.rules.loop.exact_repeat import is_poll
+from otel_ext.signals.settings import Levels
+from otel_ext.signals.similar import likeness
+from otel_ext.step import Subject
+
+ALIKE: Final = "OTX-L007/alike"
+"""Table: calls of one tool whose words are alike; its notes are the first one's words and its result's."""
+
+LOOSE: Final = "OTX-L007/loose"
+"""Table: the same for words that are less alike."""
+
+MOST: Final = 8
+"""Groups of one tool."""
+
+
+class NearDuplicateLimits(Limits, frozen=True):
+    """When questions that are alike are a loop.
+
+    Attributes:
+        rounds: rounds with different arguments in one group.
+        alike: percent of all words of two calls' arguments that both have.
+        loose: the same for a candidate.
+        results: percent of all words of the two results that both have.
+    """
+
+    rounds: Levels = Levels(notice=3, warning=5)
+    alike: int = 80
+    loose: int = 50
+    results: int = 50
+
+
+class NearDuplicate(Rule[NearDuplicateLimits]):
+    """Three or more calls of one tool whose arguments, and whose results, are nearly the same."""
+
+    id = "OTX-L007"
+    signal = "loop.near_duplicate"
+    react = (
+        "Rewording does not help: give the agent another source, or tell it that there is no more to find."
+    )
+    guards = (
+        "results are alike as well",
+        "another page, file, URL or id is another question",
+        "calls that write, poll or fail are left out",
+        "a write and a user turn start anew",
+    )
+    origin = "Sentry (Jaccard of arguments and results), browser-use (search words as a set), DeepEval."
+
+    def call(self, context: Context, call: Call) -> None:
+        """Put a call into the group of calls that it is like, or into one of its own."""
+        step, subject = call.step, call.step.subject
+        if step.error or not call.key or subject is None or is_poll(call):
+            return
+        if subject.words and subject.result_words:
+            limits = self.limits
+            if not self._group(context, ALIKE, call, subject, limits.alike) and limits.loose:
+                self._group(context, LOOSE, call, subject, limits.loose)
+
+    def _group(self, context: Context, table: str, call: Call, subject: Subject, least: int) -> bool:
+        """Count the call into a group; whether a finding told of it."""
+        prefix = call.tool.encode("utf-8", "surrogatepass") + b"\0"
+        place = (subject.resource or subject.place or b"").ljust(16, b"\0") + b"%d" % subject.page
+        tracks = context.lane.tables.setdefault(table, {})
+        mine = [(key, track) for key, track in tracks.items() if key.startswith(prefix)]
+        for key, track in mine:
+            words, told, where = track.notes
+            if where != place or 100 * likeness(words, subject.words) < least:
+                continue
+            if 100 * likeness(told, subject.result_words) < self.limits.results:
+                continue
+            tracks[key] = tracks.pop(key)
+            if call.step.arguments_hash in track.distinct:
+                return track.episode is not None  # the very same again is not rewording
+            if not add(context, table, key, track, call):
+                return track.episode is not None
+            severity = self.limits.rounds.severity(track.count)
+            free = sum(not claimed(context, mark.span_id) for mark in track.marks)
+            if track.episode is None and self.limits.rounds.severity(free) is None:
+                return False
+            if table == ALIKE:
+                advance(self, context, table, key, track, severity=severity, confidence="probable")
+            else:
+                track.score = int(severity is not None)
+            return track.episode is not None
+        if len(mine) >= MOST:
+            close(self, context, table, mine[0][0], "evicted")
+        key = prefix + (call.step.arguments_hash or b"")
+        notes = [subject.words, subject.result_words, place]
+        track = keep(self, context, table, key, Track(tool=call.tool, notes=notes))
+        add(context, table, key, track, call)
+        return False
+
+    def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
+        """What is less alike speaks last, for what no surer rule has told."""
+        if table == LOOSE and track.score:
+            last_word(context, table, key, track, "candidate")
+
+    def wrote(self, context: Context, call: Call) -> None:
+        """After a write the answer may be another."""
+        for table, key, _ in tracks_of(self, context.lane):
+            close(self, context, table, key, "recovered")
+
+    def thresholds(self, track: Track) -> dict[str, int]:
+        """Rounds per severity, and the percentages."""
+        limits = self.limits
+        loose = track.episode is not None and track.episode.confidence == "candidate"
+        least = limits.loose if loose else limits.alike
+        return {**limits.rounds.as_dict(), "alike": least, "results": limits.results}
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        return (
+            f"{track.tool} was asked nearly the same {track.count} times{over(track.end - track.start)} and "
+            "answered nearly the same; rewording does not help, so give the agent another source"
+        )

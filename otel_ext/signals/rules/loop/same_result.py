@@ -1,0 +1,110 @@
+"""loop.same_result: whatever is asked, the answer is the same.
+
+Law of this file: an answer that says little ("ok", nothing) is what many different calls give, so it proves
+something only where the call was a question; and one question put to many places is a batch.
+"""
+
+from typing import Final
+
+from otel_ext.signals.episodes import add, advance, claimed, close, differ, find, keep, tracks_of
+from otel_ext.signals.explain import over
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
+from otel_ext.signals.rules.loop.exact_repeat import is_poll
+from otel_ext.signals.settings import Levels
+from otel_ext.step import Effect
+
+RESULT: Final = "OTX-L008/result"
+"""Table: one tool, one place, one result."""
+
+RECENT: Final = "OTX-L008/recent"
+"""Ring: the newest calls' keys of the table."""
+
+LITTLE: Final = 6
+"""Different words that say little, at most."""
+
+_WRITE, _READ = Effect.WRITE, Effect.READ
+
+
+class SameResultLimits(Limits, frozen=True):
+    """When an answer that stays the same is a loop.
+
+    Attributes:
+        rounds: rounds among the last `window` calls with one result.
+        little: the same for results of few words, where the call was no question.
+        distinct: different arguments among them, at least.
+        window: calls of a lane that are looked back at.
+    """
+
+    rounds: Levels = Levels(warning=5)
+    little: Levels = Levels(warning=8)
+    distinct: int = 3
+    window: int = 30
+
+
+class SameResult(Rule[SameResultLimits]):
+    """One tool gives the identical result for three or more different sets of arguments, five times."""
+
+    id = "OTX-L008"
+    signal = "loop.same_result"
+    react = (
+        "The answer does not depend on the question: see whether the tool works, or stop the agent's asking."
+    )
+    guards = (
+        "the result is the same to the letter",
+        "results of few words count only for questions, or from eight on",
+        "the same question to other files, URLs or ids is a batch",
+        "calls that write, poll or fail, and commands of unknown effect with few words, are left out",
+        "a write and a user turn start anew",
+    )
+    origin = "zeroclaw (5 times anywhere in 20); ours knows batches, trivial results and writes."
+
+    def call(self, context: Context, call: Call) -> None:
+        """Count a result."""
+        step, subject = call.step, call.step.subject
+        if step.error or not call.key or step.result_hash is None or step.effect is _WRITE or is_poll(call):
+            return
+        if subject is None or not subject.words or step.arguments_hash is None:
+            return
+        little = len(subject.result_words) <= 4 * LITTLE
+        if little and not subject.asks and step.effect is not _READ:
+            return
+        place = subject.resource or subject.place or bytes(16)
+        key = key_of(call.tool, step.result_hash + place)
+        ring = context.lane.rings.setdefault(RECENT, [])
+        ring.append(key)
+        for gone in ring[: -self.limits.window]:
+            if gone not in ring[-self.limits.window :] and find(context, RESULT, gone) is not None:
+                close(self, context, RESULT, gone, "recovered")
+        del ring[: -self.limits.window]
+        track = find(context, RESULT, key)
+        if track is None:
+            track = keep(self, context, RESULT, key, Track(tool=call.tool, vague=little and not subject.asks))
+        if not add(context, RESULT, key, track, call):
+            differ(track, step.arguments_hash)
+            return
+        levels = self.limits.little if track.vague else self.limits.rounds
+        severity = levels.severity(min(track.count, ring.count(key)))
+        if track.episode is None:
+            free = sum(not claimed(context, mark.span_id) for mark in track.marks)
+            if len(track.distinct) < self.limits.distinct or levels.severity(free) is None:
+                return
+        advance(self, context, RESULT, key, track, severity=severity, confidence="probable")
+
+    def wrote(self, context: Context, call: Call) -> None:
+        """After a write the answer may be another."""
+        for table, key, _ in tracks_of(self, context.lane):
+            close(self, context, table, key, "recovered")
+
+    def thresholds(self, track: Track) -> dict[str, int]:
+        """Rounds per severity, different arguments, and the window."""
+        levels = self.limits.little if track.vague else self.limits.rounds
+        return {**levels.as_dict(), "distinct": self.limits.distinct, "window": self.limits.window}
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        return (
+            f"{track.tool} gave the same result {track.count} times{over(track.end - track.start)} for "
+            f"{len(track.distinct)} different sets of arguments; the answer does not depend on the question, "
+            "so see whether the tool works"
+        )

@@ -1,0 +1,1 @@
+"""`risk.*`: what may have done harm."""
