@@ -75,8 +75,7 @@ class Observation(msgspec.Struct, kw_only=True):
         input_tokens: tokens in, cache included (OTel GenAI >= 1.40 meaning); None when not reported.
         output_tokens: tokens out; None when not reported.
         cached_tokens: tokens in that were read from a cache; None when not reported.
-        created_tokens: tokens in that were written to a cache; None when not reported.
-        reasoning_tokens: tokens out that were reasoning; None when not reported.
+        created_tokens, reasoning_tokens: tokens in that a cache took, tokens out that were reasoning.
         cost: what the producer says the call cost, in US dollars; None when it says nothing.
         first_token: ns from the start to the first token or chunk; None when not reported.
         finish: why the model stopped, in the producer's words ("stop", "length", ...), "" when unknown.
@@ -93,8 +92,7 @@ class Observation(msgspec.Struct, kw_only=True):
         user_turns: how many genuine user messages the model's input holds; None when not captured.
         user_turn: the newest genuine user message's text, "" when none.
         agent_name, agent_id: as the span states them, "" otherwise.
-        view: tells more of the call that its parent is (Claude Code's `tool.execution` under `tool`), and is
-            none of its own.
+        view: tells more of the call that its parent is, and is none of its own.
     """
 
     kind: Kind
@@ -163,6 +161,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
         cost: what the producer says a model call cost, in US dollars.
         first_token: ns from the start to the first token.
         view: tells more of the call that its parent is, and is none of its own.
+        record: told by a log record or an event; its span id is derived, no span has it.
     """
 
     kind: Kind
@@ -210,3 +209,4 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     agent_name: str = ""
     agent_id: str = ""
     view: bool = False
+    record: bool = False

@@ -126,8 +126,8 @@ def observe_log(log: Log) -> Told | None:
     return None
 
 
-def observe_events(span: Span) -> Iterator[tuple[int, Told]]:
-    """`(time, what it tells)` of each event of a span that tells of a call of its own."""
+def observe_events(span: Span) -> Iterator[tuple[Log, Told]]:
+    """`(the event as a record, what it tells)` of each event of a span that tells of a call of its own."""
     for event in span.events:
         name = event.attributes.get("event.name")
         log = Log(
@@ -140,7 +140,7 @@ def observe_events(span: Span) -> Iterator[tuple[int, Told]]:
             scope=span.scope,
         )
         if (told := observe_log(log)) is not None and not told.seen.view:
-            yield log.time, told
+            yield log, told
 
 
 _FIELDS: Final = tuple(

@@ -15,7 +15,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 | a JSON body at a door, of any telemetry | `read_json` |
 | logs and metrics on disk | `json_line`, `marked_line`; back: `read_json`, `read_mark` |
 | the same, changed on its way out | `addition`, `edit`, `only_scope`, `halve`, `items_of` |
-| whose they are, how much a line counts | `parse_log`, `items_in`; a request again: `pack` |
+| what a log record says, how much a line counts | `parse_log`, `to_log`, `items_in`; together: `pack` |
 | what to answer | `success`, `success_json`, `grpc_status`, `http_status` |
 """
 
@@ -34,7 +34,7 @@ from otel_ext.otlp.jsonlines import (
     span_json,
 )
 from otel_ext.otlp.jsonread import UNREADABLE, read_traces
-from otel_ext.otlp.logs import pack, parse_log
+from otel_ext.otlp.logs import pack, parse_log, to_log
 from otel_ext.otlp.requestread import read_json
 from otel_ext.otlp.requestwrite import json_line
 from otel_ext.otlp.schema import RawLog, RawSpan
@@ -91,5 +91,6 @@ __all__ = [
     "split",
     "success",
     "success_json",
+    "to_log",
     "to_span",
 ]

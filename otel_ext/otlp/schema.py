@@ -44,7 +44,8 @@ _MESSAGES: Final = {
         "13 links *bytes, 14 dropped_links_count uint32, 15 status Status, 16 flags fixed32"
     ),
     "Log": (
-        "1 time_unix_nano fixed64, 6 attributes *bytes, 9 trace_id bytes, 11 observed_time_unix_nano fixed64"
+        "1 time_unix_nano fixed64, 5 body *bytes, 6 attributes *bytes, 9 trace_id bytes, 10 span_id bytes, "
+        "11 observed_time_unix_nano fixed64, 12 event_name bytes"
     ),
     "Status": "2 message string, 3 code enum",
     "Event": (
@@ -164,12 +165,15 @@ if TYPE_CHECKING:
         flags: int
 
     class RawLog(_Wire):
-        """LogRecord as far as its session and time go; attributes as bytes, times in ns since the epoch."""
+        """LogRecord; attributes and the parts of its body as bytes, times in ns since the epoch."""
 
         time_unix_nano: int
+        body: MutableSequence[bytes]
         attributes: MutableSequence[bytes]
         trace_id: bytes
+        span_id: bytes
         observed_time_unix_nano: int
+        event_name: bytes
 
     class RawEvent(_Wire):
         """Span.Event with attributes as bytes; time in ns since the epoch."""

@@ -20,6 +20,7 @@ from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.reorder import CLOSE, Reorder
 from otel_ext.pipeline.settings import EngineSettings
+from otel_ext.pipeline.tellings import Tellings
 from otel_ext.signals import Detectors, Finding, Status, derived_span, scope_bytes
 from otel_ext.signals.episodes import EVICTIONS
 from otel_ext.signals.watch import Watch
@@ -56,7 +57,7 @@ class Detection:
         self._signals = Detectors(settings.signals)
         self._reorder = Reorder(int(settings.hold * SECOND), settings.reorder_steps)
         self._members, self._lines, self._ledger, self._edits = members, lines, ledger, edits
-        self._window = window
+        self._window, self._tellings = window, Tellings()
         self._scope = scope_bytes(__version__)
         self._rows: list[Row] = []
         self._stale: tuple[str, ...] = ()
@@ -136,7 +137,9 @@ class Detection:
         """What the checkpoint must hold: every part that changed, by key; empty for what is gone."""
         parts = {f"signals/{key}": data for key, data in self._signals.dump().items()}
         stale, self._stale = self._stale, ()
-        return {**dict.fromkeys(stale, b""), "reorder": self._reorder.dump(), **parts}
+        told = self._tellings.dump()
+        tellings = {} if told is None else {"tellings": told}
+        return {**dict.fromkeys(stale, b""), "reorder": self._reorder.dump(), **tellings, **parts}
 
     def load(self, dumped: Mapping[str, bytes], rebuild: Callable[[Detectors], list[Finding]]) -> None:
         """Restore what `dump` gave; `rebuild` makes detectors anew whose dump is of another version."""
@@ -149,15 +152,22 @@ class Detection:
         """Load what this version dumped; False when another one did."""
         try:
             self._reorder.load(dumped.get("reorder", b""))
+            self._tellings.load(dumped.get("tellings", b""))
             self._signals.load(
-                {key.removeprefix("signals/"): data for key, data in dumped.items() if key != "reorder"}
+                {
+                    key.removeprefix("signals/"): data
+                    for key, data in dumped.items()
+                    if key not in {"reorder", "tellings"}
+                }
             )
         except UnsupportedVersion:
             return False
         return True
 
     def _detect(self, trace_id: bytes, until: int | None, now: int) -> None:
-        for happening in self._reorder.take(trace_id, until):
+        trace = self._members.trace(trace_id)
+        session = (trace.joined or trace.session_id) if trace is not None else trace_id.hex()
+        for happening in self._tellings.put_together(self._reorder.take(trace_id, until), session):
             fold = self._signals.close if happening.phase == CLOSE else self._signals.open
             self.emit(fold(happening.step, now))
         for text in self._signals.take_news():

@@ -17,6 +17,7 @@ from otel_ext import conventions, otlp, timestamps
 from otel_ext.journal import Record
 from otel_ext.pipeline.groups import Groups
 from otel_ext.pipeline.ledger import Ledger
+from otel_ext.pipeline.logsteps import LogSteps
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.records import TELEMETRY_OF, unpack_request
 from otel_ext.sessions import Streams
@@ -29,9 +30,11 @@ COUNT_OF: Final = {Telemetry.LOGS: "logs", Telemetry.METRICS: "points"}
 class Logs:
     """Takes requests of logs and metrics; used by the pipeline's thread only."""
 
-    def __init__(self, streams: Streams, members: Members, ledger: Ledger, line_bytes: int) -> None:
+    def __init__(
+        self, streams: Streams, members: Members, ledger: Ledger, line_bytes: int, steps: LogSteps
+    ) -> None:
         self._streams, self._members, self._ledger, self._most = streams, members, ledger, line_bytes
-        self._groups = Groups()
+        self._groups, self._steps, self._tells = Groups(), steps, False
 
     def take(self, record: Record, now: int) -> None:
         """Write what a record brought, at engine time `now`."""
@@ -40,6 +43,7 @@ class Logs:
         counts = self._ledger.of(telemetry)
         counts.received += record.items
         counts.reject(rejected)
+        self._tells = any(hint in body for hint in conventions.record_hints)
         for session_id, groups in self._by_session(body, telemetry, record.wall, now).items():
             stored = self._write(session_id, telemetry, otlp.pack(groups), record.before)
             counts.stored += stored
@@ -60,10 +64,13 @@ class Logs:
                 log = otlp.parse_log(raw)
                 session_id = own_session(raw, log) or named or self._bound(log.trace_id)
                 parts.setdefault(session_id, []).append(raw)
+                time = time_of(log, received)
                 if session_id:
                     session = self._members.newest(session_id, now)
-                    session.saw_log(time_of(log, received), now)
+                    session.saw_log(time, now)
                     self._members.changed(session, active=True)
+                if self._tells:
+                    self._steps.take(raw, log, group, session_id, time=time, now=now)
             for session_id, raws in parts.items():
                 found.setdefault(session_id, []).append(group._replace(items=raws))
         return found

@@ -5,11 +5,11 @@ Law of this file: payload goes in, digests come out; nothing here keeps a value.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
-from otel_ext.conventions import observe, storable
+from otel_ext.conventions import Told, observe, storable
 from otel_ext.dedup import (
     arguments_hash,
     canonical,
@@ -30,8 +30,11 @@ from otel_ext.signals import (
     said_of,
     subject_of,
 )
-from otel_ext.span import Span
+from otel_ext.span import Log, Span
 from otel_ext.step import NOT_CAPTURED, Effect, Kind, Observation, Step
+
+Effects: TypeAlias = Mapping[str, Effect]
+"""Tool -> what its calls do, as configured."""
 
 _TOOL, _LLM = Kind.TOOL, Kind.LLM  # looked up once: a member of an enum costs more than a branch
 _EXEMPT = Effect.EXEMPT
@@ -40,7 +43,7 @@ ERROR_TEXT = 200
 """Characters of a failure that a Step keeps, for explanations."""
 
 
-def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
+def step_of(span: Span, session_id: str, effects: Effects) -> Step:
     """The Step that `span` is; kind OTHER when no convention understands it."""
     seen = observe(span)
     kind = seen.kind
@@ -56,15 +59,56 @@ def step_of(span: Span, session_id: str, effects: Mapping[str, Effect]) -> Step:
         service=storable(service) if isinstance(service, str) else "",
         name=storable(seen.name),
     )
-    _details(step, seen)
-    if kind is _TOOL:
-        _call(step, seen, effects)
-    elif kind is _LLM:
-        _answer(step, seen, effects)
+    fill_in(step, seen, effects)
     return step
 
 
-def _call(step: Step, seen: Observation, effects: Mapping[str, Effect]) -> None:
+def told_step(told: Told, log: Log, *, time: int, session_id: str, effects: Effects) -> Step | None:
+    """The step that a log record, or an event of a span, tells of; None when nobody could say whose it is.
+
+    Records have no identity: its span id is derived from the session, the call's id or the record's number,
+    and its time, so that the same record gives the same step wherever it is read. Without a span around it a
+    record's trace and agent are derived from the session. Its time is the call's end.
+    """
+    if not session_id and not any(log.trace_id):
+        return None
+    seen, agent = told.seen, f"{session_id}\0{told.agent}"
+    service = log.resource.get("service.name")
+    traced = any(log.trace_id)
+    step = Step(
+        kind=seen.kind,
+        trace_id=log.trace_id if traced else _derived("trace", session_id)[:16],
+        span_id=b"",
+        parent_id=log.span_id if traced and any(log.span_id) else _derived("agent", agent)[:8],
+        start=max(time - told.duration, 0),
+        end=time,
+        session_id=storable(session_id),
+        service=storable(service) if isinstance(service, str) else "",
+        name=storable(seen.name),
+        record=True,
+    )
+    fill_in(step, seen, effects)
+    what = (step.arguments_hash or b"").hex() + (step.error_hash or b"").hex()
+    step.span_id = _derived(
+        "call", agent, seen.dialect, step.kind, step.name, told.identity, f"{time}", what
+    )[:8]
+    return step
+
+
+def _derived(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(("otel_ext", *parts)).encode("utf-8", "backslashreplace")).digest()
+
+
+def fill_in(step: Step, seen: Observation, effects: Effects) -> None:
+    """Digest into a step what was seen of it."""
+    _details(step, seen)
+    if step.kind is _TOOL:
+        _call(step, seen, effects)
+    elif step.kind is _LLM:
+        _answer(step, seen, effects)
+
+
+def _call(step: Step, seen: Observation, effects: Effects) -> None:
     """The digests of a call, its outcome's included."""
     if seen.state:
         step.state = hashlib.sha256(seen.state.encode("utf-8", "replace")).digest()[:16]
@@ -86,7 +130,7 @@ def _call(step: Step, seen: Observation, effects: Mapping[str, Effect]) -> None:
         step.waiting = is_waiting(seen)
 
 
-def _answer(step: Step, seen: Observation, effects: Mapping[str, Effect]) -> None:
+def _answer(step: Step, seen: Observation, effects: Effects) -> None:
     """The digests of a model's answer, and of the code whose outcome it was told."""
     code = arguments_hash(seen.code.name, seen.code.arguments) if seen.code is not None else None
     step.said = said_of(seen, code)

@@ -36,11 +36,8 @@ class Members:
         self._followed: dict[_Key, set[bytes]] = {}
         self._marked = set(catalog.marked())
         # Open generations, the longest silent first.
-        self._open: OrderedDict[_Key, None] = OrderedDict()
-        for session in catalog.active():
-            key = (session.session_id, session.generation)
-            self._sessions[key] = session
-            self._open[key] = None
+        self._sessions.update(((s.session_id, s.generation), s) for s in catalog.active())
+        self._open: OrderedDict[_Key, None] = OrderedDict.fromkeys(self._sessions)
 
     def trace(self, trace_id: bytes) -> Trace | None:
         """Where a trace belongs, or None when it was never seen (or is held)."""
@@ -65,8 +62,12 @@ class Members:
             latest.trace_id = trace_id
         self._touch(latest)
         trace = Trace(trace_id=trace_id, session_id=session_id, generation=latest.generation)
-        self._traces[trace_id] = self._changed_traces[trace_id] = trace
+        self.put(trace)
         return trace
+
+    def put(self, trace: Trace) -> None:
+        """Take in a new trace, or one that changed."""
+        self._traces[trace.trace_id] = self._changed_traces[trace.trace_id] = trace
 
     def join(self, trace: Trace, session_id: str) -> None:
         """Note that a trace stored under its own id belongs to a session whose id was learnt later."""
@@ -143,6 +144,8 @@ class Members:
             trace.agentic, trace.resource = True, resource
             self._changed_traces[trace.trace_id] = trace
             self._followed.setdefault(key, set()).add(trace.trace_id)
+        if trace.adopted:
+            return
         home = self.session(trace)
         home.agentic, home.trace_id = True, trace.trace_id
         if home.last_seen != now:
@@ -183,9 +186,8 @@ class Members:
 
     def next_idle(self) -> int | None:
         """Engine time at which the longest silent session ends, None when none is open."""
-        if not self._open:
-            return None
-        return self._sessions[next(iter(self._open))].last_seen + self._idle_ns
+        first = next(iter(self._open), None)
+        return None if first is None else self._sessions[first].last_seen + self._idle_ns
 
     def take_changes(self) -> tuple[list[Session], list[Trace]]:
         """Rows for the checkpoint; afterwards the least recent unchanged rows leave memory."""

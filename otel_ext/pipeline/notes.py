@@ -33,6 +33,8 @@ def is_root(span: otlp.RawSpan) -> bool:
 def count_step(item: Item, step: Step) -> None:
     """Note on the item what its session counts of the step; usage from model calls only."""
     item.agentic = step.kind is not Kind.OTHER
+    if step.view:
+        return  # it tells more of the call that its parent is
     item.tool = step.kind is Kind.TOOL
     item.failed = step.error
     if step.kind is Kind.LLM:

@@ -17,6 +17,7 @@ from otel_ext.pipeline.hold import Hold, Item
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
 from otel_ext.pipeline.logs import Logs
+from otel_ext.pipeline.logsteps import LogSteps, claim
 from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.rebuild import rebuild
@@ -70,7 +71,9 @@ class Processor:
         effects = settings.signals.effects
         self._reader = SpanReader(self._window, self.members, self._unfinished, effects, edits)
         self._guard = CrashGuard(self, self.ledger, self.members, self._unfinished, self._reader)
-        self._logs = Logs(streams, self.members, self.ledger, settings.line_bytes)
+        steps = LogSteps(self.members, self._detection, effects, settle=self.settle, held=self._hold)
+        self._readers = self._reader, steps.reader
+        self._logs = Logs(streams, self.members, self.ledger, settings.line_bytes, steps)
         self._load(stored)
 
     def record(self, record: Record) -> None:
@@ -133,7 +136,8 @@ class Processor:
             else:
                 detection[key] = data
         self._unfinished.load(begun)
-        self._detection.load(detection, lambda signals: rebuild(signals, self._catalog, self._reader, stored))
+        catalog, readers = self._catalog, self._readers
+        self._detection.load(detection, lambda signals: rebuild(signals, catalog, readers, stored))
         self._lines.flush()
 
     def _fact(self, record: Record, now: int) -> None:
@@ -171,6 +175,8 @@ class Processor:
         elif session_id and not trace.joined and trace.session_id == item.trace_id.hex() != session_id:
             self.members.join(trace, session_id)
             self._guard.bound(trace, now)
+        if trace.adopted:
+            claim(trace, self.members)
         self.store(item, trace, now)
 
     def settle(self, trace_id: bytes, session_id: str, now: int) -> Trace:

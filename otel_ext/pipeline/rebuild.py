@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from otel_ext import otlp, timestamps
+from otel_ext.pipeline.logs import time_of
+from otel_ext.pipeline.logsteps import LogReader
 from otel_ext.pipeline.reorder import CLOSE, Reorder
 from otel_ext.pipeline.spans import SpanReader
+from otel_ext.pipeline.tellings import Tellings
 from otel_ext.sessions import Catalog, FileRow, Session
 from otel_ext.signals import Detectors, Finding
 from otel_ext.step import Kind
@@ -26,7 +29,7 @@ _UNBOUNDED: Final = 2**62
 def rebuild(
     signals: Detectors,
     catalog: Catalog,
-    reader: SpanReader,
+    readers: tuple[SpanReader, LogReader],
     lines: Callable[[FileRow], Iterable[bytes]],
 ) -> list[Finding]:
     """Bring empty detectors to where the open sessions are.
@@ -39,7 +42,7 @@ def rebuild(
     open_sessions = catalog.active()
     log.warning("the detectors' state is made anew from the files of %d sessions", len(open_sessions))
     for session in open_sessions:
-        found += _session(session, signals, catalog, reader, lines)
+        found += _session(session, signals, catalog, readers, lines)
     return [finding for finding in found if (finding.id, finding.revision) not in known]
 
 
@@ -47,20 +50,27 @@ def _session(
     session: Session,
     signals: Detectors,
     catalog: Catalog,
-    reader: SpanReader,
+    readers: tuple[SpanReader, LogReader],
     lines: Callable[[FileRow], Iterable[bytes]],
 ) -> list[Finding]:
     now, found = session.last_seen, []
+    spans, logs = readers
     followed = set(catalog.followed(session.session_id, session.generation))
     order = Reorder(_UNBOUNDED, _UNBOUNDED)
     for row in catalog.stock.files_of(session.session_id):
+        for line in lines(row) if row.telemetry is Telemetry.LOGS else ():
+            told = otlp.read_json(Telemetry.LOGS, line)
+            for step in logs.steps(told, session.session_id, lambda log: time_of(log, 0)):
+                if step.trace_id in followed:
+                    order.add(step, now, bounds=False)
         for line in lines(row) if row.telemetry is Telemetry.TRACES else ():
             body = otlp.read_traces(line, instant=lambda value: timestamps.parse_instant(value)[0])
-            for step, bounds in reader.steps(body):
+            for step, bounds in spans.steps(body):
                 if step.trace_id in followed:
                     order.add(step, now, bounds=bounds or step.kind is Kind.AGENT)
+    tellings = Tellings()
     for trace_id in order.waiting():
-        for happening in order.take(trace_id):
+        for happening in tellings.put_together(order.take(trace_id), session.session_id):
             fold = signals.close if happening.phase == CLOSE else signals.open
             found += fold(happening.step, now)
     return found

@@ -5,7 +5,7 @@ searched for hints before its attributes are read, and only a span that a conven
 becomes an object; everything else goes from bytes to bytes (`design`: never iterate attributes here).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -14,7 +14,7 @@ from otel_ext import conventions, otlp, timestamps
 from otel_ext.dedup import Verdict, Window
 from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
-from otel_ext.pipeline.meaning import step_of
+from otel_ext.pipeline.meaning import Effects, step_of, told_step
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, count_step, is_root, note_marks
 from otel_ext.pipeline.outbox.entry import Edits
@@ -22,7 +22,7 @@ from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.sessions import Trace
 from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import STATUS_ERROR, Value
-from otel_ext.step import Effect, Kind, Step
+from otel_ext.step import Kind, Step
 
 _SCOPES: Final = conventions.scopes
 _OURS: Final = b"otel_ext."
@@ -53,7 +53,7 @@ class SpanReader:
         window: Window,
         members: Members,
         unfinished: Unfinished,
-        effects: Mapping[str, Effect],
+        effects: Effects,
         edits: Edits | None = None,
     ) -> None:
         self._window, self._members, self._unfinished, self._effects = window, members, unfinished, effects
@@ -172,6 +172,20 @@ class SpanReader:
         if step.kind is not Kind.OTHER or step.error:
             count_step(item, step)
         batch.steps.append((step, root or step.kind is Kind.AGENT))
+        batch.steps.extend((told, False) for told in self._events(span, raw, group, own, (start, end)))
+
+    def _events(
+        self, span: otlp.RawSpan, raw: bytes, group: Group, own: str, times: tuple[int, int]
+    ) -> Iterator[Step]:
+        """The steps that a span's events tell of."""
+        if not self._hints or not any(hint in raw for hint in conventions.span_records):
+            return
+        start, end = times
+        seen = otlp.to_span(span, {}, group.resource_attributes, group.scope_name, start=start, end=end)
+        for log, told in conventions.observe_events(seen):
+            step = told_step(told, log, time=log.time, session_id=own, effects=self._effects)
+            if step is not None:
+                yield step
 
     def steps(self, body: bytes) -> Iterator[tuple[Step, bool]]:
         """The steps of stored spans, as `Batch.steps` had them when they were received."""
@@ -187,6 +201,7 @@ class SpanReader:
                         span, raw, group, own, attributes=attributes, times=times, hints=self._hints
                     )
                     yield step, is_root(span) or step.kind is Kind.AGENT
+                    yield from ((told, False) for told in self._events(span, raw, group, own, times))
 
     def step(
         self,

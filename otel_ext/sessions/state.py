@@ -210,3 +210,8 @@ class Trace(msgspec.Struct, kw_only=True):
     agentic: bool = False
     resource: bytes = b""
     root: bytes = b""
+
+    @property
+    def adopted(self) -> bool:
+        """Whether only log records of it are known: it counts for no session yet."""
+        return self.rooted and not self.root
