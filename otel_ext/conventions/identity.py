@@ -10,6 +10,8 @@ from typing import Final
 from otel_ext.conventions.values import decode, storable, text_of
 from otel_ext.span import Value
 
+MLFLOW: Final = "mlflow.trace.session"
+
 session_keys: Final[tuple[str, ...]] = (
     "langfuse.session.id",
     "session.id",  # OpenInference, Claude Code, general semantic conventions
@@ -24,7 +26,7 @@ session_keys: Final[tuple[str, ...]] = (
     "traceloop.association.properties.thread_id",
     "traceloop.association.properties.conversation_id",
     "traceloop.association.properties.chat_id",
-    "mlflow.trace.session",
+    MLFLOW,
     "lmnr.association.properties.session_id",
 )
 """Attribute keys in order of precedence; the first with a usable value wins."""
@@ -48,7 +50,9 @@ def session_of(attributes: Mapping[str, Value]) -> str | None:
     """
     for key in session_keys:
         if key in attributes and (text := text_of(attributes[key])).strip():
-            return storable(text)
+            # MLflow writes every value as JSON, texts too.
+            whole = text_of(decode(text)) if key == MLFLOW and text.startswith('"') else text
+            return storable(whole or text)
     metadata = attributes.get("metadata")
     if isinstance(metadata, str):
         if len(metadata) > _MAX_METADATA or not any(k in metadata for k in _METADATA_KEYS):
