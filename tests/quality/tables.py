@@ -76,6 +76,12 @@ class Evaluation(msgspec.Struct, dict=True):
         corpus = self.corpus(name)
         return sorted(self.alarmed(corpus) - corpus.positive)
 
+    def elsewhere(self, name: str) -> list[str]:
+        """Labelled traces with alarms whose evidence meets no label."""
+        judge = self.judges[name]
+        found = judge.corpus.positive & self.alarms.keys()
+        return sorted(t for t in found if not judge.places({t: self.alarms[t]}).traces_hit)
+
 
 def labelled(e: Evaluation) -> Table:
     """Precision, recall and F1 beside the baselines, and the paired difference to each."""
@@ -243,10 +249,16 @@ def ablation(e: Evaluation, refold: Callable[[str], list[Row]]) -> Table:
 
 def named(e: Evaluation) -> str:
     """The misses and false alarms of the labelled corpora: each has its sentence in the prose."""
-    return "".join(
-        f"- {name}: missed {_ids(e.missed(name)) or 'none'}; false {_ids(e.false(name)) or 'none'}\n"
-        for name in e.judges
-    )
+    found = []
+    for name in e.judges:
+        lists = {
+            "missed": e.missed(name),
+            "false": e.false(name),
+            "found, but not where the label is": e.elsewhere(name),
+        }
+        text = "; ".join(f"{what} {_ids(traces) or 'none'}" for what, traces in lists.items())
+        found.append(f"- {name}: {text}\n")
+    return "".join(found)
 
 
 def render(table: Table) -> str:
