@@ -27,8 +27,8 @@ _SMALL: Final = 64 << 10
 _PRESENT: Final = 10_000_000_000
 """ns for which a sender counts as one that sends; SDKs send every 5 s."""
 _LONGEST_REST: Final = 100_000_000
-"""ns for which a place is kept after a large request at most; else as long as that took. Measured beside eight
-connections at full rate: others wait 1.1 to 1.5 times as long as alone, without it 1.7 to 1.9 times."""
+"""ns for which a place is kept after a large request at most; else as long as that took. Beside eight
+connections at full rate others waited 1.1 to 1.5 times as long as alone with it, 1.7 to 1.9 times without."""
 _SENDERS: Final = 1024
 """Senders remembered; beyond it the longest silent that has nothing here is forgotten."""
 

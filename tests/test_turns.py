@@ -112,9 +112,9 @@ def test_an_error_inside_gives_the_place_back() -> None:
 
     def fail() -> None:
         with turns.of("a", 1):
-            raise ValueError
+            raise LookupError
 
-    with pytest.raises(ValueError):
+    with pytest.raises(LookupError):
         fail()
     assert turns.state.inside == 0
 
