@@ -43,6 +43,7 @@ def limit(root: Path = _ROOT, groups: Path = Path("/proc/self/cgroup")) -> int:
             _, controllers, path = line.split(":", 2)
             if not controllers:
                 found += _limits(root, path, "memory.max")
+                found += _limits(root, path, "memory.high")  # beyond it the kernel slows us down
             elif "memory" in controllers.split(","):
                 found += _limits(root / "memory", path, "memory.limit_in_bytes")
     return min((size for size in found if 0 < size < _UNLIMITED), default=0)

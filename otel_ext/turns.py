@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 from otel_ext.clock import Clock, SystemClock
 from otel_ext.errors import Busy, Retryable, Throttled
 
+WHY: Final = ("queue", "wait")
+"""Why requests are turned away: the queue is full, or the wait was too long."""
 PLACES: Final = 16
 """Measured best between 8 and 32 for one sender alone: so many share one sync of the disk."""
 WAITING: Final = 64

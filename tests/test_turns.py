@@ -87,11 +87,11 @@ def test_a_full_queue_turns_away_whoever_has_most_in_it() -> None:
     waiting = [turns.ask("greedy", LARGE) for _ in range(3)]
     quiet = turns.ask("quiet", LARGE)
     assert [type(ticket.error) for ticket in waiting] == [type(None), type(None), Throttled]
-    assert not quiet.called
+    assert placed([quiet]) == []
     turns.leave(first)
     assert [ticket.called for ticket in (*waiting[:2], quiet)] == [True, False, False]
     turns.leave(waiting[0])
-    assert quiet.called
+    assert placed([quiet]) == [quiet]
     assert turns.state.refused == {"queue": 1}
 
 

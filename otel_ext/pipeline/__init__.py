@@ -11,6 +11,7 @@ every byte, `repair` sets aside what it finds, and `reindex` makes the catalog a
 stands. The same engine runs in the sidecar, in an agent's process and in `otel-ext replay`.
 """
 
+from otel_ext.pipeline.admission import BUDGETS, REFUSED
 from otel_ext.pipeline.adoption import adopt, orphans
 from otel_ext.pipeline.engine import Engine
 from otel_ext.pipeline.folder import OWNER, EngineFolder
@@ -26,8 +27,10 @@ from otel_ext.pipeline.verify import check_engine
 from otel_ext.pipeline.view import View
 
 __all__ = [
+    "BUDGETS",
     "IN_PROCESS",
     "OWNER",
+    "REFUSED",
     "Accepted",
     "Batch",
     "Destination",

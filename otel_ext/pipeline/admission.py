@@ -1,9 +1,9 @@
 """Admission: whether there is room for one more request, and when to come back.
 
-Law of this file: a budget has two marks. Over the upper one requests are refused until the lower one is
-reached, so that at its limit it does not refuse every second request; whoever is refused is told what is
-used up and how long to wait, and nothing of the request was kept. Of a request only the service that sent
-it is looked at.
+Law of this file: disk, memory and backlog have two marks each. Over the upper one requests are refused until
+the lower one is reached, so that at its limit it does not refuse every second request (what is in flight is
+given back within a request's time and has one mark). Whoever is refused is told what is used up and how long
+to wait, and nothing of the request was kept. Of a request only the service that sent it is looked at.
 
     disk       free bytes of the data folder's disk: `min_free`
     memory     resident bytes of this process: `memory_limit`
@@ -27,6 +27,9 @@ from otel_ext.pipeline.backlog import Backlog
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
 
+BUDGETS: Final = ("disk", "memory", "backlog", "in_flight", "service")
+REFUSED: Final = "otel_ext.admission.refused"
+"""Counter of refused requests; a budget's name follows."""
 _LOOK_AGAIN: Final = 500_000_000
 """ns between looks at disk and memory."""
 _PRESENT: Final = 10_000_000_000
@@ -123,7 +126,7 @@ class Admission:
                 one.in_flight += size
                 return
         budget, error = found
-        self._stats.add(f"otel_ext.admission.refused.{budget}")
+        self._stats.add(f"{REFUSED}.{budget}")
         raise error
 
     def leave(self, size: int, service: str) -> None:

@@ -17,11 +17,14 @@ class Budget:
 
     Args:
         capacity: bytes in all.
+
+    Attributes:
+        refused: how often too little was left.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._used = 0
+        self._used = self.refused = 0
         self._lock = threading.Lock()
 
     @property
@@ -41,6 +44,7 @@ class Budget:
         """
         with self._lock:
             if self._used + size + soon > self.capacity:
+                self.refused += 1
                 raise Busy(f"requests being received use up their budget of {self.capacity} bytes")
             self._used += size
 

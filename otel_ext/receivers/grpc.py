@@ -128,6 +128,8 @@ class GrpcReceiver:
                 f"otel_ext.receiver.{'retryable' if isinstance(error, Retryable) else 'permanent'}"
             )
             self._refuse(context, error)
+        except grpc.RpcError:  # the call is over: nobody is there to be told
+            raise
         except Exception:  # its text must not reach a client, and the client must keep its data
             log.exception("a request could not be handled")
             self._stats.add("otel_ext.receiver.defects")

@@ -23,6 +23,8 @@ Accept = Callable[[bytes, Telemetry], Accepted]
 GRPC: Final = "grpc"
 HTTP: Final = "http"
 _OUTCOMES: Final = ("success", "refused", "failure")
+_CALM: Final = 5_000_000_000
+"""ns without a refusal after which requests count as taken again."""
 _RECEIVER: Final = "otlp"
 
 
@@ -40,6 +42,7 @@ class Doorkeeper:
         self._items = Counter[tuple[str, Telemetry, str]]()
         self._requests = Counter[tuple[str, str]]()
         self._refusing: type[OtelExtError] | None = None
+        self._refused_at = 0
         self.inside = 0
         self.last: int | None = None
 
@@ -99,12 +102,16 @@ class Doorkeeper:
                 yield Sample("otelcol_receiver_requests_total", (_RECEIVER, transport, outcome), count)
 
     def _tell(self, error: Retryable | None) -> None:
-        """Log when refusing begins, for what reason, and when it ends."""
+        """Log when refusing begins, for what reason, and when it has ended: at its limit it alternates."""
+        now = self._clock.monotonic()
         kind = type(error) if error is not None else None
-        if kind is self._refusing or kind is ShuttingDown:
-            return
-        self._refusing = kind
-        if error is not None:
-            log.warning("requests are refused for now: %s", error)
-        else:
+        if error is None:
+            if self._refusing is None or now - self._refused_at < _CALM:
+                return
             log.warning("requests are taken again")
+        else:
+            self._refused_at = now
+            if kind is self._refusing or kind is ShuttingDown:
+                return
+            log.warning("requests are refused for now: %s", error)
+        self._refusing = kind

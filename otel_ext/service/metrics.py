@@ -52,6 +52,15 @@ METRICS: Final = (
         "requests by what was answered: success, refused (come again), failure (never)",
         (*_DOOR, "outcome"),
     ),
+    Metric(
+        "otel_ext_admission_refused_requests_total",
+        "counter",
+        "requests told to come again, by what was used up: disk, memory, backlog, in_flight, service, "
+        "received (bytes), or the turns: queue (too many), wait (too long)",
+        ("budget",),
+    ),
+    Metric("otel_ext_admission_inside", "gauge", "requests being checked and made durable"),
+    Metric("otel_ext_admission_waiting", "gauge", "requests that wait for their turn"),
     *_per_item("otelcol_exporter_sent_{}_total", "{} that a destination took", ("exporter",)),
     *_per_item("otelcol_exporter_send_failed_{}_total", "{} that a destination will not get", ("exporter",)),
     Metric("otelcol_exporter_queue_size", "gauge", "bytes of the journal that wait for it", ("exporter",)),

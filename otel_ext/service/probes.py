@@ -15,12 +15,14 @@ import msgspec
 from otel_ext import memory
 from otel_ext.clock import Clock
 from otel_ext.exporters import Forwarder
-from otel_ext.pipeline import View
+from otel_ext.pipeline import BUDGETS, REFUSED, View
+from otel_ext.receivers import Budget
 from otel_ext.service.admission import Doorkeeper
 from otel_ext.service.metrics import Sample, exposition, histogram, labelled
 from otel_ext.service.web import Answer, Routes
 from otel_ext.stats import Stats
 from otel_ext.telemetry import ITEMS, Telemetry
+from otel_ext.turns import WHY, Turns
 
 _ENDS: Final = "termination."
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -42,6 +44,7 @@ class SelfTelemetry:
         ready: whether requests are wanted; it says no as soon as a drain begins.
         alive: whether all doors are served.
         forwarders: what goes out.
+        turns, budget: what requests wait for, and what those being received use.
     """
 
     def __init__(
@@ -54,9 +57,12 @@ class SelfTelemetry:
         ready: Callable[[], bool],
         alive: Callable[[], bool],
         forwarders: Sequence[Forwarder],
+        turns: Turns,
+        budget: Budget,
     ) -> None:
         self._view, self._doors, self._stats, self._clock, self._ready = view, doors, stats, clock, ready
         self._forwarders, self._alive = forwarders, alive
+        self._turns, self._budget = turns, budget
         self._since, self._began = clock.now(), clock.monotonic()
 
     def health(self) -> Routes:
@@ -88,6 +94,7 @@ class SelfTelemetry:
     def samples(self) -> Iterator[Sample]:
         """Every sample there is now."""
         yield from self._doors.samples()
+        yield from self._admission()
         for forwarder in self._forwarders:
             yield from _exporter(forwarder)
         view = self._view()
@@ -109,6 +116,14 @@ class SelfTelemetry:
         yield from labelled("otel_ext_evictions_total", view.evictions)
         for name, counter in _COUNTED.items():
             yield Sample(name, (), self._stats.get(counter))
+
+    def _admission(self) -> Iterator[Sample]:
+        turns = self._turns.state
+        refused = {budget: self._stats.get(f"{REFUSED}.{budget}") for budget in BUDGETS}
+        refused |= {"received": self._budget.refused, **dict.fromkeys(WHY, 0), **turns.refused}
+        yield from labelled("otel_ext_admission_refused_requests_total", refused)
+        yield Sample("otel_ext_admission_inside", (), turns.inside)
+        yield Sample("otel_ext_admission_waiting", (), turns.waiting)
 
     def _process(self) -> Iterator[Sample]:
         used = resource.getrusage(resource.RUSAGE_SELF)

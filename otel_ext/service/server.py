@@ -59,7 +59,7 @@ class Server:
         self.forwarders = [Forwarder(each, stats=self.stats) for each in config.forward]
         destinations = [each.destination for each in self.forwarders]
         self.engine = Engine(config.data, config.engine, stats=self.stats, destinations=destinations)
-        turns = Turns()
+        turns, budget = Turns(), Budget(_BODIES * max(config.grpc_max_bytes, config.http_max_bytes))
         self._doors = Doorkeeper(self.engine.intake, turns, self._clock)
         self.telemetry = SelfTelemetry(
             self.engine.view,
@@ -69,11 +69,12 @@ class Server:
             ready=self.ready,
             alive=self.alive,
             forwarders=self.forwarders,
+            turns=turns,
+            budget=budget,
         )
         self._grpc: GrpcReceiver | None = None
         self._http: HttpReceiver | None = None
         self._side = SideServer()
-        budget = Budget(_BODIES * max(config.grpc_max_bytes, config.http_max_bytes))
         try:
             if config.grpc_endpoint is not None:
                 self._grpc = GrpcReceiver(

@@ -166,6 +166,7 @@ def test_the_service_of_a_request() -> None:
     [
         ("0::/a/b", {"a/b/memory.max": "max", "a/memory.max": "5000", "memory.max": "9000"}, 5000),
         ("0::/", {"memory.max": "7000"}, 7000),
+        ("0::/a", {"a/memory.max": "7000", "a/memory.high": "6500", "memory.high": "max"}, 6500),
         ("3:cpu:/x\n4:memory:/x/y", {"memory/x/memory.limit_in_bytes": "6000"}, 6000),
         ("4:cpu,memory:/gone", {"memory/memory.limit_in_bytes": "4000"}, 4000),
     ],

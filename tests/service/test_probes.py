@@ -12,8 +12,10 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from otel_ext.pipeline import BUDGETS
 from otel_ext.service import Server, load_config
 from otel_ext.service.metrics import METRICS, Sample, exposition
+from otel_ext.turns import WHY
 from tests.builders import looping_run, request, span
 from tests.receivers.doors import Wire, message
 from tests.service.probes import get, health
@@ -138,6 +140,12 @@ def test_a_server_that_would_refuse_is_not_ready(tmp_path: Path) -> None:
         found = sidecar.metrics()
         assert found["otel_ext_ready"] == 0
         assert found["otelcol_receiver_requests_total outcome=refused receiver=otlp transport=grpc"] == 1
+        refused = {
+            budget: found[f"otel_ext_admission_refused_requests_total budget={budget}"]
+            for budget in (*BUDGETS, "received", *WHY)
+        }
+        assert refused == {**dict.fromkeys(refused, 0), "disk": 1}
+        assert found["otel_ext_admission_inside"] == found["otel_ext_admission_waiting"] == 0
 
 
 def test_a_door_that_is_not_served_any_more_shows(tmp_path: Path) -> None:
