@@ -47,14 +47,16 @@ class LogReader:
             return None
         return told_step(told, seen, time=time, session_id=session_id, effects=self._effects)
 
-    def steps(self, body: bytes, session_id: str, time_of: Callable[[otlp.RawLog], int]) -> Iterator[Step]:
-        """The steps of a session's stored records."""
+    def steps(
+        self, body: bytes, session_id: str, time_of: Callable[[otlp.RawLog], int]
+    ) -> Iterator[tuple[Step, bytes]]:
+        """The steps of a session's stored records, each with its resource."""
         for group in otlp.split(body):
             for raw in group.items:
                 log = otlp.parse_log(raw)
                 step = self.step(raw, log, group, session_id, time_of(log))
                 if step is not None:
-                    yield step
+                    yield step, group.resource
 
 
 class LogSteps:

@@ -60,7 +60,7 @@ def _session(
     for row in catalog.stock.files_of(session.session_id):
         for line in lines(row) if row.telemetry is Telemetry.LOGS else ():
             told = otlp.read_json(Telemetry.LOGS, line)
-            for step in logs.steps(told, session.session_id, lambda log: time_of(log, 0)):
+            for step, _ in logs.steps(told, session.session_id, lambda log: time_of(log, 0)):
                 if step.trace_id in followed:
                     order.add(step, now, bounds=False)
         for line in lines(row) if row.telemetry is Telemetry.TRACES else ():

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from otel_ext.cli.folder import engines
 from otel_ext.cli.verify import check_engine
@@ -102,8 +103,33 @@ def others(seed: int) -> list[bytes]:
             record.attributes.extend(attributes(session__id=f"session-{rng.randint(0, 3)}"))
         resource = {"session__id": "logs-only"} if rng.random() < 0.2 else {}
         made.append(logs(*records, **resource))
+    made += [logs(*calls(number, rng)) for number in range(12)]
     made += [made[0], metrics(series("m", 1, 2, 3), series("n", *range(30)))]
     return [*made, metrics(series("m", 4))]
+
+
+def calls(number: int, rng: random.Random) -> list[LogRecord]:
+    """A coding agent's log records: a model's response, and a tool that fails again and again."""
+    session, trace = rng.choice([("coder", 0), ("coder", 0), ("session-1", 0), ("session-0", 3)])
+    said: dict[str, Any] = {"event__kind": "response.completed", "input_token_count": "100"}
+    failed: dict[str, Any] = {
+        "tool_name": "shell",
+        "success": "false",
+        "output": "no such file",
+        "arguments": "{}",
+    }
+    return [
+        log(
+            name,
+            trace=trace,
+            seconds=4 * number + n,
+            event__name=name,
+            conversation__id=session,
+            call_id=f"{number}",
+            **values,
+        )
+        for n, (name, values) in enumerate({"codex.sse_event": said, "codex.tool_result": failed}.items())
+    ]
 
 
 class Run:

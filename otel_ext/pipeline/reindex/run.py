@@ -19,13 +19,15 @@ from pathlib import Path
 
 import msgspec
 
-from otel_ext import otlp
+from otel_ext import conventions, otlp
 from otel_ext.dedup import Window
 from otel_ext.errors import Permanent
 from otel_ext.files import Files, RealFiles
 from otel_ext.journal import FolderLock, Journal, Position
 from otel_ext.pipeline.detect import REBUILD
 from otel_ext.pipeline.ledger import Ledger
+from otel_ext.pipeline.logs import time_of
+from otel_ext.pipeline.logsteps import LogReader
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.original import original
 from otel_ext.pipeline.reindex.files import StoredReader, identities, relearn_window, request_of
@@ -116,7 +118,7 @@ class _Reindex:
         self._folder, self._files, self._catalog = folder, files, catalog
         settings = self._settings = EngineSettings()
         reader = SpanReader(Window(1), Members(catalog, settings), Unfinished(1, 1), settings.signals.effects)
-        self._reader = StoredReader(reader)
+        self._reader, self._logs = StoredReader(reader), LogReader(settings.signals.effects)
 
     def run(self) -> Reindexed:
         """All of it, but the swap."""
@@ -193,12 +195,18 @@ class _Reindex:
                             self._line(line, session, unread)
                         elif times := list(logs.stored(row.telemetry, line)):
                             session.logs(times if session_id else ())
+                            self._calls(line, session, session_id)
                 spans, records = spans + row.spans, records + row.logs
                 session.at(spans, records)
             self._catalog.commit(session.checkpoint(placed))
         for session_id, rest in told.items():  # sessions without a file: marks that came before any span
             session = Relearned(session_id, rest, 0, now=now)
             self._catalog.commit(session.checkpoint(placed))
+
+    def _calls(self, line: bytes, session: Relearned, session_id: str) -> None:
+        if session_id and any(hint in line for hint in conventions.record_hints):
+            body = otlp.read_json(Telemetry.LOGS, line)
+            session.calls(self._logs.steps(body, session_id, lambda log: time_of(log, 0)))
 
     def _line(self, line: bytes, session: Relearned, unread: Unread) -> None:
         body = request_of(line)

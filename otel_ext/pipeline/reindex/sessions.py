@@ -14,6 +14,7 @@ import msgspec
 from otel_ext.pipeline.hold import Item
 from otel_ext.sessions import Checkpoint, Session, State, Trace
 from otel_ext.signals import Finding
+from otel_ext.step import Step
 
 
 class Told(msgspec.Struct):
@@ -75,6 +76,19 @@ class Relearned:
                 row.saw_log(time, self._now)
                 row.open = True
 
+    def calls(self, steps: Iterable[tuple[Step, bytes]]) -> None:
+        """Take in the steps of a line's log records, as `LogSteps` hands them on."""
+        for step, resource in steps:
+            trace = self._traces.get(step.trace_id)
+            if trace is None:
+                trace = Trace(trace_id=step.trace_id, session_id=self._id, generation=1, rooted=True)
+                self._traces[step.trace_id] = trace
+                self._own.setdefault(step.trace_id, False)
+            if trace.adopted:
+                trace.generation = self._newest()
+            if not trace.agentic:
+                trace.agentic, trace.resource = True, resource
+
     def at(self, spans: int, logs: int) -> None:
         """So many of the files' items are behind us, whether they could be read or not."""
         self._seen, self._logs_seen = spans, logs
@@ -112,6 +126,10 @@ class Relearned:
                 row.new_trace()
                 if not row.agentic:
                     row.trace_id = item.trace_id
+        elif trace.adopted:
+            trace.rooted = False
+            if self._seen > self._known:
+                self._rows[trace.generation].new_trace()
         alone = self._id == item.trace_id.hex()
         if alone and item.own and item.own != self._id and not trace.joined:
             trace.joined = item.own
