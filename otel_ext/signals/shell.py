@@ -17,7 +17,7 @@ LONGEST: Final = 8192
 """Characters of a command that are looked at."""
 
 _READ = words(
-    "[ awk basename cat cd cmp column comm cut date df diff dir dirname du echo egrep env false fgrep file "
+    ": [ awk basename cat cd cmp column comm cut date df diff dir dirname du echo egrep env false fgrep file "
     "find fold grep head hexdump hostname id jq ls lsof md5sum nl "
     "od pwd readlink realpath rg sed seq "
     "sha256sum sort stat strings tac tail test tr tree true type uname uniq wc which whoami xxd yq "

@@ -10,11 +10,18 @@ from struct import pack
 from typing import Final
 from zlib import crc32
 
+from otel_ext.step import Effect, Step
+
+_READ = Effect.READ
+
 KEPT: Final = 32
 """Digests in a sketch."""
 
 LONGEST: Final = 1024
 """Characters of a text whose words are taken."""
+
+LITTLE: Final = 6
+"""Different words that say little, at most."""
 
 _SAMPLE: Final = 256
 _WIDTH: Final = 4
@@ -41,6 +48,19 @@ def samples(text: str) -> str:
         return text
     middle = len(text) // 2
     return f"{text[:_SAMPLE]} {text[middle : middle + _SAMPLE]} {text[-_SAMPLE:]}"
+
+
+def says_little(words: bytes) -> bool:
+    """Whether a text has so few different words that many others are like it ("ok", "no output")."""
+    return len(words) <= _WIDTH * LITTLE
+
+
+def silent(step: Step) -> bool:
+    """Whether a call's result says little where silence is usual: no question, and not known to be a read."""
+    subject = step.subject
+    if subject is None or step.effect is _READ:
+        return False
+    return not subject.asks and says_little(subject.result_words)
 
 
 def likeness(one: bytes, other: bytes) -> float:

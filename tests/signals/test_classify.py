@@ -59,6 +59,8 @@ def test_names_tell_the_effect(effect: Effect, names: str) -> None:
         ("git -C /repo status --short", Effect.READ),
         ("FOO=1 timeout 5 grep x file 2>/dev/null", Effect.READ),
         ("cat a 2>&1", Effect.READ),
+        (": python3 run.py", Effect.READ),
+        (": > out.txt", Effect.WRITE),
         ("rm -rf build", Effect.WRITE),
         ("echo hi > out.txt", Effect.WRITE),
         ("cat > f.py <<'EOF'\nrm nothing\nEOF", Effect.WRITE),

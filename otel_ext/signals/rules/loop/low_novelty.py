@@ -67,6 +67,7 @@ class LowNovelty(Rule[LowNoveltyLimits]):
             if track is None:
                 track = keep(self, context, OLD, b"", Track(tool=call.tool))
             if add(context, OLD, b"", track, call):
+                track.vague = track.vague or (step.error_hash or step.result_hash) is None
                 track.marks[-1].counted = False  # its first occurrence is in the window, and not in the track
         if track is None or len(ring) < limits.least:
             return
@@ -79,13 +80,17 @@ class LowNovelty(Rule[LowNoveltyLimits]):
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """Speak last, for what no surer rule has told."""
         if track.score:
-            last_word(context, table, key, track, "probable")
+            last_word(context, table, key, track, "candidate" if track.vague else "probable")
 
     def wrote(self, context: Context, call: Call) -> None:
         """Start anew."""
         context.lane.rings.pop(RECENT, None)
         if find(context, OLD, b"") is not None:
             close(self, context, OLD, b"", "recovered")
+
+    def missing(self, context: Context, track: Track) -> list[str]:
+        """Results, where one of them was not captured."""
+        return ["result"] if track.vague else []
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Percent, window, and calls needed."""

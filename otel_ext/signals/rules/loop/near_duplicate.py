@@ -12,7 +12,7 @@ from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.similar import likeness
+from otel_ext.signals.similar import likeness, silent
 from otel_ext.step import Subject
 
 ALIKE: Final = "OTX-L007/alike"
@@ -52,7 +52,7 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
     guards = (
         "results are alike as well",
         "another page, file, URL or id is another question",
-        "calls that write, poll or fail are left out",
+        "calls that write, poll or fail, and commands of unknown effect with few words, are left out",
         "a write and a user turn start anew",
     )
     origin = "Sentry (Jaccard of arguments and results), browser-use (search words as a set), DeepEval."
@@ -62,7 +62,7 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
         step, subject = call.step, call.step.subject
         if step.error or not call.key or subject is None or is_poll(call):
             return
-        if subject.words and subject.result_words:
+        if subject.words and subject.result_words and not silent(step):
             limits = self.limits
             if not self._group(context, ALIKE, call, subject, limits.alike) and limits.loose:
                 self._group(context, LOOSE, call, subject, limits.loose)

@@ -82,6 +82,7 @@ class RepeatUnverified(Rule[RepeatUnverifiedLimits]):
 
     def wrote(self, context: Context, call: Call) -> None:
         """After a write it is worth asking again."""
+        context.lane.rings.pop(RECENT, None)
         for table, key, _ in tracks_of(self, context.lane):
             if key != call.key:
                 close(self, context, table, key, "recovered")

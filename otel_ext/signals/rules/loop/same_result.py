@@ -6,12 +6,23 @@ something only where the call was a question; and one question put to many place
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, claimed, close, differ, find, keep, tracks_of
+from otel_ext.signals.episodes import (
+    MOST_DISTINCT,
+    add,
+    advance,
+    claimed,
+    close,
+    differ,
+    find,
+    keep,
+    tracks_of,
+)
 from otel_ext.signals.explain import over
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
+from otel_ext.signals.similar import says_little, silent
 from otel_ext.step import Effect
 
 RESULT: Final = "OTX-L008/result"
@@ -20,10 +31,7 @@ RESULT: Final = "OTX-L008/result"
 RECENT: Final = "OTX-L008/recent"
 """Ring: the newest calls' keys of the table."""
 
-LITTLE: Final = 6
-"""Different words that say little, at most."""
-
-_WRITE, _READ = Effect.WRITE, Effect.READ
+_WRITE = Effect.WRITE
 
 
 class SameResultLimits(Limits, frozen=True):
@@ -66,8 +74,8 @@ class SameResult(Rule[SameResultLimits]):
             return
         if subject is None or not subject.words or step.arguments_hash is None:
             return
-        little = len(subject.result_words) <= 4 * LITTLE
-        if little and not subject.asks and step.effect is not _READ:
+        little = says_little(subject.result_words)
+        if silent(step):
             return
         place = subject.resource or subject.place or bytes(16)
         key = key_of(call.tool, step.result_hash + place)
@@ -103,8 +111,10 @@ class SameResult(Rule[SameResultLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
+        distinct = len(track.distinct)
+        different = f"{distinct} or more" if distinct == MOST_DISTINCT else str(distinct)
         return (
             f"{track.tool} gave the same result {track.count} times{over(track.end - track.start)} for "
-            f"{len(track.distinct)} different sets of arguments; the answer does not depend on the question, "
+            f"{different} different sets of arguments; the answer does not depend on the question, "
             "so see whether the tool works"
         )

@@ -11,6 +11,7 @@ from otel_ext.signals.explain import over
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
+from otel_ext.signals.similar import silent
 from otel_ext.step import Effect
 
 STREAK: Final = "OTX-L010/streak"
@@ -45,7 +46,7 @@ class ToolStreak(Rule[ToolStreakLimits]):
     guards = (
         "results were captured, and failures are left out",
         "reading at the start of a run is exploration",
-        "polls are left out",
+        "polls, and commands of unknown effect with few words, are left out",
         "a call of another tool, a write and a user turn start anew",
         "never an alarm",
     )
@@ -60,7 +61,7 @@ class ToolStreak(Rule[ToolStreakLimits]):
         if track is not None and track.tool != call.tool:
             close(self, context, STREAK, b"", "recovered")
             track = None
-        if step.error or step.result_hash is None or not call.key or is_poll(call):
+        if step.error or step.result_hash is None or not call.key or is_poll(call) or silent(step):
             return
         if WARM not in context.lane.rings:
             return
