@@ -202,6 +202,15 @@ class Trace(msgspec.Struct):
             self.parents[here] = up  # used again: structure outlives leaves
         return here
 
+    def above(self, span_id: bytes) -> bytes:
+        """The nearest agent above a span, else the missing ancestor; empty above a root."""
+        here = self.parents.get(span_id, b"")
+        for _ in range(DEEPEST):
+            if here in self.agents or here not in self.parents:
+                break
+            here = self.parents[here]
+        return here
+
     def depth(self, lane: bytes) -> int:
         """How many known agents enclose a lane, itself included."""
         found, here = 0, lane

@@ -62,7 +62,7 @@ class AgentRun(SpanWriter):
         session = f"session of {seed}" if session is None else session
         super().__init__(seed, session, start, above.trace_id if above else None)
         self.name, self.task, self.answer, self.wrapped, self.inputs = name, task, answer, wrapped, inputs
-        self.error = ""  # what it ends with, when it fails; a story may set all of these
+        self.error, self.until = "", 0  # a story may set these: its failure, its end (ns, 0 when all is over)
         self._above, self._calling, self._under = above, calling, self.span_id
         self._parent = calling.span_id if calling else above._under if above else b""
         self._steps: list[Span | ModelTurn] = []
@@ -203,7 +203,7 @@ class AgentRun(SpanWriter):
     @property
     def end(self) -> int:
         """When it is over, ns; its sub-agents' ends included."""
-        return max([self.time, *(helper.end for helper in self._within)])
+        return self.until or max([self.time, *(helper.end for helper in self._within)])
 
     def spans(self) -> list[Span]:
         """All spans, sub-agents' included, in the order in which they began."""

