@@ -4,7 +4,9 @@ from otel_ext.testing import AgentRun
 from tests.signals.vectors import Vector
 
 
-def _calls(run: AgentRun, model: str, count: int, lasts: float, tokens: int = 200, first: float = 0.4) -> None:
+def _calls(
+    run: AgentRun, model: str, count: int, lasts: float, tokens: int = 200, first: float = 0.4
+) -> None:
     for _ in range(count):
         run.think(
             usage=(1000, tokens),

@@ -445,6 +445,19 @@ def growing_runs(run: AgentRun) -> None:
             worker.think(usage=(20_000 + 2_000 * index, 50))
 
 
+def spent_fast(run: AgentRun) -> None:
+    """Ten calls a minute with a million tokens each, for five minutes."""
+    for index in range(50):
+        run.think(usage=(1_000_000, 50), lasts=5)
+        run.more("read_file", {"path": f"{index}.py"}, f"{index} {PAGE}", lasts=0, at_once=True)
+
+
+def spent_in_one_minute(run: AgentRun) -> None:
+    """The same for a minute, and then slowly."""
+    for index in range(25):
+        run.think(usage=(1_000_000, 50), lasts=5 if index < 11 else 60)
+
+
 MUST = [
     Vector(read_twice, "waste.redundant_read"),
     Vector(lines_read_before, "waste.subsumed_read"),
@@ -471,6 +484,7 @@ MUST = [
     Vector(on_and_on, "waste.post_completion"),
     Vector(written_over, "waste.shadowed_write"),
     Vector(dear_run, "waste.cost_spike"),
+    Vector(spent_fast, "waste.cost_velocity"),
 ]
 
 MUST_NOT = [
@@ -509,4 +523,5 @@ MUST_NOT = [
     Vector(edited_twice, "waste.shadowed_write"),
     Vector(failures_that_pass, "waste.failed_call"),
     Vector(growing_runs, "waste.cost_spike"),
+    Vector(spent_in_one_minute, "waste.cost_velocity"),
 ]

@@ -1,21 +1,27 @@
 """waste.compaction_reread: reading again what a compaction of the context dropped.
 
-Law of this file: the agent is right to ask, so this is the compaction's cost and not the agent's. Beside
-`waste.redundant_read` on purpose, whose memory of results it shares; without that rule it is silent.
+Law of this file: the agent is right to ask, so this is the compaction's cost and not the agent's. What looks
+like a compaction may be a side call until the model step after it, so it is told last, when that is known.
 """
 
+from hashlib import blake2b
 from typing import Final
-
-import msgspec
 
 from otel_ext.signals.episodes import add, find, keep, put
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.rules.waste.redundant_read import READ, dropped
+from otel_ext.signals.rules.waste.redundant_read import dropped
+from otel_ext.signals.waste import Mark
+from otel_ext.step import Effect
 
 AGAIN: Final = "OTX-W003/again"
 """Table: one reading call, as last read before a compaction and as read after it."""
+
+READS: Final = "OTX-W003/reads"
+"""Ring: the newest reads: what, with which result, in which round, when, by which span."""
+
+_READ = Effect.READ
 
 
 class CompactionRereadLimits(Limits, frozen=True):
@@ -40,23 +46,36 @@ class CompactionReread(Rule[CompactionRereadLimits]):
     guards = (
         "a compaction is only seen where the model's input tokens are reported",
         "a side call with a small prompt is not taken for one",
-        "the guards of waste.redundant_read",
+        "the result must be equal, byte for byte",
+        "a user turn in between excuses it",
     )
     origin = "openclaw and others guard against loops after a compaction; nobody prices the reading itself."
 
     def call(self, context: Context, call: Call) -> None:
-        """Count a read whose earlier result was dropped; runs before `waste.redundant_read` forgets it."""
-        known = context.lane.tables.get(READ, {}).get(call.key) if call.key else None
-        if known is None or call.step.error or known.value != call.step.result_hash:
+        """Remember a read; count one whose earlier result may have been dropped."""
+        step = call.step
+        if step.effect is not _READ or step.error or not call.key or step.result_hash is None:
             return
-        if dropped(context.lane) <= known.round:
-            return
+        same = blake2b(call.key + b"\0" + step.result_hash, digest_size=16).digest()
+        ring = context.lane.rings.setdefault(READS, [])
+        before = next((read for read in ring if read[:16] == same), None)
+        number = call.round.number
+        if before is not None:
+            ring.remove(before)
+            if int.from_bytes(before[16:24], "big") < dropped(context.lane):
+                self._again(context, call, before)
+        times = (number, max(0, step.start), max(0, step.start, step.end))
+        packed = b"".join(min(time, (1 << 63) - 1).to_bytes(8, "big") for time in times)
+        ring.append(same + packed + step.span_id)
+        del ring[: -context.settings.keys]
+
+    def _again(self, context: Context, call: Call, before: bytes) -> None:
         track = find(context, AGAIN, call.key)
         if track is None:
-            track = keep(self, context, AGAIN, call.key, Track(tool=call.tool, value=known.value))
-            before = msgspec.structs.replace(known.marks[-1], counted=True, owned=False)
-            put(context, track, before)
-            track.epoch = known.round
+            track = keep(self, context, AGAIN, call.key, Track(tool=call.tool))
+            number, start, end = (int.from_bytes(before[at : at + 8], "big") for at in (16, 24, 32))
+            put(context, track, Mark(before[40:], start, end, number, counted=True, owned=False))
+            track.epoch = number
         add(context, AGAIN, call.key, track, call)
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
@@ -73,6 +92,5 @@ class CompactionReread(Rule[CompactionRereadLimits]):
         times = "again" if track.count == 2 else f"{track.count - 1} times again"
         return (
             f"{track.tool} read the same {times} because a compaction had dropped it from the context; let "
-            "the "
-            "compaction keep what the agent still needs"
+            "the compaction keep what the agent still needs"
         )

@@ -1,6 +1,7 @@
 """waste.cost_velocity: spending faster than allowed, for minutes on end.
 
-Law of this file: what is too fast only the operator knows, so without a configured limit it is silent.
+Law of this file: what is too dear only the operator knows, so the built-in limit is one that no single agent
+reaches in ordinary work: 25 calls a minute with 200,000 tokens each.
 """
 
 from typing import Final
@@ -25,7 +26,7 @@ _KEY: Final = b"lane"
 
 
 class CostVelocityLimits(Limits, frozen=True):
-    """What is too fast; both 0 unless configured.
+    """What is too fast.
 
     Attributes:
         tokens: tokens a minute, in and out.
@@ -33,20 +34,20 @@ class CostVelocityLimits(Limits, frozen=True):
         minutes: minutes in a row.
     """
 
-    tokens: int = 0
+    tokens: int = 5_000_000
     cents: int = 0
     minutes: int = 3
 
 
 class CostVelocity(Rule[CostVelocityLimits]):
-    """A lane uses more tokens or money a minute than configured, three minutes in a row."""
+    """A lane uses more tokens or money a minute than allowed, three minutes in a row."""
 
     id = "OTX-W022"
     signal = "waste.cost_velocity"
     costs = "these minutes"
     react = "Slow the agent down, or stop it, and look at what it repeats."
     guards = (
-        "silent without a configured limit",
+        "the built-in limit is far above ordinary work, and there is none for money",
         "each of the minutes must be above it, the newest one included",
         "money only where a price is known",
     )
