@@ -32,6 +32,11 @@ class Contexts(msgspec.Struct):
     compacted: int = 0
     before: int = 0
 
+    @property
+    def dropped(self) -> int:
+        """The round since which earlier results may be gone: of a compaction, or of what may be one."""
+        return max(self.compacted, *self.fell.values(), 0)
+
     def model(self, step: Step, number: int) -> None:
         """Take in a model step of a round."""
         given = reported(step.input_tokens)

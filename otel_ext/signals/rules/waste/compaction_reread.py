@@ -11,7 +11,6 @@ from otel_ext.signals.episodes import add, find, keep, put
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.rules.waste.redundant_read import dropped
 from otel_ext.signals.waste import Mark
 from otel_ext.step import Effect
 
@@ -62,7 +61,7 @@ class CompactionReread(Rule[CompactionRereadLimits]):
         number = call.round.number
         if before is not None:
             ring.remove(before)
-            if int.from_bytes(before[16:24], "big") < dropped(context.lane):
+            if int.from_bytes(before[16:24], "big") < context.lane.contexts.dropped:
                 self._again(context, call, before)
         times = (number, max(0, step.start), max(0, step.start, step.end))
         packed = b"".join(min(time, (1 << 63) - 1).to_bytes(8, "big") for time in times)

@@ -8,7 +8,7 @@ from typing import Final
 
 from otel_ext.signals.episodes import add, close, find, keep, tracks_of
 from otel_ext.signals.explain import over
-from otel_ext.signals.lanes import Lane, Track
+from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE
@@ -76,7 +76,7 @@ class RedundantRead(Rule[RedundantReadLimits]):
 
     def _fresh(self, context: Context, track: Track, call: Call) -> bool:
         within = 0 <= call.step.start - track.last <= self.limits.within
-        return within and dropped(context.lane) <= track.round
+        return within and context.lane.contexts.dropped <= track.round
 
     def wrote(self, context: Context, call: Call) -> None:
         """Forget what the write may have changed."""
@@ -102,9 +102,3 @@ class RedundantRead(Rule[RedundantReadLimits]):
             "returned the same, with nothing in between that could have changed it; let the agent use the "
             "result that it has"
         )
-
-
-def dropped(lane: Lane) -> int:
-    """The round since which earlier results may be gone: of a compaction, or of what may be one."""
-    contexts = lane.contexts
-    return max(contexts.compacted, *contexts.fell.values(), 0)

@@ -10,7 +10,6 @@ from otel_ext.signals.episodes import add, close, find, keep, tracks_of
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.rules.waste.redundant_read import dropped
 from otel_ext.step import Effect
 
 RANGES: Final = "OTX-W002/ranges"
@@ -62,7 +61,7 @@ class SubsumedRead(Rule[SubsumedReadLimits]):
             return
         asked = (max(0, subject.first), subject.last if subject.last >= 0 else _END)
         track = find(context, RANGES, subject.resource)
-        if track is not None and dropped(context.lane) > track.round:
+        if track is not None and context.lane.contexts.dropped > track.round:
             close(self, context, RANGES, subject.resource, "recovered")
             track = None
         if track is None:
