@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.frameworks.model import SCRIPTS, model_server
-from tests.support import ROOT, objects, run, server
+from tests.support import ROOT, objects, run, server, until
 
 FRAMEWORKS = ("openai_agents", "langgraph", "openllmetry", "pydantic_ai")
 
@@ -75,10 +75,7 @@ def courses(
 ) -> Iterator[Courses]:
     """A framework's courses."""
     folder = tmp_path_factory.mktemp(request.param)
-    with (
-        model_server() as model,
-        server(folder / "sidecar", "processors: {sessions: {idle_timeout: 2s}}") as sidecar,
-    ):
+    with model_server() as model, server(folder / "sidecar") as sidecar:
         done = subprocess.run(
             [
                 *(python, "-m", f"tests.frameworks.{request.param}"),
@@ -100,8 +97,9 @@ def courses(
         assert done.returncode == 0, done.stderr[-3000:]
         told = json.loads(done.stdout)
         assert told.keys() == SCRIPTS.keys()
-        sidecar.wait_for_ends(sum(len(course["spans"]) for course in told.values()))
-        sidecar.stop()
+        sent = sum(len(course["spans"]) for course in told.values())
+        until(lambda: sum(row.spans for row in sidecar.looked_up()) >= sent, f"{sent} spans")
+        sidecar.stop()  # which lets no step wait any longer
         yield Courses(told, {name: door(folder / path) for name, path in PLACES.items()})
 
 

@@ -5,6 +5,7 @@ results in the request where in it, so no state is kept and retries change nothi
 """
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ _SEARCH: Final[Call] = ("find_flights", {"origin": "BER", "destination": "JFK"})
 
 SCRIPTS: Final[dict[str, list[list[Call]]]] = {
     "loop": [[_SEARCH]] * LOOPS,
+    "streamed": [[_SEARCH]] * LOOPS,
     "fail": [[("book_flight", {"flight": "LH 400", "seat": "12A"})]] * FAILURES,
     "poll": [[("job_status", {"job": "export-7"})]] * POLLS,
     "behave": [
@@ -119,16 +121,40 @@ def response(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def events(request: dict[str, Any], answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same answer as a stream: a response whole, a chat in pieces, its usage in the last one."""
+    if answer["object"] == "response":
+        begun = {**answer, "status": "in_progress", "output": [], "usage": None}
+        yield {"type": "response.created", "sequence_number": 0, "response": begun}
+        yield {"type": "response.completed", "sequence_number": 1, "response": answer}
+        return
+    (choice,) = answer["choices"]
+    delta = {**choice["message"]}
+    if calls := delta.get("tool_calls"):
+        delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
+    chunk = {**answer, "object": "chat.completion.chunk", "usage": None}
+    yield {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]}
+    if request.get("stream_options", {}).get("include_usage"):
+        yield {**chunk, "choices": [], "usage": answer["usage"]}
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         """Answer one request."""
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = response if self.path.endswith("/responses") else chat
-        body = json.dumps(answer(request)).encode()
+        answer = (response if self.path.endswith("/responses") else chat)(request)
+        body, kind = json.dumps(answer).encode(), "application/json"
+        if request.get("stream"):
+            lines = [
+                f"event: {event.get('type', 'message')}\ndata: {json.dumps(event)}\n\n"
+                for event in events(request, answer)
+            ]
+            body, kind = ("".join(lines) + "data: [DONE]\n\n").encode(), "text/event-stream"
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -137,10 +163,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no error of the server's."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def model_server() -> Iterator[str]:
     """A running server on loopback; its base URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+    with _Server(("127.0.0.1", 0), _Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -30,6 +30,7 @@ def test_the_scripts_were_played(courses: Courses) -> None:
     ("script", "tool", "signal", "severity", "count"),
     [
         ("loop", "find_flights", "loop.exact_repeat", "warning", LOOPS),
+        ("streamed", "find_flights", "loop.exact_repeat", "warning", LOOPS),
         ("fail", "book_flight", "loop.error_repeat", "error", FAILURES),
     ],
 )
@@ -72,7 +73,8 @@ def test_sessions_count_what_was_used(courses: Courses, door: str) -> None:
         for results in itertools.accumulate(map(len, SCRIPTS[script]), initial=0)
     ]
     rows = courses.doors[door].sessions
-    assert {row["state"] for row in rows} == {"completed"}
+    # A sidecar waits for silence before it calls a session over; a process that has ended says nothing more.
+    assert {row["state"] for row in rows} == {"active" if door == "otlp" else "completed"}
     assert sum(row["tool_calls"] for row in rows) == sum(len(calls_of(script)) for script in SCRIPTS)
     assert sum(row["input_tokens"] for row in rows) == sum(100 + 20 * results for results in held)
     assert sum(row["output_tokens"] for row in rows) == 10 * len(held)
