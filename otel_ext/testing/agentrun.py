@@ -63,6 +63,7 @@ class AgentRun(SpanWriter):
         super().__init__(seed, session, start, above.trace_id if above else None)
         self.name, self.task, self.answer, self.wrapped, self.inputs = name, task, answer, wrapped, inputs
         self.error, self.until = "", 0  # a story may set these: its failure, its end (ns, 0 when all is over)
+        self.model = above.model if above else "model"
         self._above, self._calling, self._under = above, calling, self.span_id
         self._parent = calling.span_id if calling else above._under if above else b""
         self._steps: list[Span | ModelTurn] = []
@@ -110,7 +111,7 @@ class AgentRun(SpanWriter):
             self._under = self._wrap.span_id
         said: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
-            "gen_ai.request.model": "model",
+            "gen_ai.request.model": self.model,
             "gen_ai.response.id": response or self.id_of(f"response {len(self._steps)}").hex(),
             "gen_ai.usage.input_tokens": usage and usage[0],
             "gen_ai.usage.output_tokens": usage and usage[1],
@@ -118,7 +119,7 @@ class AgentRun(SpanWriter):
             "gen_ai.usage.cache_creation.input_tokens": created,
             "gen_ai.input.messages": self._history.tell(self.inputs),
         }
-        span = self._span("chat model", lasts, {**said, **attributes}, error)
+        span = self._span(f"chat {self.model}", lasts, {**said, **attributes}, error)
         self._turn = ModelTurn(span, text, reasoning, finish)
         self._steps.append(self._turn)
         self._history.model(self._turn)

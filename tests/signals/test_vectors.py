@@ -36,8 +36,13 @@ SETTINGS = EngineSettings(sync="never", min_free=0, reserve=0, idle_timeout=5 * 
 
 
 def told(vector: Vector, shape: str) -> AgentRun:
-    """The vector's run; its ids are of the vector and the shape."""
-    run = AgentRun(f"{vector.name} {shape}", wrapped=SHAPES[shape])
+    """The vector's run; its ids are of the vector and the shape.
+
+    So are the agent's and the model's names: what is usual of these is remembered beyond a run.
+    """
+    seed = f"{vector.name} {shape}"
+    run = AgentRun(seed, name=f"solver of {seed}", wrapped=SHAPES[shape])
+    run.model = f"model of {seed}"
     vector.story(run)
     return run
 
