@@ -127,7 +127,7 @@ class Observation(msgspec.Struct, kw_only=True):
     view: bool = False
 
 
-class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One thing an agent did, digested. Dumped with the folds, so every field is plain data.
 
     Times are ns since the epoch, 0 when unknown. Digests are 16 bytes (`dedup` says of what).

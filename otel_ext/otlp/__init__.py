@@ -10,6 +10,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 | who sent it | `service_name` |
 | what does a span say | `parse`, `attributes`, `events`, `to_span`, `resource_attributes`, `scope_name` |
 | do two encodings say the same | `content_digest` |
+| both at once | `rendered` |
 | the span on disk | `span_json`, `line`, `header_line`, `read_header` |
 | and back | `read_traces` |
 | a JSON body at a door, of any telemetry | `read_json` |
@@ -20,7 +21,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 """
 
 from otel_ext.otlp.admit import Admitted, admit
-from otel_ext.otlp.canonical import content_digest
+from otel_ext.otlp.attributes import attributes
 from otel_ext.otlp.edit import addition, edit, halve, items_of, only_scope
 from otel_ext.otlp.exports import EXPORTS
 from otel_ext.otlp.jsonlines import (
@@ -31,10 +32,10 @@ from otel_ext.otlp.jsonlines import (
     marked_line,
     read_header,
     read_mark,
-    span_json,
 )
 from otel_ext.otlp.jsonread import UNREADABLE, read_traces
 from otel_ext.otlp.logs import pack, parse_log, to_log
+from otel_ext.otlp.rendering import Rendered, content_digest, rendered, span_json
 from otel_ext.otlp.requestread import read_json
 from otel_ext.otlp.requestwrite import json_line
 from otel_ext.otlp.schema import RawLog, RawSpan
@@ -43,7 +44,6 @@ from otel_ext.otlp.spans import events, parse, resource_attributes, scope_name, 
 from otel_ext.otlp.split import Group, count, request_of, split
 from otel_ext.otlp.status import GrpcAnswer, HttpAnswer, grpc_status, http_status, success, success_json
 from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS
-from otel_ext.otlp.values import attributes
 from otel_ext.span import Value
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "HttpAnswer",
     "RawLog",
     "RawSpan",
+    "Rendered",
     "Value",
     "addition",
     "admit",
@@ -83,6 +84,7 @@ __all__ = [
     "read_json",
     "read_mark",
     "read_traces",
+    "rendered",
     "request_of",
     "resource_attributes",
     "scope_name",

@@ -1,14 +1,11 @@
 """Spans as OTLP/JSON lines (OTLP File Exporter specification).
 
-Law of this file: ids are lower-case hex, 64-bit integers decimal strings, enums integers, keys
-lowerCamelCase; attribute order is the producer's; a line ends with the only newline in it. Fields at
-their default are left out, but a span's ids, name, kind and times are always there. Read back by
+Law of this file: a line ends with the only newline in it; fields at their default are left out. Read back by
 `jsonread`, a line gives a protobuf equal to the one it was made of (a NaN's payload bits excepted).
 """
 
 import json
 import re
-from binascii import hexlify
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -16,10 +13,9 @@ from typing import Final, TypeAlias
 from google.protobuf.message import DecodeError
 
 from otel_ext.errors import InvalidRequest
-from otel_ext.otlp.jsonvalues import attribute_list, quote
-from otel_ext.otlp.schema import RawEvent, RawLink, RawSpan, Resource, Scope, Status
-from otel_ext.otlp.unknown import unknown_fields
-from otel_ext.span import Value
+from otel_ext.otlp.jsonvalues import quote
+from otel_ext.otlp.rendering import counted_attributes
+from otel_ext.otlp.schema import Resource, Scope
 from otel_ext.telemetry import Telemetry
 
 ScopeGroup: TypeAlias = tuple[bytes, str, Sequence[bytes]]
@@ -41,55 +37,6 @@ MEMBERS: Final = {
 
 _ENVELOPES: Final = 1024
 """Resources and scopes whose JSON is kept; a process has one resource and some tens of scopes."""
-
-
-def span_json(
-    span: RawSpan,
-    raw: bytes,
-    extra: Sequence[tuple[str, Value]] = (),
-    start: int | None = None,
-    end: int | None = None,
-) -> bytes:
-    """One span as a JSON object, without newline.
-
-    Args:
-        span: `parse(raw)`.
-        raw: the encoded span.
-        extra: attributes to append after the span's own.
-        start: ns to write in place of the span's start.
-        end: ns to write in place of the span's end.
-
-    Raises:
-        InvalidRequest: an attribute, event or link cannot be decoded.
-    """
-    head = b'{"traceId":"%b","spanId":"%b"' % (hexlify(span.trace_id), hexlify(span.span_id))
-    if text := span.trace_state:
-        head += b',"traceState":%b' % quote(text)
-    if parent := span.parent_span_id:
-        head += b',"parentSpanId":"%b"' % hexlify(parent)
-    if number := span.flags:
-        head += b',"flags":%d' % number
-    head += b',"name":%b,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"' % (
-        quote(span.name),
-        span.kind,
-        span.start_time_unix_nano if start is None else start,
-        span.end_time_unix_nano if end is None else end,
-    )
-    tail = _status(span.status) if span.HasField("status") else b"}"
-    if number := span.dropped_links_count:
-        tail = b',"droppedLinksCount":%d' % number + tail
-    if links := span.links:
-        tail = b',"links":[%b]' % b",".join(map(_link, links)) + tail
-    if number := span.dropped_events_count:
-        tail = b',"droppedEventsCount":%d' % number + tail
-    if events := span.events:
-        tail = b',"events":[%b]' % b",".join(map(_event, events)) + tail
-    if number := span.dropped_attributes_count:
-        tail = b',"droppedAttributesCount":%d' % number + tail
-    attributes = attribute_list(span.attributes[:], extra, unknown_fields(span, raw))
-    if attributes:
-        return b'%b,"attributes":[%b]%b' % (head, attributes, tail)
-    return head + tail
 
 
 def line(groups: Sequence[ResourceGroup], *, derived: bool = False) -> bytes:
@@ -165,45 +112,6 @@ def items_in(line: bytes, telemetry: Telemetry) -> int:
     )
 
 
-def _event(raw: bytes) -> bytes:
-    try:
-        event = RawEvent.FromString(raw)
-    except DecodeError:
-        raise InvalidRequest("a span event that cannot be decoded") from None
-    head = b'{"timeUnixNano":"%d","name":%b' % (event.time_unix_nano, quote(event.name))
-    return head + _counted_attributes(event, raw) + b"}"
-
-
-def _link(raw: bytes) -> bytes:
-    try:
-        link = RawLink.FromString(raw)
-    except DecodeError:
-        raise InvalidRequest("a span link that cannot be decoded") from None
-    head = b'{"traceId":"%b","spanId":"%b"' % (hexlify(link.trace_id), hexlify(link.span_id))
-    if link.trace_state:
-        head += b',"traceState":%b' % quote(link.trace_state)
-    if link.flags:
-        head += b',"flags":%d' % link.flags
-    return head + _counted_attributes(link, raw) + b"}"
-
-
-def _counted_attributes(message: RawEvent | RawLink | Resource | Scope, raw: bytes) -> bytes:
-    """The members "attributes" and "droppedAttributesCount", each with a comma before it, or nothing."""
-    text = attribute_list(message.attributes, (), unknown_fields(message, raw))
-    text = b',"attributes":[%b]' % text if text else b""
-    if message.dropped_attributes_count:
-        text += b',"droppedAttributesCount":%d' % message.dropped_attributes_count
-    return text
-
-
-def _status(status: Status) -> bytes:
-    """The member "status" and the end of its span."""
-    text = b'"message":%b' % quote(status.message) if status.message else b""
-    if status.code:
-        text += b'%b"code":%d' % (b"," if text else b"", status.code)
-    return b',"status":{%b}}' % text
-
-
 @lru_cache(maxsize=_ENVELOPES)
 def _resource_head(raw: bytes, url: str) -> bytes:
     """A ResourceSpans object up to the first of its scopes."""
@@ -211,7 +119,7 @@ def _resource_head(raw: bytes, url: str) -> bytes:
         resource = Resource.FromString(raw)
     except DecodeError:
         raise InvalidRequest("a resource that cannot be decoded") from None
-    members = _counted_attributes(resource, raw)[1:]
+    members = counted_attributes(resource, raw)[1:]
     return b'{"resource":{%b}%b,"scopeSpans":[' % (members, _schema_url(url))
 
 
@@ -225,7 +133,7 @@ def _scope_head(raw: bytes, url: str) -> bytes:
     members = b',"name":%b' % quote(scope.name) if scope.name else b""
     if scope.version:
         members += b',"version":%b' % quote(scope.version)
-    members += _counted_attributes(scope, raw)
+    members += counted_attributes(scope, raw)
     return b'{"scope":{%b}%b,"spans":[' % (members[1:], _schema_url(url))
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor as Field
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from otel_ext.otlp.jsonvalues import any_value, attribute_list, double_text, quote
+from otel_ext.otlp.attributes import attribute_list
+from otel_ext.otlp.jsonvalues import any_value, double_text, quote
 from otel_ext.otlp.requests import ANY_VALUE, parse_request, repeated
 from otel_ext.otlp.unknown import RAW_MEMBER, UNKNOWN_FIELDS, unknown_fields
 from otel_ext.telemetry import Telemetry
@@ -62,7 +63,7 @@ def _writers(schema: Any) -> dict[int, Callable[[Any], list[bytes]]]:
 def _writer(field: Any, many: bool) -> Callable[[Any], list[bytes]]:
     name = field.json_name
     if field.type == Field.TYPE_BYTES and many:
-        return lambda pairs: [_member(name, b"[%b]" % attribute_list(pairs, (), b""))]
+        return lambda pairs: [_member(name, b"[%b]" % attribute_list(pairs, b""))]
     if field.type == Field.TYPE_MESSAGE and field.message_type.full_name == ANY_VALUE:
         return lambda value: _value_members(name, value)
     write = _scalar(field)

@@ -14,7 +14,7 @@ from otel_ext.sessions import Session
 VERSION = 2
 
 
-class Item(msgspec.Struct, array_like=True):
+class Item(msgspec.Struct, array_like=True, gc=False):
     """One span on its way to a file: rendered, with what its session counts of it.
 
     Attributes:

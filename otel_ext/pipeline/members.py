@@ -85,9 +85,11 @@ class Members:
                 self._sessions[own, 1] = session
             return session
         key = (trace.session_id, trace.generation)
-        found = self._sessions.get(key) or self._catalog.generation(*key)
-        assert found is not None, "a bound trace's session is always recorded with it"
-        self._sessions[key] = found
+        found = self._sessions.get(key)
+        if found is None:
+            found = self._catalog.generation(*key)
+            assert found is not None, "a bound trace's session is always recorded with it"
+            self._sessions[key] = found
         return found
 
     def changed(self, session: Session, *, active: bool) -> None:

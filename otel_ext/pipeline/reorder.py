@@ -23,7 +23,7 @@ _LATEST: Final = 2**63 - 1
 """A span may end at 2^64 - 1; its negative could not be dumped."""
 
 
-class Happening(msgspec.Struct, array_like=True, order=True):
+class Happening(msgspec.Struct, array_like=True, order=True, gc=False):
     """A step's beginning, or the end of one that bounds a lane; compared as it is ordered."""
 
     time: int

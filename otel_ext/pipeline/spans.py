@@ -19,10 +19,12 @@ from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, count_step, is_root, note_marks
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.unfinished import Begun, Unfinished
-from otel_ext.sessions import Trace
 from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import STATUS_ERROR, Value
 from otel_ext.step import Kind, Step
+
+# Looked up once: a member of an enum costs more than a branch.
+_OTHER, _AGENT, _DUPLICATE, _CONFLICT = Kind.OTHER, Kind.AGENT, Verdict.DUPLICATE, Verdict.CONFLICT
 
 _SCOPES: Final = conventions.scopes
 _OURS: Final = b"otel_ext."
@@ -59,7 +61,7 @@ class SpanReader:
         self._window, self._members, self._unfinished, self._effects = window, members, unfinished, effects
         self._edits, self._number = edits or Edits(), 0
         self._groups = Groups()
-        self._traces: dict[bytes, Trace | None] = {}
+        self._known: dict[tuple[bytes, str], bool] = {}
         self._hints, self._session_hints = conventions.hints, conventions.session_hints
 
     def _seek(self, body: bytes) -> None:
@@ -70,8 +72,8 @@ class SpanReader:
     def read(self, body: bytes, received: int) -> Batch:
         """Read one admitted request, received at `received` (wall time, ns)."""
         batch = Batch([], [], {}, [])
-        check, digest, parse = self._window.check, otlp.content_digest, otlp.parse
-        self._traces.clear()
+        check, rendered, parse = self._window.check, otlp.rendered, otlp.parse
+        self._known.clear()
         open_spans = self._unfinished
         self._seek(body)
         ours, self._number = _OURS in body, -1
@@ -79,26 +81,25 @@ class SpanReader:
             for raw in spans:
                 self._number += 1
                 span = parse(raw)
-                key = span.trace_id + span.span_id
+                seen = rendered(span, raw)
+                key = seen.trace_id + seen.span_id
                 if open_spans:
                     open_spans.ended(key)
-                if ours and _OURS in raw and otlp.attributes(span).get(UNFINISHED[0]) is True:
+                if ours and _OURS in raw and seen.attributes().get(UNFINISHED[0]) is True:
                     # Another engine's word on a span without an end is no telling of the span itself.
-                    key = span.trace_id + bytes(byte ^ 0xFF for byte in span.span_id)
-                verdict = check(key, digest(span, raw))
-                if verdict is Verdict.DUPLICATE:
-                    batch.duplicates.append(span.trace_id)
+                    key = seen.trace_id + bytes(byte ^ 0xFF for byte in seen.span_id)
+                verdict = check(key, seen.digest())
+                if verdict is _DUPLICATE:
+                    batch.duplicates.append(seen.trace_id)
                     self._edits.leave_out(self._number)
                 else:
-                    self._fresh(span, raw, group, batch, received, conflict=verdict is Verdict.CONFLICT)
+                    conflict = verdict is _CONFLICT
+                    self._fresh(span, seen, raw, group, batch, received=received, conflict=conflict)
                     if ours and _OURS in raw:
-                        note_marks(batch.items[-1], otlp.attributes(span))
-                        if (
-                            batch.items[-1].unfinished
-                            and batch.steps[-1:]
-                            and batch.steps[-1][0].span_id == span.span_id
-                        ):
-                            batch.steps.pop()
+                        item, steps = batch.items[-1], batch.steps
+                        note_marks(item, seen.attributes())
+                        if item.unfinished and steps and steps[-1][0].span_id == seen.span_id:
+                            steps.pop()
         return batch
 
     def begun(self, body: bytes) -> Iterator[Begun]:
@@ -134,20 +135,27 @@ class SpanReader:
         return item
 
     def _fresh(
-        self, span: otlp.RawSpan, raw: bytes, group: Group, batch: Batch, received: int, *, conflict: bool
+        self,
+        span: otlp.RawSpan,
+        seen: otlp.Rendered,
+        raw: bytes,
+        group: Group,
+        batch: Batch,
+        *,
+        received: int,
+        conflict: bool,
     ) -> None:
         """Note a span that was not seen before: where it belongs, when it was, what it is."""
-        trace_id = span.trace_id
+        trace_id, start, end = seen.trace_id, seen.start, seen.end
         attributes: dict[str, Value] | None = None
         own = group.session_id
         for hint in self._session_hints:
             if hint in raw:
-                attributes = otlp.attributes(span)
+                attributes = seen.attributes()
                 own = conventions.session_of(attributes) or own
                 break
         if own:
             batch.named.setdefault(trace_id, own)
-        start, end = span.start_time_unix_nano, span.end_time_unix_nano
         marks: tuple[tuple[str, Value], ...] = ()
         repair = timestamps.repair(start, end, received)
         # A span that never ended has no end to mend.
@@ -157,21 +165,22 @@ class SpanReader:
             marks += (CONFLICT,)
         if self._late(trace_id, own):
             marks += (LATE,)
-        root = is_root(span)
+        root = not seen.parent_id or is_root(span)
         if marks or repair is not None:
             self._edits.add(self._number, otlp.addition(marks, start=start, end=end))
-        json = otlp.span_json(span, raw, marks, start, end)
-        item = Item(trace_id, *group[:4], json, start, end, own, root, conflict=conflict)
-        item.span_id = span.span_id
+        json = seen.json(marks, start, end)
+        resource, url, scope, scope_url, *_ = group
+        item = Item(trace_id, resource, url, scope, scope_url, json, start, end, own, root)
+        item.span_id, item.conflict = seen.span_id, conflict
         if root and span.status.code == STATUS_ERROR:
             item.root_error = span.status.message or "status ERROR"
         batch.items.append(item)
         if conflict or group.scope_name == SCOPE_NAME:
             return  # the same call told in other words, or a finding of ours that came back
         step = self.step(span, raw, group, own, attributes=attributes, times=(start, end), hints=self._hints)
-        if step.kind is not Kind.OTHER or step.error:
+        if step.kind is not _OTHER or step.error:
             count_step(item, step)
-        batch.steps.append((step, root or step.kind is Kind.AGENT))
+        batch.steps.append((step, root or step.kind is _AGENT))
         batch.steps.extend((told, False) for told in self._events(span, raw, group, own, (start, end)))
 
     def _events(
@@ -234,8 +243,9 @@ class SpanReader:
 
     def _late(self, trace_id: bytes, own: str) -> bool:
         """Whether the session of a known trace had ended before this record."""
-        if trace_id in self._traces:
-            trace = self._traces[trace_id]
-        else:
-            trace = self._traces[trace_id] = self._members.trace(trace_id)
-        return trace is not None and self._members.session(trace, own).ended
+        late = self._known.get((trace_id, own))
+        if late is None:
+            trace = self._members.trace(trace_id)
+            late = trace is not None and self._members.session(trace, own).ended
+            self._known[trace_id, own] = late
+        return late

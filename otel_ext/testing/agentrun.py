@@ -63,7 +63,7 @@ class AgentRun(SpanWriter):
         super().__init__(seed, session, start, above.trace_id if above else None)
         self.name, self.task, self.answer, self.wrapped, self.inputs = name, task, answer, wrapped, inputs
         self.error, self.until = "", 0  # a story may set these: its failure, its end (ns, 0 when all is over)
-        self.model = above.model if above else "model"
+        self.model: str = above.model if above else "model"
         self._above, self._calling, self._under = above, calling, self.span_id
         self._parent = calling.span_id if calling else above._under if above else b""
         self._steps: list[Span | ModelTurn] = []

@@ -1,0 +1,200 @@
+"""One span, its fields read once: for its line (OTLP File Exporter specification) and for its digest.
+
+Law of this file: ids are lower-case hex, 64-bit integers decimal strings, enums integers, keys
+lowerCamelCase; attribute order is the producer's. Fields at their default are left out, but a span's ids,
+name, kind and times are always there.
+
+The digest says when two encodings of a span say the same. It does not change under what a Collector or an SDK
+may do to a span without meaning anything (order of attributes, order of the span's fields, explicit defaults,
+an empty status), and changes under everything else, unknown fields included. The preimage is the MessagePack
+of the list below; it is durable (the dedup window outlives the process), so it never changes within a
+`VERSION`. How an attribute is encoded inside counts as content: every encoder writes it alike, and looking
+inside would cost more than all the rest.
+"""
+
+import hashlib
+from binascii import hexlify
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from otel_ext.errors import InvalidRequest
+from otel_ext.otlp.attributes import Reading, attribute_list, joined, reading_of
+from otel_ext.otlp.jsonvalues import quote
+from otel_ext.otlp.schema import RawEvent, RawLink, RawSpan, Resource, Scope, Status
+from otel_ext.otlp.unknown import unknown_fields
+from otel_ext.span import Value
+
+VERSION: Final = 2
+_encode = msgspec.msgpack.Encoder().encode
+_sha256 = hashlib.sha256
+
+
+class Rendered(msgspec.Struct, gc=False):
+    """A span read for everything that is to be known of it without its attributes' meaning.
+
+    Attributes:
+        trace_id, span_id, parent_id: its ids; `parent_id` empty for a root.
+        start, end: ns, as the producer wrote them.
+        pairs: its attributes, encoded.
+        readings: the same, read.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    start: int
+    end: int
+    pairs: list[bytes]
+    readings: list[Reading]
+    _head: bytes
+    _middle: bytes
+    _status: bytes
+    _unknown: bytes
+    _unnamed: object
+
+    def attributes(self) -> dict[str, Value]:
+        """As `otlp.attributes`."""
+        return dict([pair for _, pair in self.readings])
+
+    def digest(self) -> bytes:
+        """The 16 bytes that equal spans share: SHA-256 of the canonical content, truncated."""
+        # An empty status says no more than none.
+        status = b"" if self._status == _EMPTY_STATUS else self._status
+        fields = (VERSION, self._head, self.start, self.end, sorted(self.pairs), self._middle, status)
+        return _sha256(_encode((*fields, self._unnamed) if self._unnamed else fields)).digest()[:16]
+
+    def json(
+        self, extra: Sequence[tuple[str, Value]] = (), start: int | None = None, end: int | None = None
+    ) -> bytes:
+        """The span as a JSON object, without newline.
+
+        Args:
+            extra: attributes to append after the span's own.
+            start: ns to write in place of the span's start.
+            end: ns to write in place of the span's end.
+        """
+        attributes = joined([text for text, _ in self.readings], extra, self._unknown)
+        return b'%b,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"%b%b%b}' % (
+            self._head,
+            self.start if start is None else start,
+            self.end if end is None else end,
+            b',"attributes":[%b]' % attributes if attributes else b"",
+            self._middle,
+            self._status,
+        )
+
+
+def rendered(span: RawSpan, raw: bytes) -> Rendered:
+    """Read a span.
+
+    Args:
+        span: `parse(raw)`.
+        raw: the encoded span.
+
+    Raises:
+        InvalidRequest: an attribute, event or link cannot be decoded.
+    """
+    trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
+    head = b'{"traceId":"%b","spanId":"%b"' % (hexlify(trace_id), hexlify(span_id))
+    if text := span.trace_state:
+        head += b',"traceState":%b' % quote(text)
+    if parent_id:
+        head += b',"parentSpanId":"%b"' % hexlify(parent_id)
+    if number := span.flags:
+        head += b',"flags":%d' % number
+    head += b',"name":%b,"kind":%d' % (quote(span.name), span.kind)
+    middle = b""
+    if number := span.dropped_attributes_count:
+        middle += b',"droppedAttributesCount":%d' % number
+    if events := span.events:
+        middle += b',"events":[%b]' % b",".join(map(_event, events))
+    if number := span.dropped_events_count:
+        middle += b',"droppedEventsCount":%d' % number
+    if links := span.links:
+        middle += b',"links":[%b]' % b",".join(map(_link, links))
+    if number := span.dropped_links_count:
+        middle += b',"droppedLinksCount":%d' % number
+    status, unknown, unnamed = b"", b"", None
+    if span.HasField("status"):
+        status = _status(span.status)
+    if len(UnknownFieldSet(span)) or (status and len(UnknownFieldSet(span.status))):
+        unknown = unknown_fields(span, raw)
+        unnamed = _plain(UnknownFieldSet(span)), span.status.SerializeToString(deterministic=True)
+    pairs = span.attributes[:]
+    start, end = span.start_time_unix_nano, span.end_time_unix_nano
+    readings = list(map(reading_of, pairs))
+    return Rendered(
+        *(trace_id, span_id, parent_id, start, end, pairs, readings),
+        *(head, middle, status, unknown, unnamed),
+    )
+
+
+def span_json(
+    span: RawSpan,
+    raw: bytes,
+    extra: Sequence[tuple[str, Value]] = (),
+    start: int | None = None,
+    end: int | None = None,
+) -> bytes:
+    """`rendered(span, raw).json(extra, start, end)`."""
+    return rendered(span, raw).json(extra, start, end)
+
+
+def content_digest(span: RawSpan, raw: bytes) -> bytes:
+    """`rendered(span, raw).digest()`."""
+    return rendered(span, raw).digest()
+
+
+def counted_attributes(message: RawEvent | RawLink | Resource | Scope, raw: bytes) -> bytes:
+    """The members "attributes" and "droppedAttributesCount", each with a comma before it, or nothing."""
+    text = attribute_list(message.attributes, unknown_fields(message, raw))
+    text = b',"attributes":[%b]' % text if text else b""
+    if message.dropped_attributes_count:
+        text += b',"droppedAttributesCount":%d' % message.dropped_attributes_count
+    return text
+
+
+def _event(raw: bytes) -> bytes:
+    try:
+        event = RawEvent.FromString(raw)
+    except DecodeError:
+        raise InvalidRequest("a span event that cannot be decoded") from None
+    head = b'{"timeUnixNano":"%d","name":%b' % (event.time_unix_nano, quote(event.name))
+    return head + counted_attributes(event, raw) + b"}"
+
+
+def _link(raw: bytes) -> bytes:
+    try:
+        link = RawLink.FromString(raw)
+    except DecodeError:
+        raise InvalidRequest("a span link that cannot be decoded") from None
+    head = b'{"traceId":"%b","spanId":"%b"' % (hexlify(link.trace_id), hexlify(link.span_id))
+    if link.trace_state:
+        head += b',"traceState":%b' % quote(link.trace_state)
+    if link.flags:
+        head += b',"flags":%d' % link.flags
+    return head + counted_attributes(link, raw) + b"}"
+
+
+def _status(status: Status) -> bytes:
+    """The member "status", with a comma before it."""
+    text = b'"message":%b' % quote(status.message) if status.message else b""
+    if status.code:
+        text += b'%b"code":%d' % (b"," if text else b"", status.code)
+    return b',"status":{%b}' % text
+
+
+_EMPTY_STATUS: Final = b',"status":{}'
+
+
+def _plain(unknown: Any) -> list[tuple[int, int, object]]:
+    """Unknown fields by number (equal numbers keep their order), groups included."""
+    fields = [
+        (field.field_number, field.wire_type, _plain(field.data) if field.wire_type == 3 else field.data)
+        for field in unknown
+    ]
+    return sorted(fields, key=lambda field: field[0])
