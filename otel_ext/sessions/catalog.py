@@ -111,7 +111,7 @@ class Catalog:
 
     def folds(self) -> Mapping[str, bytes]:
         """Every fold's dump."""
-        return dict(self._query("SELECT key, data FROM folds"))
+        return dict(self._query("SELECT key, data FROM folds ORDER BY key"))
 
     def dedup_blocks(self) -> list[bytes]:
         """The re-delivery window's blocks, oldest first."""
@@ -119,7 +119,9 @@ class Catalog:
 
     def outbox(self, first: tuple[int, int], last: tuple[int, int]) -> list[tuple[int, int, bytes]]:
         """The outbox's entries of journal records from `first` to `last`."""
-        query = "SELECT * FROM outbox WHERE (segment, offset) BETWEEN (?,?) AND (?,?)"
+        query = (
+            "SELECT * FROM outbox WHERE (segment, offset) BETWEEN (?,?) AND (?,?) ORDER BY segment, offset"
+        )
         return self._query(query, *first, *last)
 
     def session(self, session_id: str) -> Session | None:

@@ -26,6 +26,8 @@ _ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another program holds it: stop that one",
 }
 
+# Folds and what goes out may be megabytes: without a rowid such a row is copied whole by every search of the
+# tree that meets its key (measured, 0.6 ms for each of thousands of keys of a checkpoint).
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE sessions(session_id TEXT, generation INTEGER, state TEXT NOT NULL, open INTEGER NOT NULL,
@@ -48,10 +50,9 @@ CREATE TABLE doomed(name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE signals(id TEXT, revision INTEGER, session_id TEXT NOT NULL, trace_id BLOB NOT NULL,
     data BLOB NOT NULL, PRIMARY KEY(id, revision)) WITHOUT ROWID;
 CREATE INDEX findings ON signals(session_id);
-CREATE TABLE folds(key TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE folds(key TEXT PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE dedup(first INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE outbox(segment INTEGER, offset INTEGER, data BLOB NOT NULL, PRIMARY KEY(segment, offset))
-    WITHOUT ROWID;
+CREATE TABLE outbox(segment INTEGER, offset INTEGER, data BLOB NOT NULL, PRIMARY KEY(segment, offset));
 """
 
 
