@@ -236,11 +236,13 @@ def test_stored_sessions_are_derived_again_as_if_received(folder: Path, tmp_path
     assert sorted(run("cat", first).splitlines()) == sorted(run("cat", second).splitlines())
 
 
-def test_replay_reads_stdin_and_sends_to_an_endpoint(folder: Path, tmp_path: Path) -> None:
-    """`replay - --endpoint` sends through the same door as any exporter."""
+@pytest.mark.parametrize("http", [False, True])
+def test_replay_reads_stdin_and_sends_to_an_endpoint(folder: Path, tmp_path: Path, http: bool) -> None:
+    """`replay - --endpoint` sends through the same doors as any exporter."""
     with server(tmp_path / "data", CONFIG) as process:
         body = (folder / "run.jsonl").read_bytes()
-        out = run("replay", "-", "--endpoint", f"http://{process.endpoint}", stdin=body)
+        where = [f"http://{process.http}", "--http"] if http else [f"http://{process.endpoint}"]
+        out = run("replay", "-", "--endpoint", *where, stdin=body)
         assert out.strip() == "3 lines, 10 spans, 0 rejected, 0 bad lines"
         process.stop()
     (report,) = objects(run("verify", tmp_path / "data", "--json"))

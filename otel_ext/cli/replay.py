@@ -8,6 +8,7 @@ spans should come first: a log record without a session id has that of its trace
 """
 
 import base64
+import contextlib
 import json
 import sys
 import threading
@@ -159,12 +160,15 @@ def into_engine(engine: Engine) -> _Send:
     return send
 
 
-def _run(files: tuple[str, ...], replay: Replay) -> None:
+def _run(files: tuple[str, ...], replay: Replay) -> bool:
+    """Replay all files; whether a bad line stopped it."""
     total = sum(Path(f).stat().st_size for f in files if f != "-" and Path(f).exists())
     bar = click.progressbar(length=total, label="replay", file=sys.stderr, hidden=not sys.stderr.isatty())
-    with bar:
+    with bar, contextlib.suppress(_Stopped):
         for path in files:
             replay.file(path, bar.update)
+        return False
+    return True
 
 
 @click.command(
@@ -173,18 +177,24 @@ def _run(files: tuple[str, ...], replay: Replay) -> None:
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Store in this data folder.")
+@click.option("--endpoint", metavar="URL", help="Send to this OTLP endpoint, e.g. http://127.0.0.1:4317.")
 @click.option(
-    "--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint, e.g. http://127.0.0.1:4317."
+    "--http", is_flag=True, help="Speak OTLP/HTTP to it (/v1/traces and so on are added), not gRPC."
 )
 @click.option("--strict", is_flag=True, help="Stop at the first bad line, exit 1.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object.")
 def command(
-    files: tuple[str, ...], data: Path | None, endpoint: str | None, strict: bool, as_json: bool
+    files: tuple[str, ...],
+    data: Path | None,
+    endpoint: str | None,
+    *,
+    http: bool,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """`otel-ext replay`."""
     if (data is None) == (endpoint is None):
         raise click.UsageError("give either --data DIR or --endpoint URL")
-    stopped = False
     if data is not None:
         engine = Engine(data, EngineSettings(), live=False)
 
@@ -194,9 +204,7 @@ def command(
         replay = Replay(into_engine(engine), strict=strict, mark=mark)
         engine.start()
         try:
-            _run(files, replay)
-        except _Stopped:
-            stopped = True
+            stopped = _run(files, replay)
         finally:
             saved = engine.close()
         if not saved:
@@ -206,6 +214,7 @@ def command(
         settings = ForwarderSettings(
             name="replay",
             endpoint=endpoint,
+            protocol="http" if http else "grpc",
             compression="none",
             max_elapsed=60.0,
             retry_initial=0.2,
@@ -218,9 +227,7 @@ def command(
 
         replay = Replay(send, strict=strict)
         try:
-            _run(files, replay)
-        except _Stopped:
-            stopped = True
+            stopped = _run(files, replay)
         finally:
             exporter.close()
     summary = {
@@ -234,11 +241,7 @@ def command(
     if as_json:
         click.echo(json.dumps(summary))
     else:
-        counts = (
-            f"{count:,} {otlp.EXPORTS[telemetry].noun}, "
-            for telemetry, count in replay.counted.items()
-            if count
-        )
+        counts = (f"{n:,} {otlp.EXPORTS[kind].noun}, " for kind, n in replay.counted.items() if n)
         click.echo(
             f"{replay.lines:,} lines, {''.join(counts)}{replay.rejected:,} rejected, {replay.bad:,} bad lines"
         )

@@ -24,6 +24,14 @@ def effective(loaded: Loaded) -> str:
     """A configuration as text, defaults included."""
     sources = {path: _clean(leaf.origin) for path, leaf in loaded.origins.items()}
     sources.setdefault("exporters.file.path", _clean(f"default: {loaded.config.data}"))
+    for each in loaded.config.forward:
+        path = f"exporters.{each.name}"
+        if f"{path}.endpoint" not in sources:  # `destinations` took what is not given from the environment
+            told = {"endpoint": each.traces_endpoint or each.endpoint, "compression": each.compression}
+            told |= {"timeout": seconds_as_text(each.timeout), "headers": ", ".join(each.headers)}
+            for key, text in told.items():
+                shown = _clean(_CREDENTIALS.sub(f"//{HIDDEN}@", text))
+                sources.setdefault(f"{path}.{key}", f"OTEL_EXPORTER_OTLP_*: {shown}")
     secrets = {path for path, leaf in loaded.origins.items() if leaf.secret}
     return "".join(f"{line}\n" for line in _Writer(sources, secrets).struct(loaded.shape, "", ""))
 
@@ -54,7 +62,8 @@ class _Writer:
             shown = HIDDEN if path in self._secrets else value
             yield f"{head} {_scalar(shown)}  # {self._sources.get(path, 'default')}"
             return
-        yield head if inner else f"{head} {{}}"
+        told = f"  # {self._sources[path]}" if path in self._sources else ""
+        yield head if inner else f"{head} {{}}{told}"
         yield from inner
 
 

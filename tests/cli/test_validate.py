@@ -52,6 +52,22 @@ def test_layers_sources_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "drain_idle: 7s  # env:OTX_CONFIG:1" in text
 
 
+def test_what_the_environment_says_of_destinations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter without an endpoint shows where it goes, as a comment, for the text to be loaded again."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"http://user:{SECRET}@up:4318/own")
+    with monkeypatch.context() as patch:
+        assert "credentials go into `headers`" in refusal("--config", "yaml:exporters::otlphttp/up: {}")
+        patch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://up:4318/own")
+        patch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-key={SECRET}")
+        patch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        text = run("validate", "--config", "yaml:exporters::otlphttp/up: {timeout: 7s}")
+    assert 'endpoint: ""  # OTEL_EXPORTER_OTLP_*: http://up:4318/own' in text
+    assert "headers: {}  # OTEL_EXPORTER_OTLP_*: x-key" in text
+    assert "compression: gzip  # OTEL_EXPORTER_OTLP_*: gzip" in text
+    assert "timeout: 7s  # yaml:" in text
+    assert SECRET not in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
