@@ -177,18 +177,20 @@ def main() -> None:
             counts, latencies = receiving.recv()
             client.join()
             peak = memory(process, "VmHWM")
+        about = {name: counts.pop(name, 0) for name in ("late by over 0.1 s", "most under way", "seconds")}
+        offered, good = sum(counts.values()) / about["seconds"], counts["acknowledged"] / about["seconds"]
+        cuts = statistics.quantiles(latencies, n=100)
+        print(f"held to {options.share:.2f} of a core, {STORM} connections, requests of {SPANS} spans")
+        print(
+            f"capacity {capacity * SPANS:,.0f} spans/s, offered {offered / capacity:.1f} times that; {about}"
+        )
+        print(f"goodput {good * SPANS:,.0f} spans/s, {good / capacity:.2f} of capacity")
+        print(f"acknowledged after p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s")
+        print(f"answers {dict(counts)}")
+        print(f"memory MiB: idle {idle}, at capacity {before}, at overload {peak}", flush=True)
         acknowledged = (first + counts["acknowledged"]) * SPANS
         process.stop(patience=1800)  # it processes everything that it acknowledged
         kept = ledger(process.data)
-    about = {name: counts.pop(name, 0) for name in ("late by over 0.1 s", "most under way", "seconds")}
-    offered, good = sum(counts.values()) / about["seconds"], counts["acknowledged"] / about["seconds"]
-    cuts = statistics.quantiles(latencies, n=100)
-    print(f"held to {options.share:.2f} of a core, {STORM} connections, requests of {SPANS} spans")
-    print(f"capacity {capacity * SPANS:,.0f} spans/s, offered {offered / capacity:.1f} times that; {about}")
-    print(f"goodput {good * SPANS:,.0f} spans/s, {good / capacity:.2f} of capacity")
-    print(f"acknowledged after p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s")
-    print(f"answers {dict(counts)}")
-    print(f"memory MiB: idle {idle}, at capacity {before}, at overload {peak}")
     print(f"acknowledged {acknowledged:,}, received {kept['received']:,}, lost {kept.get('lost')}")
 
 
