@@ -9,7 +9,6 @@ hold is within the doors' budget: a call is served as a stream of one message, s
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NoReturn
 
@@ -20,6 +19,7 @@ from otel_ext.errors import InvalidRequest, OtelExtError, Retryable
 from otel_ext.receivers.budget import Budget, Share
 from otel_ext.receivers.endpoint import UNIX, identity_of, refused, remove, unix_socket
 from otel_ext.receivers.patience import Patience
+from otel_ext.receivers.threads import Threads
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
 from otel_ext.turns import PLACES, WAITING
@@ -73,8 +73,9 @@ class GrpcReceiver:
         self._accept, self._stats = accept, stats
         self._budget, self._patience = budget or Budget(4 * max_bytes), Patience(patience)
         self._reading = threading.Semaphore(_READING)
+        self._threads = Threads(_THREADS, "otel-ext-grpc")
         self._server = grpc.server(
-            ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-ext-grpc"),
+            self._threads,
             options=[
                 ("grpc.max_receive_message_length", max_bytes),
                 # On by default, it lets a second sidecar bind the same port and steal half the connections.
@@ -137,6 +138,7 @@ class GrpcReceiver:
         return otlp.success(telemetry, rejected, message)
 
     def _read(self, requests: Iterator[bytes], share: Share, context: grpc.ServicerContext) -> bytes:
+        self._threads.check()
         with self._reading:
             share.expect(1)  # where there is room for nothing, it stays unread
             with self._patience.of(context.cancel):

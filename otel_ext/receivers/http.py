@@ -9,7 +9,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from otel_ext.receivers.body import Body, Headers
 from otel_ext.receivers.budget import Budget, Share
 from otel_ext.receivers.endpoint import UNIX, identity_of, listen, remove
 from otel_ext.receivers.inflate import beginning, encodings, inflate
+from otel_ext.receivers.threads import Threads
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
 from otel_ext.turns import PLACES, WAITING, Turns
@@ -125,7 +125,7 @@ class _Door:
     ) -> None:
         self._accept, self._stats, self._max_bytes = accept, stats, max_bytes
         self._budget, self._turns, self._paths, self._patience = budget, turns, paths, patience
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-ext-http")
+        self._threads = Threads(_THREADS, "otel-ext-http")
         self._large_json = threading.Lock()
 
     def close(self) -> None:
@@ -138,6 +138,7 @@ class _Door:
         try:
             telemetry = self._route(scope)
             json, encoding = _encodings(body.headers)
+            self._threads.check()
             with self._budget.share() as share:
                 data = await body.read(self._max_bytes, share, self._patience)
                 if data is None:
