@@ -22,7 +22,7 @@ from otel_ext.receivers.patience import Patience
 from otel_ext.receivers.threads import Threads
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
-from otel_ext.turns import PLACES, WAITING
+from otel_ext.turns import PATIENCE, PLACES, WAITING
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ DEFAULT_MAX_BYTES: Final = 64 << 20
 """Largest request after decompression (opentelemetry-proto 1.11 recommends 64 MiB)."""
 _READING: Final = 16
 """Requests read at one time; how large one is shows only when it is there."""
+_PENDING: Final = 128
 _THREADS: Final = _READING + PLACES + WAITING
 """Most of them wait for their turn behind `accept`, which refuses more: nobody waits for a thread."""
 
@@ -80,6 +81,11 @@ class GrpcReceiver:
                 ("grpc.max_receive_message_length", max_bytes),
                 # On by default, it lets a second sidecar bind the same port and steal half the connections.
                 ("grpc.so_reuseport", 0),
+                # Calls that come faster than Python takes them off wait inside the library, by default up to
+                # 3000 for 30 s; those beyond are reset or CANCELLED, which is retried (OTLP, "Failures").
+                ("grpc.server.max_pending_requests", _PENDING),
+                ("grpc.server.max_pending_requests_hard_limit", 2 * _PENDING),
+                ("grpc.server_max_unrequested_time_in_server", round(PATIENCE)),
             ],
         )
         for telemetry in telemetries:

@@ -1,8 +1,7 @@
 """A door's threads, and how many requests wait for one.
 
-Law of this file: what waits where no turns are taken is bounded. Where more come than can even be read, a
-request is refused unread: in an open loop of three times the capacity, without this, 2,900 calls were inside
-after half a minute, in 680 MB, and the few that were answered had waited for 26 s.
+Law of this file: what waits where no turns are taken is bounded; where more come than can be read, a request
+is refused unread.
 """
 
 import threading
