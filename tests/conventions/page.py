@@ -35,17 +35,19 @@ COLUMNS = {
 
 HEAD = """# Dialects
 
-How agents' telemetry differs, and what `otel-ext` reads of it. Made by `python -m tests.conventions.page` from
-the dialects in `otel_ext/conventions/dialects` and their fixtures in `tests/conventions/fixtures`; a test holds
-it to them. Each name below is of an attribute, or in *italics* of something else (an event of a span, a record's
-body, a status), without which a fixture loses the field.
+How agents' telemetry differs, and what `otel-ext` reads of it. Made by `python -m
+tests.conventions.page` from the dialects in `otel_ext/conventions/dialects` and their fixtures in
+`tests/conventions/fixtures`; a test holds it to them. Each name below is of an attribute, or in
+*italics* of something else (an event of a span, a record's body, a status), without which a fixture
+loses the field.
 
-Spans, events of spans and log records are read alike: a call that a log record tells is a step beside the stored
-record. A call that several tell (a span and a log record, a client and its server, a wrapper) is one step. A span
-belongs to the first dialect of the table by whose mark it is known; where it carries two, one completes the
-other. What was redacted, withheld or cut is *not captured*: never a value, and never equal to another one. Usage
-is read of model calls only, because producers repeat it up the tree. Langfuse's word on what a span is stands
-above the others'; its values are mirrors, and the originals are read first.
+Spans, events of spans and log records are read alike: a call that a log record tells is a step beside
+the stored record. A call that several tell (a span and a log record, a client and its server, a wrapper)
+is one step. A span belongs to the first dialect of the table by whose mark it is known; where it carries
+two, one completes the other. What was redacted, withheld or cut is *not captured*: never a value, and
+never equal to another one. Usage is read of model calls only, because producers repeat it up the tree.
+Langfuse's word on what a span is stands above the others'; its values are mirrors, and the originals are
+read first.
 
 altimate-code's trace files are no OpenTelemetry; what it sends is in the dialect of Vercel's AI SDK.
 

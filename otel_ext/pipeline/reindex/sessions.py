@@ -77,14 +77,16 @@ class Relearned:
                 row.open = True
 
     def calls(self, steps: Iterable[tuple[Step, bytes]]) -> None:
-        """Take in the steps of a line's log records, as `LogSteps` hands them on."""
+        """Take in the steps of the last line's log records, as `LogSteps` hands them on."""
+        fresh = self._logs_seen > self._logs_known
         for step, resource in steps:
             trace = self._traces.get(step.trace_id)
             if trace is None:
-                trace = Trace(trace_id=step.trace_id, session_id=self._id, generation=1, rooted=True)
+                trace = Trace(trace_id=step.trace_id, session_id=self._id, generation=0, rooted=True)
+                trace.generation = self._newest() if fresh else self._generation(fresh=False)
                 self._traces[step.trace_id] = trace
                 self._own.setdefault(step.trace_id, False)
-            if trace.adopted:
+            elif trace.adopted and fresh:
                 trace.generation = self._newest()
             if not trace.agentic:
                 trace.agentic, trace.resource = True, resource

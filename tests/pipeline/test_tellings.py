@@ -1,0 +1,127 @@
+"""A call is one step, however many tell it; and two calls stay two, however alike they are."""
+
+import random
+from collections.abc import Iterable
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_ext.pipeline.reorder import Reorder
+from otel_ext.pipeline.tellings import Tellings
+from otel_ext.step import Kind, Step
+
+SECOND = 10**9
+TRACE = b"t" * 16
+
+
+def step(number: int, start: int, **fields: object) -> Step:
+    """A step of one second in the trace."""
+    made = Step(
+        kind=Kind.TOOL,
+        trace_id=TRACE,
+        span_id=number.to_bytes(8, "big"),
+        parent_id=b"agent-id",
+        start=start,
+        end=start + SECOND,
+        name="shell",
+    )
+    return msgspec.structs.replace(made, **fields)
+
+
+def merged(steps: Iterable[Step], tellings: Tellings | None = None) -> list[Step]:
+    """The calls among steps that are due together."""
+    order = Reorder(0, 10**6)
+    for one in steps:
+        order.add(msgspec.structs.replace(one), 0, bounds=False)
+    told = (tellings or Tellings()).put_together(order.take(TRACE), "s")
+    return [happening.step for happening in told if happening.step.kind is not Kind.OTHER]
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12))
+def test_a_call_is_one_step_with_all_that_was_told(seed: int, calls: int) -> None:
+    """Spans, records and views of each call, in any order of arrival: one step, and nothing of it is lost."""
+    rng = random.Random(seed)
+    steps: list[Step] = []
+    number = 0
+    for call in range(calls):
+        start, call_id = call * 10 * SECOND, f"call_{call % 3}"  # ids come again, much later
+        arguments, result = bytes([call]) * 16, bytes([100 + call]) * 16
+        tellings = rng.choice(
+            ["span", "record", "span record", "record record", "span view", "span view record"]
+        )
+        for telling in tellings.split():
+            number += 1
+            if telling == "view":
+                parent = steps[-1].span_id
+                steps.append(step(number, start, parent_id=parent, view=True, error=True, error_hash=result))
+            else:
+                late = rng.randint(0, SECOND) if telling == "record" else 0
+                steps.append(step(number, start + late, call_id=call_id, record=telling == "record"))
+        whole = [s for s in steps if s.start >= start and not s.view]
+        rng.choice(whole).arguments_hash = arguments
+        rng.choice(whole).result_hash = result
+    rng.shuffle(steps)
+    found = merged(steps)
+    assert [s.arguments_hash for s in found] == [bytes([call]) * 16 for call in range(calls)]
+    assert [s.result_hash for s in found] == [bytes([100 + call]) * 16 for call in range(calls)]
+    spans = {s.start // (10 * SECOND) for s in steps if not s.record}
+    assert {s.start // (10 * SECOND) for s in found if not s.record} == spans
+    failed = {s.start // (10 * SECOND) for s in steps if s.view}
+    assert {s.start // (10 * SECOND) for s in found if s.error} == failed
+
+
+def test_a_later_telling_is_recognised_after_a_restart() -> None:
+    """The call's other telling may come in another batch, and after a load."""
+    first = Tellings()
+    assert len(merged([step(1, 0, call_id="a")], first)) == 1
+    dumped = first.dump()
+    assert dumped is not None
+    assert first.dump() is None
+    then = Tellings()
+    then.load(dumped)
+    assert merged([step(2, SECOND, call_id="a", record=True)], then) == []
+    assert len(merged([step(3, 9 * SECOND, call_id="a", record=True)], then)) == 1
+    assert then.merged == 1
+
+
+def test_what_differs_is_two_calls() -> None:
+    """Equal ids with other arguments, another tool, another time or another session are no twins."""
+    one = step(1, 0, call_id="a", arguments_hash=b"1" * 16)
+    for other in (
+        step(2, 0, call_id="a", arguments_hash=b"2" * 16),
+        step(2, 0, call_id="a", name="read"),
+        step(2, 2 * SECOND, call_id="a"),
+        step(2, 0, call_id="a", session_id="another"),
+        step(2, 0, call_id="b", arguments_hash=b"1" * 16),
+        step(2, 0, arguments_hash=b"1" * 16),
+    ):
+        assert len(merged([one, other])) == 2
+
+
+def test_a_wrapper_knows_what_is_known_inside() -> None:
+    """The same tool's call around another learns its arguments; another tool's does not."""
+    inner = step(3, 300, parent_id=b"\0" * 7 + b"\2", arguments_hash=b"1" * 16, end=SECOND // 2)
+    between = step(2, 200, kind=Kind.OTHER, parent_id=b"\0" * 7 + b"\1")
+    outer, *_ = merged([step(1, 100), between, inner])
+    assert outer.arguments_hash == b"1" * 16
+    outer, *_ = merged([step(1, 100, name="another"), between, inner])
+    assert outer.arguments_hash is None
+
+
+def test_usage_makes_a_record_and_a_span_one_model_call() -> None:
+    """Of two spans, usage alone does not: a retry may cost the same."""
+    usage = {"kind": Kind.LLM, "input_tokens": 100, "output_tokens": 7}
+    assert len(merged([step(1, 0, **usage), step(2, 0, record=True, cost=0.5, **usage)])) == 1
+    assert merged([step(1, 0, **usage), step(2, 0, record=True, cost=0.5, **usage)])[0].cost == 0.5
+    assert len(merged([step(1, 0, **usage), step(2, 0, **usage)])) == 2
+    assert len(merged([step(1, 0, response_id="r", **usage), step(2, 0, response_id="r", **usage)])) == 1
+    assert len(merged([step(1, 0, response_id="r"), step(2, 2 * SECOND, response_id="r")])) == 2
+
+
+def test_a_prompt_goes_with_the_next_model_call() -> None:
+    """A record of a user's message is no step; the model call behind it brings the turn."""
+    prompt = step(1, 0, kind=Kind.OTHER, record=True, user_turns=1, user_turn=b"u" * 16)
+    model = step(2, 5 * SECOND, kind=Kind.LLM, record=True)
+    again = step(3, 9 * SECOND, kind=Kind.LLM, record=True)
+    assert [s.user_turn for s in merged([again, model, prompt])] == [b"u" * 16, None]
