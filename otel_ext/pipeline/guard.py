@@ -19,7 +19,7 @@ import msgspec
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.members import Members
-from otel_ext.pipeline.records import MarkKind
+from otel_ext.pipeline.records import unpack_mark
 from otel_ext.pipeline.spans import SpanReader
 from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.sessions import Session, State, Trace
@@ -88,8 +88,9 @@ class CrashGuard:
                 self._write([oldest], now)
             self._unfinished.ended(oldest.trace_id + oldest.span_id)
 
-    def mark(self, session_id: str, kind: MarkKind, reason: str, now: int) -> None:
+    def mark(self, payload: bytes, now: int) -> None:
         """Note somebody's word about a session, known or not yet."""
+        session_id, kind, reason = unpack_mark(payload)
         newest = self._members.newest(session_id, now)
         for session in (newest, *self._members.joined_to(newest)):
             if kind == "crashed":

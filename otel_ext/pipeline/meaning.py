@@ -4,12 +4,12 @@ Law of this file: payload goes in, digests come out; nothing here keeps a value.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
-from otel_ext.conventions import Told, observe, storable
+from otel_ext.conventions import Told, observe, observe_events, storable
 from otel_ext.dedup import (
     arguments_hash,
     canonical,
@@ -93,6 +93,14 @@ def told_step(told: Told, log: Log, *, time: int, session_id: str, effects: Effe
         "call", agent, seen.dialect, step.kind, step.name, told.identity, f"{time}", what
     )[:8]
     return step
+
+
+def steps_of_events(span: Span, session_id: str, effects: Effects) -> Iterator[Step]:
+    """The steps that a span's events tell of."""
+    for log, told in observe_events(span):
+        step = told_step(told, log, time=log.time, session_id=session_id, effects=effects)
+        if step is not None:
+            yield step
 
 
 def _derived(*parts: str) -> bytes:

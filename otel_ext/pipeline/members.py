@@ -53,10 +53,7 @@ class Members:
         latest = self._newest(session_id)
         # A mark may come before the first span: its generation is still without a trace.
         if latest is None or (latest.ended and latest.traces):
-            generation = latest.generation + 1 if latest else 1
-            latest = Session(session_id=session_id, generation=generation, first_seen=now, last_seen=now)
-            self._sessions[session_id, generation] = latest
-            self._latest[session_id] = generation
+            latest = self._begin(session_id, latest.generation + 1 if latest else 1, now)
         latest.new_trace()
         if not latest.agentic:
             latest.trace_id = trace_id
@@ -80,9 +77,7 @@ class Members:
         if own and own != trace.session_id and trace.session_id != trace.trace_id.hex():
             session = self._newest(own)
             if session is None:
-                session = Session(session_id=own)
-                self._latest[own] = 1
-                self._sessions[own, 1] = session
+                session = self._begin(own, 1, 0)
             return session
         key = (trace.session_id, trace.generation)
         found = self._sessions.get(key)
@@ -103,9 +98,7 @@ class Members:
         """The generation that a mark is about; of a session never seen it is the first, without spans."""
         session = self._newest(session_id)
         if session is None:
-            session = Session(session_id=session_id, first_seen=now, last_seen=now)
-            self._sessions[session_id, 1] = session
-            self._latest[session_id] = 1
+            session = self._begin(session_id, 1, now)
         return session
 
     def mark(self, session: Session) -> None:
@@ -167,9 +160,8 @@ class Members:
                 break
             del self._open[key]
             due.append(session)
-        return [
-            self._end(s, now) for s in sorted(due, key=lambda s: (s.last_seen, s.session_id, s.generation))
-        ]
+        due.sort(key=lambda s: (s.last_seen, s.session_id, s.generation))
+        return [self._end(session, now) for session in due]
 
     def end_all(self, now: int) -> list[tuple[Session, list[bytes]]]:
         """End every open generation: the input is over."""
@@ -232,6 +224,12 @@ class Members:
             self._latest.pop(session_id, None)
         for trace_id in [t for t, trace in self._traces.items() if trace.session_id in session_ids]:
             del self._traces[trace_id]
+
+    def _begin(self, session_id: str, generation: int, now: int) -> Session:
+        session = Session(session_id=session_id, generation=generation, first_seen=now, last_seen=now)
+        self._sessions[session_id, generation] = session
+        self._latest[session_id] = generation
+        return session
 
     def _newest(self, session_id: str) -> Session | None:
         generation = self._latest.get(session_id)

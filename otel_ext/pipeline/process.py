@@ -21,17 +21,7 @@ from otel_ext.pipeline.logsteps import LogSteps, claim
 from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.rebuild import rebuild
-from otel_ext.pipeline.records import (
-    DIED,
-    FINISH,
-    MARK,
-    REQUEST,
-    SETTLE,
-    STARTED,
-    TELEMETRY_OF,
-    unpack_mark,
-    unpack_request,
-)
+from otel_ext.pipeline.records import DIED, ENDS, FINISH, MARK, REQUEST, STARTED, TELEMETRY_OF, unpack_request
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.spans import SpanReader
 from otel_ext.pipeline.unfinished import Unfinished
@@ -145,8 +135,8 @@ class Processor:
         if record.kind == STARTED:
             self._guard.begin(record.payload, now)
         elif record.kind == MARK:
-            self._guard.mark(*unpack_mark(record.payload), now)
-        elif record.kind in {SETTLE, FINISH, DIED}:
+            self._guard.mark(record.payload, now)
+        elif record.kind in ENDS:
             self._settle_all(now)
             if record.kind == FINISH:
                 self._guard.finish(now)

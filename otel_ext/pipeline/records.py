@@ -38,6 +38,9 @@ LOGS: Final = 8
 METRICS: Final = 9
 RELAY: Final = 10
 
+ENDS: Final = frozenset((SETTLE, FINISH, DIED))
+"""Kinds of record after which nothing waits any longer."""
+
 KIND_OF: Final = {Telemetry.TRACES: REQUEST, Telemetry.LOGS: LOGS, Telemetry.METRICS: METRICS}
 """The kind of record in which a request of each telemetry lies."""
 TELEMETRY_OF: Final = {kind: telemetry for telemetry, kind in KIND_OF.items()}

@@ -14,7 +14,7 @@ from otel_ext import conventions, otlp, timestamps
 from otel_ext.dedup import Verdict, Window
 from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
-from otel_ext.pipeline.meaning import Effects, step_of, told_step
+from otel_ext.pipeline.meaning import Effects, step_of, steps_of_events
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, count_step, is_root, note_marks
 from otel_ext.pipeline.outbox.entry import Edits
@@ -191,10 +191,7 @@ class SpanReader:
             return
         start, end = times
         seen = otlp.to_span(span, {}, group.resource_attributes, group.scope_name, start=start, end=end)
-        for log, told in conventions.observe_events(seen):
-            step = told_step(told, log, time=log.time, session_id=own, effects=self._effects)
-            if step is not None:
-                yield step
+        yield from steps_of_events(seen, own, self._effects)
 
     def steps(self, body: bytes) -> Iterator[tuple[Step, bool]]:
         """The steps of stored spans, as `Batch.steps` had them when they were received."""
