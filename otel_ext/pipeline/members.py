@@ -25,8 +25,7 @@ class Members:
         self._idle_ns = int(settings.idle_timeout * SECOND)
         self._sessions: OrderedDict[_Key, Session] = OrderedDict()
         self._latest: dict[str, int] = {}
-        self._traces: OrderedDict[bytes, Trace] = OrderedDict()
-        # While every trace is in memory, an unknown one is new without asking the catalog.
+        self._traces: OrderedDict[bytes, Trace] = OrderedDict()  # an unknown one is new while all are here
         self._all_here = catalog.trace_count() <= min(_PRELOAD, settings.cached_traces)
         if self._all_here:
             self._traces.update((trace.trace_id, trace) for trace in catalog.traces())
@@ -134,11 +133,10 @@ class Members:
 
         Its own session is awake as long as it is followed, so that silence closes what was found.
         """
-        key = (trace.session_id, trace.generation)
         if not trace.agentic:
             trace.agentic, trace.resource = True, resource
             self._changed_traces[trace.trace_id] = trace
-            self._followed.setdefault(key, set()).add(trace.trace_id)
+            self._followed.setdefault((trace.session_id, trace.generation), set()).add(trace.trace_id)
         if trace.adopted:
             return
         home = self.session(trace)
@@ -175,8 +173,10 @@ class Members:
         return session, self._to_close(session)
 
     def _to_close(self, session: Session) -> list[bytes]:
-        key = (session.session_id, session.generation)
-        return sorted(self._followed.get(key, set()) | set(self._catalog.followed(*key)))
+        key = session.session_id, session.generation
+        followed = self._followed.get(key, set()) | set(self._catalog.followed(*key))
+        # One that log records follow may have gone on to another generation since the checkpoint.
+        return sorted(t for t in followed if (trace := self.trace(t)) and trace.generation == key[1])
 
     def next_idle(self) -> int | None:
         """Engine time at which the longest silent session ends, None when none is open."""
