@@ -75,7 +75,7 @@ def is_cut(value: object) -> bool:
     except StopIteration as end:
         return bool(end.value == len(text))
     except json.JSONDecodeError as error:
-        return error.pos >= len(text) - 1 or error.msg.startswith("Unterminated string")
+        return error.pos >= len(text) - 6 or error.msg.startswith("Unterminated string")  # in an escape
     except (ValueError, RecursionError):
         return False
     return False

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ext.conventions.values import call_arguments, call_result, count_of, decode, looks_like_schema
+from otel_ext.conventions.values import (
+    call_arguments,
+    call_result,
+    count_of,
+    decode,
+    is_cut,
+    looks_like_schema,
+)
 from otel_ext.step import NOT_CAPTURED
 
 
@@ -148,3 +155,33 @@ def test_nothing_raises(value: Any) -> None:
     call_result(value)
     looks_like_schema(value)
     count_of(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ('{"path": "a.py", "content": "aaa', True),
+        ('{"path": "a.py", ', True),
+        ('[{"a": 1}, {"b"', True),
+        ('{"a": "xxx...[TRUNCATED: original length 20000]', True),
+        ("plain text...[TRUNCATED: original length 20000]", True),
+        ('{"a": 1}', False),
+        ('{"a": 1}\n[metadata] 3 lines', False),
+        ('{"a": NaN}', False),
+        ("[Errno 2] no such file", False),
+        ("{not json", False),
+        ("", False),
+    ],
+)
+def test_what_was_cut_is_not_captured(text: str, cut: bool) -> None:
+    """Two cut texts may be equal although their ends were not; so neither is a value."""
+    assert is_cut(text) is cut
+    assert (call_arguments(text) is NOT_CAPTURED) is cut
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text() | st.integers(), min_size=1), st.data())
+def test_json_cut_anywhere_is_no_value(value: dict[str, Any], data: st.DataObject) -> None:
+    """As by OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT, at any place behind the first key's beginning."""
+    text = json.dumps(value)
+    at = data.draw(st.integers(3, len(text) - 1))
+    assert call_arguments(text[:at]) is NOT_CAPTURED
