@@ -78,6 +78,7 @@ class Observation(msgspec.Struct, kw_only=True):
         created_tokens, reasoning_tokens: tokens in that a cache took, tokens out that were reasoning.
         cost: what the producer says the call cost, in US dollars; None when it says nothing.
         first_token: ns from the start to the first token or chunk; None when not reported.
+        unmarked: the failure shows in the result alone; nothing on the span says that the call failed.
         finish: why the model stopped, in the producer's words ("stop", "length", ...), "" when unknown.
         text: what the model answered, as text and without its tool calls (LLM), or an agent's final answer
             (AGENT); `NOT_CAPTURED` when outputs were not recorded, "" when it answered with calls alone.
@@ -102,6 +103,7 @@ class Observation(msgspec.Struct, kw_only=True):
     result: Any = NOT_CAPTURED
     error: bool = False
     error_text: str = ""
+    unmarked: bool = False
     call_id: str = ""
     response_id: str = ""
     issued: tuple[str, ...] = ()
@@ -144,6 +146,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         error_text: at most 200 characters of the failure, for explanations.
         transient: the failure is of a kind that waiting mends (429, 5xx, timeout, reset, lock).
         vague: the failure says no more than that something failed; two such may differ.
+        unmarked: the failure shows in the result alone; nothing on the span says that the call failed.
         invalid: the failure says that there is no such tool, or that it does not take such arguments.
         absent: digest of the path that the call named and the failure says is not there; else None.
         waiting: the result says that something is still running.
@@ -184,6 +187,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     error_text: str = ""
     transient: bool = False
     vague: bool = False
+    unmarked: bool = False
     invalid: bool = False
     absent: bytes | None = None
     waiting: bool = False

@@ -100,6 +100,7 @@ def observe(span: Span) -> Observation:
             found.handoff = handoff_of(found.name, found.arguments)
     failed, text = failure(span, found.result, marked=found.error)
     if failed:
+        found.unmarked = not (found.error or failure(span, NOT_CAPTURED)[0])
         found.error, found.error_text = True, found.error_text or text
     return found
 

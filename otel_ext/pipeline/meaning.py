@@ -114,6 +114,8 @@ def fill_in(step: Step, seen: Observation, effects: Effects) -> None:
         _call(step, seen, effects)
     elif step.kind is _LLM:
         _answer(step, seen, effects)
+    elif seen.text is not NOT_CAPTURED:
+        step.said = said_of(seen)
 
 
 def _call(step: Step, seen: Observation, effects: Effects) -> None:
@@ -132,6 +134,7 @@ def _call(step: Step, seen: Observation, effects: Effects) -> None:
     if seen.error:
         _kind_of_failure(step, seen)
         step.invalid = is_invalid(seen)
+        step.unmarked = seen.unmarked
         if path := absent_path(seen):
             step.absent = hashlib.sha256(path.encode("utf-8", "replace")).digest()[:16]
     elif step.effect is not _EXEMPT:

@@ -59,6 +59,8 @@ def effect_of(observation: Observation, overrides: Mapping[str, Effect] | None =
         return Effect.UNKNOWN
     if overrides and observation.name in overrides:
         return overrides[observation.name]
+    if observation.handoff:
+        return Effect.UNKNOWN  # "transfer_to_billing" moves nothing but the talk
     name = own_name(observation.name[:LONGEST_NAME])
     arguments = observation.arguments
     if name in words.SHELLS:

@@ -122,11 +122,10 @@ def advance(
         return
     if track.episode is None:
         name = identity(context.lane, table, key, track)
-        free = [mark for mark in track.marks if not claimed(context, mark.span_id)]
-        if not free:
+        if rule.owns and all(claimed(context, mark.span_id) for mark in track.marks):
             return
         for mark in track.marks:
-            mark.owned = claim(context, mark.span_id, name)
+            mark.owned = rule.owns and claim(context, mark.span_id, name)
         track.episode = Episode(name, 0, severity, confidence, track.count * 2)
         speak(rule, context, track, "onset")
         return

@@ -108,6 +108,8 @@ class Rule(Generic[LimitsT]):
         version: grows when the same steps may give different findings.
         per_turn: a genuine user turn ends what is open (precision rule 9).
         counts: it counts repetition, which says nothing about exempt tools (precision rule 10).
+        owns: what it finds is waste, so it owns its evidence (rule 14); one that does not only looks on, and
+            must speak no sooner than in `ended` or `closing`.
     """
 
     id: ClassVar[str]
@@ -119,6 +121,7 @@ class Rule(Generic[LimitsT]):
     version: ClassVar[int] = 1
     per_turn: ClassVar[bool] = True
     counts: ClassVar[bool] = True
+    owns: ClassVar[bool] = True
     limits_type: ClassVar[type[Limits]] = Limits
 
     def __init_subclass__(cls) -> None:

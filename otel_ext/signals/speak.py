@@ -76,7 +76,9 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> No
             evidence=evidence,
             waste=waste,
             missing=missing,
-            explanation=costing(rule.explain(context, track), whole_of(context, track), rule.costs),
+            explanation=costing(
+                rule.explain(context, track), whole_of(context, track) if rule.owns else Waste(), rule.costs
+            ),
             rule=rule.id,
             rule_version=rule.version,
             thresholds=dict(rule.thresholds(track)),

@@ -10,27 +10,45 @@ span): risk, then loops over failures, then loops, then waste, then the rest.
 from typing import Any, Final
 
 from otel_ext.signals.rule import Rule
+from otel_ext.signals.rules.behavior.blind_edit import BlindEdit
+from otel_ext.signals.rules.behavior.input_growth import InputGrowth
+from otel_ext.signals.rules.behavior.no_verification import NoVerification
+from otel_ext.signals.rules.behavior.output_decay import OutputDecay
+from otel_ext.signals.rules.behavior.single_tool_dependency import SingleToolDependency
 from otel_ext.signals.rules.latency.model_slowdown import ModelSlowdown
 from otel_ext.signals.rules.loop.compaction_persisted import CompactionPersisted
+from otel_ext.signals.rules.loop.compaction_thrash import CompactionThrash
 from otel_ext.signals.rules.loop.cycle import Cycle
 from otel_ext.signals.rules.loop.cycle_unverified import CycleUnverified
+from otel_ext.signals.rules.loop.delegation_recursion import DelegationRecursion
 from otel_ext.signals.rules.loop.edit_test_thrash import EditTestThrash
+from otel_ext.signals.rules.loop.empty_response import EmptyResponse
 from otel_ext.signals.rules.loop.error_repeat import ErrorRepeat
 from otel_ext.signals.rules.loop.error_streak import ErrorStreak
 from otel_ext.signals.rules.loop.error_variants import ErrorVariants
 from otel_ext.signals.rules.loop.exact_repeat import ExactRepeat
+from otel_ext.signals.rules.loop.handoff_ping_pong import HandoffPingPong
 from otel_ext.signals.rules.loop.invalid_tool import InvalidTool
 from otel_ext.signals.rules.loop.low_novelty import LowNovelty
+from otel_ext.signals.rules.loop.monologue import Monologue
 from otel_ext.signals.rules.loop.near_duplicate import NearDuplicate
 from otel_ext.signals.rules.loop.noop_edit import NoopEdit
 from otel_ext.signals.rules.loop.nothing_new import NothingNew
 from otel_ext.signals.rules.loop.poll_stalled import PollStalled
+from otel_ext.signals.rules.loop.reasoning_repeat import ReasoningRepeat
 from otel_ext.signals.rules.loop.repeat_unverified import RepeatUnverified
+from otel_ext.signals.rules.loop.replan_stall import ReplanStall
 from otel_ext.signals.rules.loop.same_result import SameResult
 from otel_ext.signals.rules.loop.state_oscillation import StateOscillation
 from otel_ext.signals.rules.loop.state_stagnation import StateStagnation
+from otel_ext.signals.rules.loop.text_chant import TextChant
+from otel_ext.signals.rules.loop.text_streak import TextStreak
 from otel_ext.signals.rules.loop.tool_streak import ToolStreak
 from otel_ext.signals.rules.risk.duplicate_side_effect import DuplicateSideEffect
+from otel_ext.signals.rules.termination.dead_end import DeadEnd
+from otel_ext.signals.rules.termination.limit_hit import LimitHit
+from otel_ext.signals.rules.termination.premature import Premature
+from otel_ext.signals.rules.termination.silent_tool_error import SilentToolError
 from otel_ext.signals.rules.waste.abandoned_subagent import AbandonedSubagent
 from otel_ext.signals.rules.waste.cache_bust import CacheBust
 from otel_ext.signals.rules.waste.cache_write_unread import CacheWriteUnread
@@ -75,6 +93,15 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     LowNovelty,
     ToolStreak,
     NothingNew,
+    TextChant,
+    TextStreak,
+    EmptyResponse,
+    ReasoningRepeat,
+    Monologue,
+    HandoffPingPong,
+    DelegationRecursion,
+    ReplanStall,
+    CompactionThrash,
     RetryAmplification,
     RetryStorm,
     CrossAgentDuplicate,
@@ -98,5 +125,14 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     CostVelocity,
     FailedCall,
     ModelSlowdown,
+    Premature,
+    DeadEnd,
+    LimitHit,
+    SilentToolError,
+    NoVerification,
+    BlindEdit,
+    SingleToolDependency,
+    OutputDecay,
+    InputGrowth,
 )
 """The built-in rules by precedence."""

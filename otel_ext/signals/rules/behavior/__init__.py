@@ -1,0 +1,1 @@
+"""`behavior.*`: how an agent works, told once at its end; never an alarm."""

@@ -1,0 +1,86 @@
+"""behavior.blind_edit: one file is edited over and over, and never looked at between.
+
+Law of this file: a notice. An edit whose result shows the file is a look at it, which telemetry does not
+tell.
+"""
+
+from typing import ClassVar, Final
+
+from otel_ext.signals.episodes import add, advance, close, find, keep
+from otel_ext.signals.finding import Status
+from otel_ext.signals.lanes import Track
+from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.settings import Levels
+from otel_ext.step import Effect
+
+EDITS: Final = "OTX-B002/edits"
+"""Table: a file's edits since it was last looked at; those told are kept under notes."""
+
+_WRITE = Effect.WRITE
+
+
+class BlindEditLimits(Limits, frozen=True):
+    """How many edits want a look.
+
+    Attributes:
+        edits: successful edits of one file in a row, without a read of it and without a check between.
+    """
+
+    edits: Levels = Levels(notice=3)
+
+
+class BlindEdit(Rule[BlindEditLimits]):
+    """One file was edited several times and neither read nor tested or built between the edits."""
+
+    id = "OTX-B002"
+    signal = "behavior.blind_edit"
+    react: ClassVar[str] = "Have the agent read a file again before it edits it a third time."
+    guards: ClassVar[tuple[str, ...]] = (
+        "a read of the file, a check or a question about any place looks at it",
+        "told at the agent's end, for the files where it stayed so",
+    )
+    origin: ClassVar[str] = "SWE-agent's linter guard is the remedy; no peer tells the behaviour."
+    per_turn = False
+    owns = False
+
+    def call(self, context: Context, call: Call) -> None:
+        """Count an edit; a look at the file begins anew."""
+        step, subject = call.step, call.step.subject
+        if subject is None or step.error:
+            return
+        if subject.verifies:
+            for key in list(context.lane.tables.get(EDITS, ())):
+                self._looked(context, key)
+        if subject.resource is None:
+            return
+        if step.effect is not _WRITE:
+            self._looked(context, subject.resource)
+            return
+        track = find(context, EDITS, subject.resource)
+        if track is None:
+            track = keep(self, context, EDITS, subject.resource, Track(tool=call.tool))
+        add(context, EDITS, subject.resource, track, call, each=True)
+
+    def _looked(self, context: Context, key: bytes) -> None:
+        track = context.lane.tables.get(EDITS, {}).get(key)
+        if track is not None and self.limits.edits.severity(track.count) is None:
+            close(self, context, EDITS, key, "recovered")
+
+    def ended(self, context: Context, status: Status) -> None:
+        """Speak for each file."""
+        if status == "evicted":
+            return
+        for key, track in list(context.lane.tables.get(EDITS, {}).items()):
+            severity = self.limits.edits.severity(track.count)
+            advance(self, context, EDITS, key, track, severity=severity, confidence="candidate")
+
+    def thresholds(self, track: Track) -> dict[str, int]:
+        """Edits per severity."""
+        return self.limits.edits.as_dict()
+
+    def explain(self, context: Context, track: Track) -> str:
+        """One sentence."""
+        return (
+            f"one file was edited {track.count} times without being read or checked between; have the agent "
+            "look at it first"
+        )

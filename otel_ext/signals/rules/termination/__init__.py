@@ -1,0 +1,1 @@
+"""`termination.*`: how an agent's work ended, beside the session's own end (`signals.terminal`)."""
