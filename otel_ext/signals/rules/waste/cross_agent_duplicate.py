@@ -140,7 +140,7 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         table = shared.tables.get(SHARED, {})
         track = table.get(seen.key)
         if track is None:
-            track = keep(self, whole, SHARED, seen.key, Track(tool=seen.tool, score=seen.failed))
+            track = keep(self, whole, SHARED, seen.key, Track(tool=seen.tool, score=int(seen.failed)))
             for one in others[:-1]:
                 one.mark.counted, one.mark.owned = not track.marks, False
                 _count(whole, track, one.mark)
