@@ -107,7 +107,7 @@ class Signals:
         if step.kind is _AGENT:
             trace.end(step)
         if step.kind is _AGENT and self._hooks.agent_ended:
-            fold.agent_ended(self._hooks, self._context(trace, trace.own_lane(), found), step)
+            fold.agent_ended(self._hooks, self._context(trace, trace.own_lane(), found), storable(step))
         return found
 
     def end_trace(self, trace_id: bytes, status: Status, now: int) -> list[Finding]:

@@ -4,10 +4,13 @@ Law of this file: a step that is fine is returned as it is; in one that is not, 
 stored are changed. JSON inside attributes can spell lone surrogates and integers of any size.
 """
 
+from typing import TypeVar
+
 import msgspec
 
 from otel_ext.step import Step
 
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _ENCODER = msgspec.msgpack.Encoder()
 _BUFFER = bytearray()
 
@@ -17,12 +20,18 @@ def storable(step: Step) -> Step:
     try:
         _ENCODER.encode_into(step, _BUFFER)
     except (UnicodeError, OverflowError):
-        values = {name: _plain(getattr(step, name)) for name in step.__struct_fields__}
-        return msgspec.structs.replace(step, **values)
+        return _plained(step)
     return step
 
 
+def _plained(struct: _Struct) -> _Struct:
+    values = {name: _plain(getattr(struct, name)) for name in struct.__struct_fields__}
+    return msgspec.structs.replace(struct, **values)
+
+
 def _plain(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        return _plained(value)  # a step within the step, and what its digests say in words
     if type(value) is str:
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, tuple):

@@ -51,6 +51,8 @@ TAXONOMY: Final = {
 NOT_COMPUTED: Final = {
     "waste.unused_result": "it needs the text of every later input of the agent beside the result; steps"
     " hold digests, and a digest of a passage cannot be found inside a longer text",
+    "loop.gate": "a hook, verifier or guardrail that rejects says so in no convention; where its rejection is"
+    " a call's failure, `loop.error_repeat`, `loop.error_variants` and `loop.error_streak` tell it",
     "termination.stalled": "it needs to know that an agent is still open while nothing comes; a sidecar"
     " hears of spans when they end. A session that falls silent with a root missing is told as"
     " `termination.interrupted`",
