@@ -12,26 +12,35 @@ import msgspec
 KEPT: Final = 64
 """Measurements of one key that are kept."""
 
+ANEW: Final = 4
+"""After so many measurements the median is taken anew: two sorts are dear on the way of every model call."""
+
 
 class Baseline(msgspec.Struct, gc=False):
     """The newest measurements of one thing, oldest first.
 
     Attributes:
         order: rank in the order of use.
+        count: measurements so far.
+        usual: median, as of the last fourth measurement; `spread` the median distance from it.
     """
 
     key: str
     order: int = 0
     values: list[int] = []
+    count: int = 0
+    usual: int = 0
+    spread: int = 0
 
     def add(self, value: int) -> None:
         """Take in one measurement."""
-        self.values = [*self.values[1 - KEPT :], value]
-
-    def usual(self) -> tuple[int, int]:
-        """(median, median distance from it); (0, 0) without measurements."""
-        middle = median(self.values)
-        return middle, median([abs(value - middle) for value in self.values])
+        self.values.append(value)
+        if len(self.values) > KEPT:
+            del self.values[0]
+        self.count += 1
+        if self.count % ANEW == 0:
+            self.usual = median(self.values)
+            self.spread = median([abs(value - self.usual) for value in self.values])
 
 
 def median(values: list[int]) -> int:
@@ -55,15 +64,26 @@ class Baselines:
     def add(self, key: str, value: int) -> None:
         """Take in a measurement of a thing."""
         one = self._held.pop(key, None) or Baseline(key)
+        one.add(value)
+        self._keep(one)
+
+    def _keep(self, one: Baseline) -> None:
         self._order += 1
         one.order = self._order
-        one.add(value)
-        self._held[key] = one
-        self._changed(key, one)
+        self._held[one.key] = one
+        self._changed(one.key, one)
         if len(self._held) > self._most:
             oldest = next(iter(self._held))
             del self._held[oldest]
             self._changed(oldest, None)
+
+    def busy(self, key: str, start: int, end: int) -> bool:
+        """Whether a thing is still at work at `start`, as told before; it then is until `end`."""
+        one = self._held.pop(f"busy:{key}", None) or Baseline(f"busy:{key}", values=[0])
+        until = one.values[0]
+        one.values[0] = max(until, end)
+        self._keep(one)
+        return start < until
 
     def get(self, key: str) -> Baseline | None:
         """What is known of a thing; not a use of it."""

@@ -51,6 +51,12 @@ def tracks_of(rule: Rule[Any], lane: Lane) -> Iterator[tuple[str, bytes, Track]]
             yield table, key, track
 
 
+def held(lane: Lane, table: str) -> list[tuple[bytes, Track]]:
+    """The tracks of one table; safe against closing them on the way."""
+    tracks = lane.tables.get(table)
+    return list(tracks.items()) if tracks else []
+
+
 def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, each: bool = False) -> bool:
     """Count a call into a track; False when its round counts already (unless `each` call counts)."""
     step, number = call.step, call.round.number

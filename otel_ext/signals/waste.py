@@ -96,7 +96,7 @@ class Ledger(msgspec.Struct, array_like=True, gc=False):
 
         Args:
             mark: a call that is later than all that were added before.
-            compacted: the round at which the lane's context was last compacted, 0 for never.
+            compacted: the first round after the lane's context was last compacted, 0 for never.
         """
         self.input += mark.input
         self.output += mark.output
@@ -118,7 +118,7 @@ class Ledger(msgspec.Struct, array_like=True, gc=False):
 
     def _carry(self, mark: Mark, compacted: int) -> None:
         if self.last < compacted <= mark.round:
-            self.carried = self._until(compacted)
+            self.carried = self._until(compacted - 1)
             self.size = self.entered = self.paid = 0
         if mark.measured:
             self.paid += self.size  # this turn's whole input is counted, with what it carries
@@ -145,7 +145,7 @@ class Ledger(msgspec.Struct, array_like=True, gc=False):
             basis = "mixed"
         elif self.measured or self.estimated:
             basis = "measured" if self.measured else "estimated"
-        carried = self._until(compacted if compacted > self.last else max(now, self.last))
+        carried = self._until(compacted - 1 if compacted > self.last else max(now, self.last))
         cost = self.cost + carried * max(0, self.rate)
         return Waste(
             input_tokens=self.input,

@@ -284,15 +284,15 @@ def flooded(run: AgentRun) -> None:
 
 
 def half_the_context(run: AgentRun) -> None:
-    """A result of 6,000 tokens in a context of 12,000."""
-    run.call("read_file", {"path": "log.txt"}, "0123456789abcdef" * 1500)
-    run.think(usage=(12_000, 50))
+    """A result of 10,000 tokens in a context of 20,000."""
+    run.call("read_file", {"path": "log.txt"}, "0123456789abcdef" * 2500)
+    run.think(usage=(20_000, 50))
 
 
 def small_share(run: AgentRun) -> None:
     """The same result in a context of 100,000."""
     run.think(usage=(94_000, 50))
-    run.more("read_file", {"path": "log.txt"}, "0123456789abcdef" * 1500)
+    run.more("read_file", {"path": "log.txt"}, "0123456789abcdef" * 2500)
     run.think(usage=(100_000, 50))
 
 

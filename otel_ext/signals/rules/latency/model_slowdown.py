@@ -79,10 +79,7 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
         if step.error or step.start <= 0 or took <= 0 or not step.name:
             return
         name = f"{context.lane.service}:{step.name}"
-        busy = context.baselines.get(f"busy:{name}")
-        until = max(busy.values) if busy is not None else 0
-        context.baselines.add(f"busy:{name}", min(step.end, (1 << 62)))
-        if step.start < until:
+        if context.baselines.busy(name, step.start, min(step.end, 1 << 62)):
             return
         measures = self._measures(step, took)
         slow = [measure for measure in measures if self._slow(context, name, measure, step)]
@@ -106,9 +103,8 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
         known = context.baselines.get(f"{measure.kind}:{name}")
         if known is None or len(known.values) < max(2, self.limits.samples):
             return False
-        usual, spread = known.usual()
-        more = measure.value - usual
-        if measure.value * 100 < usual * self.limits.factor or more < spread * self.limits.spread:
+        usual, more = known.usual, measure.value - known.usual
+        if measure.value * 100 < usual * self.limits.factor or more < known.spread * self.limits.spread:
             return False
         tokens = 1 if measure.kind == "first" else max(1, reported(step.output_tokens))
         scale = 1 if measure.kind == "first" else _PICO

@@ -6,8 +6,6 @@ reaches in ordinary work: 25 calls a minute with 200,000 tokens each.
 
 from typing import Final
 
-import msgspec
-
 from otel_ext.signals.episodes import advance, find, keep, put
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
@@ -20,7 +18,7 @@ FAST: Final = "OTX-W022/fast"
 """Table: one entry, the lane's spending."""
 
 MINUTES: Final = "OTX-W022/minutes"
-"""Ring: the newest minutes with a model call: number of the minute, tokens, cost."""
+"""Ring: the newest minutes with a model call: number of the minute, tokens, cost, packed."""
 
 _KEY: Final = b"lane"
 
@@ -60,25 +58,28 @@ class CostVelocity(Rule[CostVelocityLimits]):
         if not (limits.tokens or limits.cents) or step.start <= 0:
             return
         tokens = max(0, reported(step.input_tokens)) + max(0, reported(step.output_tokens))
-        now = [step.start // MINUTE, tokens, max(0, cost_of(context.settings, step))]
+        minute, cost = step.start // MINUTE, max(0, cost_of(context.settings, step)) if limits.cents else 0
         ring = context.lane.rings.setdefault(MINUTES, [])
-        minutes = [msgspec.msgpack.decode(one, type=list[int]) for one in ring]
-        if minutes and minutes[-1][0] == now[0]:
-            minutes[-1] = [now[0], minutes[-1][1] + now[1], minutes[-1][2] + now[2]]
-        else:
-            minutes.append(now)
-        minutes = minutes[-max(1, limits.minutes) :]
-        context.lane.rings[MINUTES] = [msgspec.msgpack.encode(one) for one in minutes]
-        row = [one[0] for one in minutes] == list(range(now[0] - limits.minutes + 1, now[0] + 1))
-        if row and all(self._fast(one) for one in minutes):
+        if ring and int.from_bytes(ring[-1][:8], "big") == minute:
+            before = ring.pop()
+            tokens += int.from_bytes(before[8:16], "big")
+            cost += int.from_bytes(before[16:], "big")
+        ring.append(minute.to_bytes(8, "big") + tokens.to_bytes(8, "big") + cost.to_bytes(16, "big"))
+        del ring[: -max(1, limits.minutes)]
+        if not self._fast(ring[-1]):
+            return
+        row = [int.from_bytes(one[:8], "big") for one in ring] == [
+            *range(minute - limits.minutes + 1, minute + 1)
+        ]
+        if row and all(self._fast(one) for one in ring):
             track = find(context, FAST, _KEY) or keep(self, context, FAST, _KEY, Track(tool=""))
             put(context, track, mark_of(step, evidence(context, step).round, context.settings))
             severity = Levels(notice=1).severity(track.count)
             advance(self, context, FAST, _KEY, track, severity=severity, confidence="confirmed")
 
-    def _fast(self, minute: list[int]) -> bool:
-        limits = self.limits
-        return (0 < limits.tokens <= minute[1]) or (0 < limits.cents * (PICO // 100) <= minute[2])
+    def _fast(self, minute: bytes) -> bool:
+        tokens, cost = int.from_bytes(minute[8:16], "big"), int.from_bytes(minute[16:], "big")
+        return 0 < self.limits.tokens <= tokens or 0 < self.limits.cents * (PICO // 100) <= cost
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """The limits."""

@@ -6,7 +6,7 @@ again because it failed is a retry and not a fan-out.
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, close, find, keep, tracks_of
+from otel_ext.signals.episodes import add, close, find, held, keep
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -48,9 +48,9 @@ class DuplicateFanout(Rule[DuplicateFanoutLimits]):
     def call(self, context: Context, call: Call) -> None:
         """Count equal calls of the round that is open; those of older rounds are done with."""
         step, number = call.step, call.round.number
-        for table, key, old in tracks_of(self, context.lane):
+        for key, old in held(context.lane, ROUND):
             if old.round != number:
-                close(self, context, table, key, "persisted")
+                close(self, context, ROUND, key, "persisted")
         if step.effect not in (_READ, _UNKNOWN) or not call.key or call.tool in self.limits.sampling:
             return
         track = find(context, ROUND, call.key)

@@ -7,7 +7,7 @@ candidate. Exploring before the first change is how work begins, and pages must 
 from typing import Final
 
 from otel_ext.signals.classify import own_name
-from otel_ext.signals.episodes import MOST_DISTINCT, add, advance, close, find, keep, tracks_of
+from otel_ext.signals.episodes import MOST_DISTINCT, add, advance, close, find, held, keep
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -78,8 +78,8 @@ class NoBatch(Rule[NoBatchLimits]):
         return not paged and len(call.round.issued) <= 1 and own_name(call.tool) not in SHELLS
 
     def _drop(self, context: Context, status: str) -> None:
-        for table, key, _ in tracks_of(self, context.lane):
-            close(self, context, table, key, "recovered")
+        for key, _ in held(context.lane, ROW):
+            close(self, context, ROW, key, "recovered")
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds in a row."""

@@ -7,7 +7,7 @@ specialist may be worth a model call.
 
 from typing import Final
 
-from otel_ext.signals.episodes import advance, find, keep, put, tracks_of
+from otel_ext.signals.episodes import advance, find, held, keep, put
 from otel_ext.signals.finding import Status
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule
@@ -78,9 +78,9 @@ class OverDelegation(Rule[OverDelegationLimits]):
                 ring.remove(run)
                 self._count(context, above, run)
         if BUSY in context.lane.rings:
-            for table, key, track in tracks_of(self, context.lane):
+            for key, track in held(context.lane, IDLE):
                 severity = self.limits.agents.severity(track.count)
-                advance(self, context, table, key, track, severity=severity, confidence="candidate")
+                advance(self, context, IDLE, key, track, severity=severity, confidence="candidate")
 
     def _count(self, context: Context, above: bytes, run: bytes) -> None:
         given, made, cost = (int.from_bytes(run[at : at + 16], "big", signed=True) for at in (0, 16, 32))

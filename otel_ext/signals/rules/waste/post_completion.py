@@ -58,7 +58,7 @@ class PostCompletion(Rule[PostCompletionLimits]):
     def call(self, context: Context, call: Call) -> None:
         """Begin at the final answer; count what follows."""
         step = call.step
-        track = find(context, AFTER, _KEY)
+        track = find(context, AFTER, _KEY) if AFTER in context.lane.tables else None
         if track is not None:
             if call.round.number != track.round and step.effect is not _WRITE:
                 track.score += 1

@@ -6,7 +6,7 @@ changed the thing in between (a write, a call of unknown effect, a person, time)
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, close, find, keep, tracks_of
+from otel_ext.signals.episodes import add, close, find, held, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
@@ -59,8 +59,8 @@ class RedundantRead(Rule[RedundantReadLimits]):
         """Count a read that returns what it returned before."""
         step = call.step
         if step.effect is _UNKNOWN:
-            for table, key, _ in tracks_of(self, context.lane):
-                close(self, context, table, key, "recovered")
+            for key, _ in held(context.lane, READ):
+                close(self, context, READ, key, "recovered")
             return
         if step.effect is not _READ or step.error or step.waiting or not call.key or not step.result_hash:
             return
@@ -82,9 +82,9 @@ class RedundantRead(Rule[RedundantReadLimits]):
         """Forget what the write may have changed."""
         subject = call.step.subject
         written = subject.resource if subject is not None else None
-        for table, key, track in tracks_of(self, context.lane):
+        for key, track in held(context.lane, READ):
             if written is None or not track.notes or written in track.notes:
-                close(self, context, table, key, "recovered")
+                close(self, context, READ, key, "recovered")
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """Speak for what no loop owns."""

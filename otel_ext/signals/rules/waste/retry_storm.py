@@ -6,7 +6,7 @@ made at the same time are a fan-out, and who waits longer each time gets twice t
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep, tracks_of
+from otel_ext.signals.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.explain import over, quoted
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, evidence, key_of
@@ -91,9 +91,9 @@ class RetryStorm(Rule[RetryStormLimits]):
 
     def _clear(self, context: Context, tool: str, about: bytes | None) -> None:
         name = tool.encode("utf-8", "surrogatepass")
-        for table, key, track in tracks_of(self, context.lane):
+        for key, track in held(context.lane, TARGET):
             if name in track.notes and (not track.value or not about or track.value == about):
-                close(self, context, table, key, "recovered")
+                close(self, context, TARGET, key, "recovered")
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Failures per severity, already multiplied where the waits grow."""

@@ -6,7 +6,7 @@ a check or any call that might have used the thing makes the first write worth i
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, close, find, keep, tracks_of
+from otel_ext.signals.episodes import add, close, find, held, keep
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -55,8 +55,8 @@ class ShadowedWrite(Rule[ShadowedWriteLimits]):
             if find(context, WRITTEN, resource) is not None:
                 close(self, context, WRITTEN, resource, "recovered")
             return
-        for table, key, _ in tracks_of(self, context.lane):
-            close(self, context, table, key, "recovered")
+        for key, _ in held(context.lane, WRITTEN):
+            close(self, context, WRITTEN, key, "recovered")
 
     def _wrote(self, context: Context, call: Call, resource: bytes, content: bytes, part: bool) -> None:
         track = find(context, WRITTEN, resource)

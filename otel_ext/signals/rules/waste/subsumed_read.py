@@ -6,7 +6,7 @@ only while its result is so short that no tool would have cut it.
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, close, find, keep, tracks_of
+from otel_ext.signals.episodes import add, close, find, held, keep
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -81,9 +81,9 @@ class SubsumedRead(Rule[SubsumedReadLimits]):
         self._forget(context, subject.resource if subject is not None else None)
 
     def _forget(self, context: Context, resource: bytes | None) -> None:
-        for table, key, _ in tracks_of(self, context.lane):
+        for key, _ in held(context.lane, RANGES):
             if resource is None or key == resource:
-                close(self, context, table, key, "recovered")
+                close(self, context, RANGES, key, "recovered")
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """Speak for what no loop owns."""
