@@ -224,8 +224,8 @@ def floors(e: Evaluation) -> Table:
     return [("wanted", "got", "met"), *((what, got, "yes" if met else "**no**") for what, got, met in checks)]
 
 
-def ablation(e: Evaluation, refold: Callable[[str], list[Row]]) -> Table:
-    """What changes when one rule is switched off; rules that change nothing share the last row.
+def ablation(e: Evaluation, refold: Callable[[str], list[Row]]) -> str:
+    """What changes when one rule is switched off; rules that change nothing are named below the table.
 
     Args:
         e: the whole.
@@ -242,9 +242,7 @@ def ablation(e: Evaluation, refold: Callable[[str], list[Row]]) -> Table:
         else:
             changes = [_change(value - whole[name]) for name, value in figures.items()]
             table.append((f"`{kind.signal}`", *changes))
-    if same:
-        table.append((", ".join(same), *([""] * len(whole))))
-    return table
+    return f"{render(table)}\nNone of these figures changes without {', '.join(same) or 'any rule'}.\n"
 
 
 def named(e: Evaluation) -> str:
@@ -280,7 +278,7 @@ def all_of(e: Evaluation, refold: Callable[[str], list[Row]] | None) -> dict[str
         "named": named(e),
     }
     if refold is not None:
-        parts["ablation"] = render(ablation(e, refold))
+        parts["ablation"] = ablation(e, refold)
     return parts
 
 

@@ -198,6 +198,7 @@ def test_parts_go_between_their_marks() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_the_document_says_what_was_measured_slice(run: tape.Run) -> None:
     """`docs/quality.md` holds the tables of this tree, and names each miss, false alarm and odd place."""
     text = DOCUMENT.read_text()
