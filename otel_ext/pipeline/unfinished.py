@@ -55,6 +55,7 @@ class Unfinished:
         self._open: dict[bytes, int] = {}
         self._names: dict[bytes, str] = {}
         self._changed: dict[bytes, Begun | None] = {}
+        self._dumped: set[bytes] = set()  # most spans end before a checkpoint ever heard of them
 
     def __len__(self) -> int:
         return len(self._begun)
@@ -84,7 +85,7 @@ class Unfinished:
         """Forget a span, by trace id and span id in one: it has ended."""
         begun = self._begun.pop(key, None)
         if begun is not None:
-            self._changed[key] = None
+            self._gone(key)
             self._bytes -= len(begun.raw)
             self._open[begun.trace_id] -= 1
             if not self._open[begun.trace_id]:
@@ -106,7 +107,8 @@ class Unfinished:
 
     def clear(self) -> None:
         """Forget all: nothing of this will ever end."""
-        self._changed.update(dict.fromkeys(self._begun))
+        for key in self._begun:
+            self._gone(key)
         self._begun.clear()
         self._open.clear()
         self._names.clear()
@@ -115,6 +117,7 @@ class Unfinished:
     def dump(self) -> dict[str, bytes]:
         """What changed since the last dump, by key; empty for what has ended."""
         changed, self._changed = self._changed, {}
+        self._dumped = self._dumped.union(changed).intersection(self._begun)
         return {
             f"begun/{key.hex()}": msgspec.msgpack.encode(_Dump(VERSION, begun)) if begun else b""
             for key, begun in changed.items()
@@ -133,3 +136,10 @@ class Unfinished:
         for begun in sorted(found, key=lambda one: one.order):
             self.add(begun)
         self._changed.clear()
+        self._dumped.update(self._begun)
+
+    def _gone(self, key: bytes) -> None:
+        if key in self._dumped:
+            self._changed[key] = None
+        else:
+            self._changed.pop(key, None)

@@ -17,13 +17,13 @@ class Item(NamedTuple):
     """One thing for the journal.
 
     Attributes:
-        what: `ended` or `started` spans, a `mark` on a session.
+        what: `ended` or `started` spans, a `mark` on a session; `unsure` are ended spans, some without ids.
         arguments: what the engine's intake is called with.
         size: bytes of it.
         spans: ended spans in it.
     """
 
-    what: Literal["ended", "started", "mark"]
+    what: Literal["ended", "unsure", "started", "mark"]
     arguments: tuple[Any, ...]
     size: int
     spans: int
@@ -31,6 +31,8 @@ class Item(NamedTuple):
     def hand_to(self, engine: Engine) -> None:
         """Put it into the journal; raises what the intake raises."""
         if self.what == "ended":
+            engine.intake.own(self.arguments[0], self.spans)
+        elif self.what == "unsure":
             engine.intake.accept(*self.arguments)
         elif self.what == "started":
             engine.intake.started(*self.arguments)

@@ -94,7 +94,8 @@ class Recorder:
             aside: only queue them. A finalizer may run in a thread of ours that is just inside the journal.
         """
         body = encode(spans, self.live.inherited)
-        item = Item("ended", (body,), len(body), len(spans))
+        sure = all((context := span.get_span_context()) and context.is_valid for span in spans)
+        item = Item("ended" if sure else "unsure", (body,), len(body), len(spans))
         if aside:
             self._handover.put(item)
             self._keeper.call()

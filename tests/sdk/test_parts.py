@@ -4,19 +4,22 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Span
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.trace import Span, SpanContext, TraceFlags
 
 from otel_ext.errors import Busy, InvalidRequest
 from otel_ext.sdk import live
 from otel_ext.sdk.handover import Handover
 from otel_ext.sdk.queue import Item, Queue
 from otel_ext.sdk.reasons import LONGEST, reason_of
+from otel_ext.sdk.recorder import Recorder
+from otel_ext.sdk.settings import read
 from otel_ext.stats import Stats
 
 BOUND = 5000
@@ -62,7 +65,7 @@ class Moody:
         self.well = False
         self.intake = self.journal = self
 
-    def accept(self, body: bytes) -> None:
+    def own(self, body: bytes, spans: int) -> None:
         """Take it, refuse it for now, or for good."""
         mood = 1.0 if self.well else self.random.random()
         if mood < 0.3:
@@ -250,11 +253,11 @@ def test_a_span_that_a_signal_handler_ends_inside_the_door_waits() -> None:
     handover = Handover(1 << 20, stats, always=False)
 
     class Handling(Moody):
-        def accept(self, body: bytes) -> None:
+        def own(self, body: bytes, spans: int) -> None:
             if body == b"outer":
                 assert handover.hand(item(b"inner")) > 0
                 assert self.took == []
-            super().accept(body)
+            super().own(body, spans)
 
     engine = Handling(0)
     engine.well = True
@@ -264,3 +267,16 @@ def test_a_span_that_a_signal_handler_ends_inside_the_door_waits() -> None:
     assert handover.drain()
     assert engine.took == [b"outer", b"inner"]
     assert stats.get("otel_ext.sdk.disk.slow") == 0
+
+
+def test_only_spans_with_their_ids_pass_unchecked(tmp_path: Path) -> None:
+    """What this process encoded is not decoded again; a span without ids is rejected and counted."""
+    recorder = Recorder(read(data=tmp_path, min_free_mib=0))
+    named = ReadableSpan("named", SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1)))
+    assert recorder.ended((named,))
+    assert recorder.ended(
+        (ReadableSpan("nameless"), ReadableSpan("zero", SpanContext(0, 0, is_remote=False)))
+    )
+    assert recorder.close(60.0)
+    assert recorder.stats.get("otelcol_receiver_accepted_spans") == 1
+    assert recorder.stats.get("otelcol_receiver_refused_spans") == 2
