@@ -50,7 +50,8 @@ TAXONOMY: Final = {
 
 NOT_COMPUTED: Final = {
     "waste.unused_result": "it needs the text of every later input of the agent beside the result; steps"
-    " hold digests, and a digest of a passage cannot be found inside a longer text",
+    " hold digests, and a digest of a passage cannot be found inside a longer text. Looking only for the"
+    " call's id would need every input parsed whole, which costs more than all rules together",
     "loop.gate": "a hook, verifier or guardrail that rejects says so in no convention; where its rejection is"
     " a call's failure, `loop.error_repeat`, `loop.error_variants` and `loop.error_streak` tell it",
     "termination.stalled": "it needs to know that an agent is still open while nothing comes; a sidecar"
@@ -75,7 +76,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "write guard": ("must_not:read_edit_read",),
     "compaction": ("must:loop.compaction_thrash",),
     "no-progress state": ("must:loop.state_stagnation",),
-    "waste/cost": ("must:waste.failed_call", "test:tests/signals/test_properties.py"),
+    "waste/cost": ("must:waste.failed_call", "test:tests/signals/test_waste.py"),
     "emits telemetry": ("test:tests/signals/test_derived.py", "test:tests/signals/test_vectors.py"),
 }
 """What proves each mark of our row: a signal's first vector, a story that must stay silent, a test file."""

@@ -1,17 +1,24 @@
 """What repeats cost: tokens, carried tokens, time and money, against plain definitions; calls told twice."""
 
+import re
+
 import msgspec
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ext.signals import Finding, Settings, Signals, derived_span, finding_of
 from otel_ext.signals.baselines import ANEW, Baseline, Baselines
 from otel_ext.signals.rules.loop.exact_repeat import ExactRepeat
 from otel_ext.signals.settings import Price
+from otel_ext.signals.usage import price_of
 from otel_ext.signals.waste import TOLERATED, Ledger, Mark
 from otel_ext.step import Kind
 from tests.signals.builders import ROOT, SECOND, START, TRACE, Run, digest, final, play
+from tests.support import ROOT as ROOT_FOLDER
 
+DOCS = ROOT_FOLDER / "docs"
 TOKENS = 100
 PRICES = {"model*": Price(input=2.0, output=10.0, cached=0.2)}
 """Per million tokens, so a token costs 2, 10 and 0.2 millionths."""
@@ -195,3 +202,28 @@ def test_two_calls_inside_of_one_are_no_twins() -> None:
     assert signals.counters["otel_ext.detector.twins"] == 1
     assert outer.parent_id == ROOT
     assert digest("r")  # the builder's digests stand in for results
+
+
+def test_the_documented_prices_are_settings() -> None:
+    """The example of docs/costs.md is understood, and the first pattern that matches counts."""
+    text = (DOCS / "costs.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    settings = msgspec.convert(yaml.safe_load(example)["processors"]["signals"], Settings)
+    assert price_of(settings, "big-model-2") == Price(input=3.0, output=15.0, cached=0.3, created=3.75)
+    assert price_of(settings, "other") == Price(input=1.0, output=5.0)
+
+
+def test_the_documented_attributes_are_those_of_the_span() -> None:
+    """docs/costs.md names every attribute of waste, and no other."""
+    told = {pair.key for pair in Span.FromString(derived_span(priced())).attributes if ".waste." in pair.key}
+    text = (DOCS / "costs.md").read_text().replace("`.cost.currency`", "`otel_ext.waste.cost.currency`")
+    assert set(re.findall(r"`(otel_ext\.waste\.[a-z.]+)`", text)) == told
+
+
+def priced() -> Finding:
+    """A repeat whose cost is known."""
+    run = Run()
+    for _ in range(3):
+        run.think(cost=1.0)
+        run.more()
+    return repeats(run)

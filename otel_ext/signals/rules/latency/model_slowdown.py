@@ -69,7 +69,8 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
         "durations without tokens or a first token say nothing",
     )
     origin = (
-        "Latency alerts of observability products, on averages over all calls; ours knows tokens and rows."
+        "Latency alerts elsewhere look at averages over all calls; ours divides by tokens, asks for a "
+        "row, and leaves out calls that queue."
     )
     per_turn = False
 

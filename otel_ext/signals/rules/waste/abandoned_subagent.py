@@ -42,7 +42,7 @@ class AbandonedSubagent(Rule[AbandonedSubagentLimits]):
         "a second's difference may be the clocks'",
         "an agent that began after the other ended was started by a hand-over",
     )
-    origin = "Structured concurrency; no agent tool looks for it."
+    origin = "Structured concurrency in programming languages; no product in our comparison looks for it."
     per_turn = False
 
     def agent_ended(self, context: Context, step: Step) -> None:

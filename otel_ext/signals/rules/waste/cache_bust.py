@@ -50,7 +50,10 @@ class CacheBust(Rule[CacheBustLimits]):
         "an input that shrank is a side call or a compaction",
         "cache reads must be reported for both calls",
     )
-    origin = "Anthropic's and OpenAI's guides describe it; only vendor dashboards show it, in sums."
+    origin = (
+        '"Don\'t Break the Cache" (arXiv 2601.06007) measures what it costs; no product in our '
+        "comparison tells it per call."
+    )
     per_turn = False
 
     def model(self, context: Context, step: Step) -> None:

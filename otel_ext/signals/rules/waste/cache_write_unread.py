@@ -44,7 +44,10 @@ class CacheWriteUnread(Rule[CacheWriteUnreadLimits]):
         "the lane's last write is not counted: nobody could have read it",
         "needs the tokens written to and read from the cache",
     )
-    origin = "Described in providers' guides; not found in any tool."
+    origin = (
+        "From the providers' price lists, where a write costs more than plain input; no product in our "
+        "comparison tells it."
+    )
     per_turn = False
 
     def model(self, context: Context, step: Step) -> None:

@@ -48,7 +48,7 @@ class CompactionReread(Rule[CompactionRereadLimits]):
         "the result must be equal, byte for byte",
         "a user turn in between excuses it",
     )
-    origin = "openclaw and others guard against loops after a compaction; nobody prices the reading itself."
+    origin = "fak splits its meter of re-reads by cause, compaction among them; ours prices them."
 
     def call(self, context: Context, call: Call) -> None:
         """Remember a read; count one whose earlier result may have been dropped."""

@@ -66,7 +66,10 @@ class ContextGrowth(Rule[ContextGrowthLimits]):
         "a compaction or another model starts anew",
         "a result's tokens are estimated, so what they explain is counted generously",
     )
-    origin = "Products draw tokens over time; nobody asks whether what came in explains them."
+    origin = (
+        "OBEY divides growth by new information, tangle asks for three times the input; ours tells only "
+        "growth that no captured result or answer explains."
+    )
 
     def call(self, context: Context, call: Call) -> None:
         """Count what the agent learned."""

@@ -47,7 +47,7 @@ class CostSpike(Rule[CostSpikeLimits]):
         "runs that were evicted are left out",
     )
     origin = (
-        "Cost alerts of observability products, per day and project; ours is per run, against the same agent."
+        "SpanProof compares with five peers' median; ours with the agent's own last runs, at least twenty."
     )
     per_turn = False
 

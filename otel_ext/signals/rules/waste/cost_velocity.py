@@ -49,7 +49,10 @@ class CostVelocity(Rule[CostVelocityLimits]):
         "each of the minutes must be above it, the newest one included",
         "money only where a price is known",
     )
-    origin = "Budgets of gateways (LiteLLM and others), which act on keys and days; ours is per run."
+    origin = (
+        "OBEY has 10,000 tokens or half a dollar a minute, agentloopguard two dollars; ours asks for "
+        "three minutes in a row."
+    )
     per_turn = False
 
     def model(self, context: Context, step: Step) -> None:

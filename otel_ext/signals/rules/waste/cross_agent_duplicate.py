@@ -76,7 +76,9 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         "failures that waiting mends, or that say nothing, are left alone",
         "tools named in `votes`",
     )
-    origin = "Named in studies of multi-agent failures; no product compares lanes."
+    origin = (
+        "No product in our comparison looks across agents; all of them count per agent, session or trace."
+    )
     per_turn = False
 
     def call(self, context: Context, call: Call) -> None:

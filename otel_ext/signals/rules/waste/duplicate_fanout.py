@@ -42,7 +42,8 @@ class DuplicateFanout(Rule[DuplicateFanoutLimits]):
         "polls, writes and exempt tools are left to other rules",
     )
     origin = (
-        "qwen-code and OpenRouter count equal parallel calls once in their loop rules; nobody tells them."
+        "OpenRouter, qwen-code and crush count equal calls of one turn once in their loop rules; ours "
+        "tells them as well."
     )
 
     def call(self, context: Context, call: Call) -> None:

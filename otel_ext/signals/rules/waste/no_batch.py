@@ -46,7 +46,7 @@ class NoBatch(Rule[NoBatchLimits]):
         "only where model calls are seen, and each asked for one call",
         "never more than a candidate: a call may need the one before",
     )
-    origin = "Prompts of coding agents ask for parallel calls; no detector looks for them."
+    origin = "cheasee-pi advises on it; ours leaves out exploration and pages, and stays a candidate."
 
     def call(self, context: Context, call: Call) -> None:
         """Lengthen the row or begin a new one."""

@@ -52,7 +52,7 @@ class OverDelegation(Rule[OverDelegationLimits]):
         "another agent of the trace must have made several tool calls, else tools are not instrumented",
         "never more than a candidate",
     )
-    origin = "Anthropic's and Cognition's writing on multi-agent systems; no product looks for it."
+    origin = "New Relic preflight counts three calls of an agent tool; ours looks at what the sub-agents did."
     per_turn = False
 
     def ended(self, context: Context, status: Status) -> None:

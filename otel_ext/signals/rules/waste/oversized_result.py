@@ -53,7 +53,10 @@ class OversizedResult(Rule[OversizedResultLimits]):
         "calls large",
         "frameworks that cut a result before the model sees it are not known here",
     )
-    origin = "Coding agents cut results silently; products show sizes, not their share or their carrying."
+    origin = (
+        "AgentDiet (arXiv 2509.23586) finds 40 to 60 % of input removable; no product in our comparison "
+        "names the result that does it."
+    )
 
     def call(self, context: Context, call: Call) -> None:
         """Look at a result's size."""

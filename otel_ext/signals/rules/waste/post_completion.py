@@ -52,7 +52,10 @@ class PostCompletion(Rule[PostCompletionLimits]):
         "a user turn begins anew",
         "the lane must be known to be an agent's",
     )
-    origin = "Microsoft's and LangChain's termination conditions; no detector checks that they work."
+    origin = (
+        "MAST (arXiv 2503.13657) finds agents unaware of termination in 12 % of runs, by reading; ours "
+        "is a rule."
+    )
     counts = False
 
     def call(self, context: Context, call: Call) -> None:

@@ -51,8 +51,9 @@ class RedundantRead(Rule[RedundantReadLimits]):
         "calls that a loop owns are left to the loop",
     )
     origin = (
-        "CodeTracer and several guard libraries count equal calls; they do not look at the result, at writes "
-        "in between, or at whether the earlier result is still in the context."
+        "Sentry's detector of redundant tool calls compares results and looks for writes, New Relic "
+        "preflight counts re-reads without either; ours adds user turns, compactions, and what is still "
+        "in the context."
     )
 
     def call(self, context: Context, call: Call) -> None:

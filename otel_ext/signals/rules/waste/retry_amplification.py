@@ -43,7 +43,7 @@ class RetryAmplification(Rule[RetryAmplificationLimits]):
         "two outer attempts with two inner ones each at least",
         "the same call told by two spans counts once",
     )
-    origin = "Known from service meshes (retry budgets); not found in any agent tool."
+    origin = "Known of nested retries in services; no product in our comparison looks for it."
 
     def call(self, context: Context, call: Call) -> None:
         """Look at a failing call and at those inside or around it."""

@@ -32,7 +32,10 @@ class RetryNoBackoffLimits(Limits, frozen=True):
 
 
 class RetryNoBackoff(Rule[RetryNoBackoffLimits]):
-    """The same call made again within a second after a failure that waiting mends, several times a tool."""
+    """The same call made again within a second after a failure that waiting mends, several times a tool.
+
+    What Retry-After asked for is in no telemetry, so a second is taken for everybody.
+    """
 
     id = "OTX-W009"
     signal = "waste.retry_no_backoff"
@@ -43,7 +46,9 @@ class RetryNoBackoff(Rule[RetryNoBackoffLimits]):
         "overlapping calls are a fan-out",
         "attempts that a storm or a loop owns are left to it",
     )
-    origin = "RFC 9110 (Retry-After) and every service's guide; agents' tools are seldom checked for it."
+    origin = (
+        "RFC 9110 (Retry-After) and the usual advice on back-off; no product in our comparison checks it."
+    )
 
     def call(self, context: Context, call: Call) -> None:
         """Count an attempt that came too soon after its predecessor's failure."""

@@ -53,7 +53,10 @@ class RetryStorm(Rule[RetryStormLimits]):
         "growing waits double the threshold",
         "six failures of the very same call are loop.error_repeat's",
     )
-    origin = "HTTP clients and service meshes know retry budgets; no agent detector tells storms from loops."
+    origin = (
+        "SpanProof knows three 429 or 5xx in a row; ours asks for one target, counts calls at once as "
+        "one, and knows growing waits and failing models."
+    )
 
     def call(self, context: Context, call: Call) -> None:
         """Count a failing call; a success clears its tool."""

@@ -41,7 +41,7 @@ class ShadowedWrite(Rule[ShadowedWriteLimits]):
         "a read of the resource, a check, or any other call that is not a read or a write of something else",
         "a user turn may ask for another content",
     )
-    origin = "Dead store elimination in compilers; no agent tool looks for it."
+    origin = "Dead stores in compilers; no product in our comparison looks for it."
 
     def call(self, context: Context, call: Call) -> None:
         """Count a write over a write; forget what may have been looked at."""

@@ -59,7 +59,7 @@ class SleepPoll(Rule[SleepPollLimits]):
         "a shell command that polls counts as sleep only as a candidate",
         "a poll that never changes is loop.poll_stalled's",
     )
-    origin = "Amp and Claude Code discourage sleeping in their prompts; no detector measures it."
+    origin = "No product in our comparison measures it; poll guards elsewhere only keep loop rules silent."
     counts = False
 
     def call(self, context: Context, call: Call) -> None:

@@ -47,7 +47,10 @@ class SubsumedRead(Rule[SubsumedReadLimits]):
         "compaction in between excuse it",
         "the very same call again is waste.redundant_read",
     )
-    origin = "Known from reviews of coding agents' traces; no product looks at ranges."
+    origin = (
+        "veyyon refuses a range that is in the context and unchanged, inside the agent; ours tells it "
+        "from telemetry, over several ranges."
+    )
 
     def call(self, context: Context, call: Call) -> None:
         """Count a range that is known; remember one that is not."""

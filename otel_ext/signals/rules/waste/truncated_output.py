@@ -56,9 +56,7 @@ class TruncatedOutput(Rule[TruncatedOutputLimits]):
         "a tool call or a user turn in between shows that the answer was used",
         "needs the finish reason and usage",
     )
-    origin = (
-        "OpenAI's and Anthropic's guides; agents' products show the finish reason and draw no conclusion."
-    )
+    origin = "SpanProof tells a truncated answer; ours asks whether it was thrown away, which usage shows."
 
     def call(self, context: Context, call: Call) -> None:
         """A call means that the answer was used."""
