@@ -9,29 +9,29 @@ def _calls(
 ) -> None:
     for _ in range(count):
         run.think(
+            f"thought at {run.time}",
             usage=(1000, tokens),
             lasts=lasts,
             gen_ai__request__model=model,
             gen_ai__response__time_to_first_chunk=first or None,
         )
-        run.more("read_file", {"path": f"{run.time}.py"}, f"content of {run.time}")
 
 
 def slow_tokens(run: AgentRun) -> None:
     """200 tokens take 20 seconds, four times in a row, where they took 2."""
-    _calls(run, "model of slow tokens", 25, 2.0)
+    _calls(run, "model of slow tokens", 20, 2.0)
     _calls(run, "model of slow tokens", 4, 20.0)
 
 
 def late_first_token(run: AgentRun) -> None:
     """The first token comes after 9 seconds instead of 0.4."""
-    _calls(run, "model of late first tokens", 25, 2.0)
+    _calls(run, "model of late first tokens", 20, 2.0)
     _calls(run, "model of late first tokens", 4, 10.6, first=9.0)
 
 
 def longer_answers(run: AgentRun) -> None:
     """Ten times the tokens take ten times as long."""
-    _calls(run, "model of longer answers", 25, 2.0)
+    _calls(run, "model of longer answers", 20, 2.0)
     _calls(run, "model of longer answers", 4, 16.4, tokens=2000)
 
 
@@ -44,7 +44,7 @@ def one_slow_call(run: AgentRun) -> None:
 
 def always_uneven(run: AgentRun) -> None:
     """A model whose pace always was uneven."""
-    for index in range(60):
+    for index in range(30):
         _calls(run, "uneven model", 1, (2.0, 9.0, 4.0, 14.0, 6.0)[index % 5])
     _calls(run, "uneven model", 3, 14.0)
 
@@ -58,7 +58,7 @@ def too_few(run: AgentRun) -> None:
 def queued(run: AgentRun) -> None:
     """Six calls at once, which wait for one another."""
     model = "queued model"
-    _calls(run, model, 25, 2.0)
+    _calls(run, model, 20, 2.0)
     for _ in range(3):
         began = run.time
         for index in range(6):

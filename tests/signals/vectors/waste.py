@@ -433,29 +433,26 @@ def dear_run(run: AgentRun) -> None:
     """Of 21 workers one uses ten times the tokens of the others."""
     for index in range(21):
         with run.agent("spending worker") as worker:
-            for _ in range(3):
-                worker.think(usage=(40_000 if index == 20 else 4_000, 50))
-                worker.more("read_file", {"path": f"{index}.py"}, f"{index} {worker.time} {PAGE}")
+            worker.think(usage=(40_000 if index == 20 else 4_000, 50))
 
 
 def growing_runs(run: AgentRun) -> None:
     """Workers whose use differs, none by much."""
-    for index in range(25):
+    for index in range(22):
         with run.agent("steady worker") as worker:
             worker.think(usage=(20_000 + 2_000 * index, 50))
 
 
 def spent_fast(run: AgentRun) -> None:
-    """Ten calls a minute with a million tokens each, for five minutes."""
-    for index in range(50):
-        run.think(usage=(1_000_000, 50), lasts=5)
-        run.more("read_file", {"path": f"{index}.py"}, f"{index} {PAGE}", lasts=0, at_once=True)
+    """Six calls a minute with two million tokens each, for five minutes."""
+    for index in range(26):
+        run.think(f"thought {index}", usage=(2_000_000, 50), lasts=9.5)
 
 
 def spent_in_one_minute(run: AgentRun) -> None:
     """The same for a minute, and then slowly."""
-    for index in range(25):
-        run.think(usage=(1_000_000, 50), lasts=5 if index < 11 else 60)
+    for index in range(9):
+        run.think(f"thought {index}", usage=(2_000_000, 50), lasts=9.5 if index < 6 else 60)
 
 
 MUST = [

@@ -7,10 +7,10 @@ candidate. Exploring before the first change is how work begins, and pages must 
 from typing import Final
 
 from otel_ext.signals.classify import own_name
-from otel_ext.signals.episodes import MOST_DISTINCT, add, advance, close, find, held, keep
+from otel_ext.signals.episodes import add, close, find, held, keep
 from otel_ext.signals.lanes import Track
+from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.settings import Levels
 from otel_ext.signals.words import SHELLS
 from otel_ext.step import Effect, Step
 
@@ -30,7 +30,7 @@ class NoBatchLimits(Limits, frozen=True):
         rounds: rounds in a row, each with one call of the same tool and other arguments.
     """
 
-    rounds: Levels = Levels(notice=5)
+    rounds: int = 5
 
 
 class NoBatch(Rule[NoBatchLimits]):
@@ -67,9 +67,6 @@ class NoBatch(Rule[NoBatchLimits]):
             self._drop(context, "recovered")
             return
         add(context, ROW, key, track, call)
-        severity = self.limits.rounds.severity(track.count)
-        if len(track.distinct) >= min(track.count, MOST_DISTINCT):
-            advance(self, context, ROW, key, track, severity=severity, confidence="candidate")
 
     def _fits(self, context: Context, step: Step, call: Call) -> bool:
         if step.effect is not _READ or step.error or step.waiting or not call.key:
@@ -81,9 +78,15 @@ class NoBatch(Rule[NoBatchLimits]):
         for key, _ in held(context.lane, ROW):
             close(self, context, ROW, key, "recovered")
 
+    def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
+        """Speak for a row that no loop owns."""
+        if track.count >= self.limits.rounds > 0:
+            least = self.limits.rounds - 1
+            speak_last(context, table, key, track, least=least, confidence="candidate")
+
     def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds in a row."""
-        return self.limits.rounds.as_dict()
+        return {"notice": self.limits.rounds}
 
     def missing(self, context: Context, track: Track) -> list[str]:
         """What would make it sure."""

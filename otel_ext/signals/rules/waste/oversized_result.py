@@ -6,10 +6,10 @@ for carrying it.
 
 from typing import Final
 
-from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.episodes import find, keep, put
 from otel_ext.signals.lanes import Track
+from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.settings import Levels
 from otel_ext.signals.usage import reported
 from otel_ext.signals.waste import BYTES_PER_TOKEN, Mark
 from otel_ext.step import Step
@@ -34,7 +34,7 @@ class OversizedResultLimits(Limits, frozen=True):
         least: estimated tokens below which the share is not looked at.
     """
 
-    results: Levels = Levels(notice=1)
+    results: int = 1
     tokens: int = 20_000
     share: int = 25
     least: int = 8_000
@@ -96,14 +96,18 @@ class OversizedResult(Rule[OversizedResultLimits]):
         track = find(context, LARGE, key) or keep(self, context, LARGE, key, Track(tool=tool))
         track.score = max(track.score, mark.size)
         put(context, track, mark)
-        severity = self.limits.results.severity(track.count)
-        advance(self, context, LARGE, key, track, severity=severity, confidence="probable")
+
+    def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
+        """Speak for what no loop owns."""
+        if track.count >= self.limits.results > 0:
+            least = self.limits.results
+            speak_last(context, table, key, track, least=least, first=False, confidence="probable")
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Results, tokens, per cent."""
         limits = self.limits
         sizes = {"tokens": limits.tokens, "share": limits.share, "least": limits.least}
-        return {**limits.results.as_dict(), **sizes}
+        return {"notice": limits.results, **sizes}
 
     def missing(self, context: Context, track: Track) -> list[str]:
         """The result's tokens are never reported."""

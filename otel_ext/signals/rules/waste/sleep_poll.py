@@ -7,12 +7,13 @@ the agent holds its context, and its user, while nothing happens.
 from typing import Final
 
 from otel_ext.signals.classify import own_name
-from otel_ext.signals.episodes import add, advance, find, keep, put
+from otel_ext.signals.episodes import add, find, keep, put
 from otel_ext.signals.explain import lasting
 from otel_ext.signals.finding import Confidence
 from otel_ext.signals.lanes import Track
+from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.settings import MINUTE, SECOND, Severity
+from otel_ext.signals.settings import MINUTE, SECOND
 from otel_ext.signals.waste import Mark
 from otel_ext.signals.words import SHELLS, words
 from otel_ext.step import Effect
@@ -66,28 +67,32 @@ class SleepPoll(Rule[SleepPollLimits]):
         """Add up what was slept; watch the pace of polls."""
         step, name = call.step, own_name(call.tool)
         if name in SLEEPS or (step.effect is _POLL and name in SHELLS):
-            self._slept(context, call, "probable" if name in SLEEPS else "candidate")
+            self._slept(context, call)
         if step.effect is _POLL and call.key and not step.error:
             self._polled(context, call)
 
-    def _slept(self, context: Context, call: Call, sure: Confidence) -> None:
+    def _slept(self, context: Context, call: Call) -> None:
         step, key = call.step, call.tool.encode("utf-8", "surrogatepass")
         track = find(context, SLEEP, key) or keep(self, context, SLEEP, key, Track(tool=call.tool))
         track.score += step.end - step.start if 0 < step.start < step.end else 0
         number = call.round.number
         put(context, track, Mark(step.span_id, step.start, step.end, number, measured=True, turn=True))
-        long = track.score >= self.limits.asleep > 0
-        advance(self, context, SLEEP, key, track, severity="notice" if long else None, confidence=sure)
 
     def _polled(self, context: Context, call: Call) -> None:
         key = call.relaxed
         track = find(context, PACE, key) or keep(self, context, PACE, key, Track(tool=call.tool))
-        if not add(context, PACE, key, track, call):
+        add(context, PACE, key, track, call)
+
+    def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
+        """Speak for what no loop owns."""
+        if table == SLEEP:
+            sure: Confidence = "probable" if own_name(track.tool) in SLEEPS else "candidate"
+            if track.score >= self.limits.asleep > 0:
+                speak_last(context, table, key, track, first=False, confidence=sure)
             return
         long = track.end - track.start >= self.limits.polling > 0
-        steady = track.count >= max(3, self.limits.polls) and track.grew * 3 <= track.count
-        severity: Severity | None = "notice" if long and steady else None
-        advance(self, context, PACE, key, track, severity=severity, confidence="probable")
+        if long and track.count >= max(3, self.limits.polls) and track.grew * 3 <= track.count:
+            speak_last(context, table, key, track, least=self.limits.polls - 1, confidence="probable")
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Times in ns, and polls."""
