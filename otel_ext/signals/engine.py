@@ -8,7 +8,7 @@ between two of them. Everything kept is bounded, and what a bound removes is cou
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from otel_ext.signals import fold
 from otel_ext.signals.baselines import Baseline, Baselines
@@ -29,6 +29,8 @@ REPEATED = "otel_ext.detector.repeated"
 
 TWINS = "otel_ext.detector.twins"
 """Counter of calls that another span had told already; they count once."""
+
+WEIGHED: Final = 8  # calls of a lane after which its tracks are counted anew
 
 _AGENT, _OTHER = Kind.AGENT, Kind.OTHER  # looked up once: a member of an enum costs a call
 
@@ -61,7 +63,7 @@ class Signals:
         self._lanes: dict[LaneKey, Lane] = {}
         self._changed: dict[bytes | str | LaneKey, State | None] = {}  # named when dumped, not when touched
         self._baselines = Baselines(self.settings.baselines, self._changed.__setitem__)
-        self._order = 0
+        self._order = self._tracks = 0
 
     def open(self, step: Step, now: int) -> list[Finding]:
         """Take in a step, in order of start times as far as that is known."""
@@ -152,13 +154,12 @@ class Signals:
         held = sorted((decode(name, data) for name, data in items.items() if data), key=attrgetter("order"))
         self._baselines.load([state for state in held if isinstance(state, Baseline)])
         for state in held:
-            if isinstance(state, Baseline):
-                continue
             if isinstance(state, Lane):
                 self._lanes[state.trace_id, state.span_id] = state
-            else:
+                self._tracks += state.held
+            elif isinstance(state, Trace):
                 self._traces[state.trace_id] = state
-            self._order = max(self._order, state.order)
+        self._order = max((state.order for state in held if not isinstance(state, Baseline)), default=0)
 
     def _trace(self, trace_id: bytes, now: int, found: list[Finding]) -> Trace:
         trace = self._traces.pop(trace_id, None) or Trace(trace_id)
@@ -193,14 +194,23 @@ class Signals:
                 steps = sorted([*kept, *steps], key=attrgetter("start"))
                 kept = []
                 lane = lane.blank()
-                key = trace.trace_id, span_id
-                self._lanes[key] = lane
-                self._touch(lane, key, now)
+                self._lanes[trace.trace_id, span_id] = lane
+                self._touch(lane, (trace.trace_id, span_id), now)
             kept += steps
         fold.run(self._hooks, self._context(trace, lane, found), steps)
         if self.watch.news:
             self._hooks = fold.hooks_of(self.rules, self.watch.off)
         lane.pending = None if lane.emitted or (kept and len(kept) > self.settings.pending) else kept
+        if not lane.calls % WEIGHED:
+            self._weigh(lane, found)
+
+    def _weigh(self, lane: Lane, found: list[Finding]) -> None:
+        """Count a lane's tracks anew, and keep those of all lanes within their bound."""
+        held = sum(map(len, lane.tables.values()))
+        self._tracks += held - lane.held
+        lane.held = held
+        while self._tracks > self.settings.tracks and len(self._lanes) > 1:
+            self._evict(next(iter(self._lanes.values())), found)
 
     def _context(self, trace: Trace, lane: Lane, found: list[Finding]) -> Context:
         return Context(self.settings, lane, trace, found, self.counters, self._baselines, self.watch)
@@ -233,7 +243,7 @@ class Signals:
         self._changed[trace.trace_id] = None
 
     def _forget(self, lane: Lane) -> None:
-        del self._lanes[lane.trace_id, lane.span_id]
+        self._tracks -= self._lanes.pop((lane.trace_id, lane.span_id)).held
         self._changed[lane.trace_id, lane.span_id] = None
 
     def _count(self, name: str) -> None:

@@ -94,6 +94,7 @@ class Lane(msgspec.Struct):
         tables: rule's table -> key -> track, least recently used first.
         rings: short memories of a rule, by the rule's choice.
         owners: span id -> id of the finding that owns it, oldest first.
+        held: tracks in its tables when they were counted last.
         calls: tool calls so far; `usage` what the model steps used.
         contexts: how large the models' inputs are, and when one was last made smaller.
         asked: code that the model asked to run and has not been told the outcome of.
@@ -117,6 +118,7 @@ class Lane(msgspec.Struct):
     rings: dict[str, list[bytes]] = {}
     owners: dict[bytes, str] = {}
     calls: int = 0
+    held: int = 0
     usage: Usage = msgspec.field(default_factory=Usage)
     contexts: Contexts = msgspec.field(default_factory=Contexts)
     asked: Asked | None = None
@@ -129,6 +131,7 @@ class Lane(msgspec.Struct):
             order=self.order,
             touched=self.touched,
             pending=self.pending,
+            held=self.held,
         )
 
 

@@ -111,6 +111,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         lanes: lanes kept; the least recently used one goes first.
         keys: keys that each table of a rule keeps in a lane.
+        tracks: keys that all tables of all lanes keep, about 700 bytes each; beyond it the least recently
+            used lane goes.
         ttl: a lane or trace without a step for so long is evicted. An agent that sleeps longer between two
             steps is followed only with a larger value.
         traces: traces whose structure is remembered.
@@ -134,6 +136,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     lanes: AtLeastOne = 1024
     keys: AtLeastOne = 64
+    tracks: AtLeastOne = 131_072
     ttl: AtLeastOne = 2 * 60 * MINUTE
     traces: AtLeastOne = 1024
     spans_per_trace: AtLeastOne = 2048

@@ -27,7 +27,7 @@ Story: TypeAlias = Callable[[AgentRun], None]
 
 ROOMY: Final = Settings(most_errors=0, budget=0)
 SMALL: Final = msgspec.structs.replace(
-    ROOMY, lanes=3, keys=3, pending=3, evidence=4, owned=6, spans_per_trace=24, ttl=40 * SECOND
+    ROOMY, lanes=3, keys=3, tracks=40, pending=3, evidence=4, owned=6, spans_per_trace=24, ttl=40 * SECOND
 )
 """Bounds so narrow that every one of them is met."""
 
