@@ -11,7 +11,6 @@ in the OpenTelemetry GenAI dialect, and what a story does not say was not captur
     run.write({"path": "a.py", "text": "x"})
     with run.agent("reviewer", task="look at it") as reviewer:
         reviewer.think("looks good")
-    run.think("done")
 """
 
 import json

@@ -126,6 +126,7 @@ FIELDS: Final[dict[str, Callable[[Random], Any]]] = {
     "view": _one(False, False, False, True),
     "ran": _ran,
     "own_words": _one(-1, 0, 3),
+    "record": _one(False, False, True),
 }
 """How each field of a step is drawn, but for ids and times."""
 

@@ -127,9 +127,8 @@ def main() -> None:
         track = (lane.held - frame) / lane.tracks
         print(f"{title}: {lane.held / KIB:.0f} KiB, {frame / KIB:.0f} KiB of it the frame's")
         print(f"  {lane.tracks:.0f} tracks of {track:.0f} bytes, {lane.forgotten:.0f} keys forgotten")
-        print(
-            f"  {lane.dumped / KIB:.0f} KiB dumped; {settings.tracks} tracks: {settings.tracks * track / MIB:.0f} MiB"
-        )
+        print(f"  {lane.dumped / KIB:.0f} KiB dumped")
+        print(f"  all {settings.tracks} tracks: {settings.tracks * track / MIB:.0f} MiB")
 
 
 if __name__ == "__main__":
