@@ -25,6 +25,8 @@ from tests.support import METHOD, server
 
 BATCH = 7
 """Spans of one export; a run comes in several."""
+AT_ONCE = 8
+"""Requests in flight."""
 
 
 class _Given(IdGenerator):
@@ -51,9 +53,18 @@ def send_in_process(data: Path, runs: list[AgentRun]) -> None:
     live: dict[bytes, LiveSpan] = {}
     spans = [span for run in runs for span in run.spans()]
     begins = [(span.start_time_unix_nano, 1, number, span) for number, span in enumerate(spans)]
-    ends = [(span.end_time_unix_nano, 0, -number, span) for number, span in enumerate(spans)]
-    for time, begins_now, _, span in sorted([*begins, *ends], key=lambda one: one[:3]):
-        if begins_now:
+    # At one time what was open ends first, then comes what begins, then the end of what lasts no time.
+    ends = [
+        (
+            span.end_time_unix_nano,
+            0 if span.end_time_unix_nano > span.start_time_unix_nano else 2,
+            -number,
+            span,
+        )
+        for number, span in enumerate(spans)
+    ]
+    for time, phase, _, span in sorted([*begins, *ends], key=lambda one: one[:3]):
+        if phase == 1:
             given.span = span
             started = tracer.start_span(
                 span.name,
@@ -81,8 +92,9 @@ def send_to_sidecar(data: Path, runs: list[AgentRun]) -> None:
                 for spans in [sorted(run.spans(), key=lambda span: span.end_time_unix_nano)]
                 for at in range(0, len(spans), BATCH)
             ]
-            for answer in [export.future(body, timeout=60) for body in bodies]:
-                answer.result()
+            for at in range(0, len(bodies), AT_ONCE):
+                for answer in [export.future(body, timeout=60) for body in bodies[at : at + AT_ONCE]]:
+                    answer.result()
         process.wait_for_ends(sum(len(run.spans()) for run in runs))
         process.stop()
 

@@ -35,14 +35,23 @@ SETTINGS = EngineSettings(sync="never", min_free=0, reserve=0, idle_timeout=5 * 
 """An agent that sleeps for an hour between two steps is followed only where a session lives as long."""
 
 
-def told(vector: Vector, shape: str) -> AgentRun:
-    """The vector's run; its ids are of the vector and the shape.
+class Shaped(AgentRun):
+    """A run whose models are its own: what is usual of a model is remembered beyond a run."""
 
-    So are the agent's and the model's names: what is usual of these is remembered beyond a run.
-    """
+    def spans(self) -> list[Span]:
+        """As of any run, the models' names with the run's seed."""
+        found = super().spans()
+        for span in found:
+            for attribute in span.attributes:
+                if attribute.key == "gen_ai.request.model":
+                    attribute.value.string_value += f" of {self.seed}"
+        return found
+
+
+def told(vector: Vector, shape: str) -> AgentRun:
+    """The vector's run; its ids and names are of the vector and the shape."""
     seed = f"{vector.name} {shape}"
-    run = AgentRun(seed, name=f"solver of {seed}", wrapped=SHAPES[shape])
-    run.model = f"model of {seed}"
+    run = Shaped(seed, name=f"solver of {seed}", wrapped=SHAPES[shape])
     vector.story(run)
     return run
 

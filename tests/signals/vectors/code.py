@@ -135,7 +135,7 @@ MUST = [
     Vector(the_same_code_fails, "loop.error_repeat", "warning"),
     Vector(the_same_code_prints_the_same, "loop.exact_repeat", "warning"),
     Vector(searches_in_vain, "loop.nothing_new", "warning"),
-    Vector(prints_its_requests, "loop.nothing_new", "warning"),
+    Vector(prints_its_requests, "loop.nothing_new|loop.near_duplicate", "warning"),
 ]
 
 MUST_NOT = [
