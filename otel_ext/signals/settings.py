@@ -111,10 +111,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         lanes: lanes kept; the least recently used one goes first.
         keys: keys that each table of a rule keeps in a lane.
-        tracks: keys that all tables of all lanes keep, about 700 bytes each; beyond it the least recently
+        tracks: keys that all tables of all lanes keep, about 2 kB each at work; beyond it the least recently
             used lane goes.
-        ttl: a lane or trace without a step for so long is evicted. An agent that sleeps longer between two
-            steps is followed only with a larger value.
+        ttl: ns; a lane or trace without a step for so long is evicted. An agent that sleeps longer between
+            two steps is followed only with a larger value.
         traces: traces whose structure is remembered.
         spans_per_trace: spans of one trace whose parent is remembered.
         pending: steps kept of a lane whose own span has not arrived, so that it can still fold.
@@ -136,7 +136,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     lanes: AtLeastOne = 1024
     keys: AtLeastOne = 64
-    tracks: AtLeastOne = 131_072
+    tracks: AtLeastOne = 65_536
     ttl: AtLeastOne = 2 * 60 * MINUTE
     traces: AtLeastOne = 1024
     spans_per_trace: AtLeastOne = 2048

@@ -15,6 +15,7 @@ import msgspec
 
 from otel_ext import otlp
 from otel_ext.signals import RULES, SCOPE_NAME, Finding, Rule, Settings, Signals, derived_span, finding_of
+from otel_ext.signals.episodes import EVICTIONS
 from otel_ext.signals.installed import fault
 from otel_ext.signals.settings import SECOND
 from otel_ext.step import Kind, Step
@@ -169,6 +170,8 @@ def _survives(
     if count := signals.watch.errors.get(rule.signal):
         yield f"it raises ({count} times)"
         return
+    if any(one.status == "evicted" for one in found) and not signals.counters.get(EVICTIONS):
+        yield "a finding was evicted and nobody counted it"
     again, _ = _play(Signals(settings, rules), steps)
     if found != again:
         yield "the same steps give other findings the second time"

@@ -5,6 +5,7 @@ vector, and a mark in the comparison from a vector or a test that is there.
 """
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from otel_ext.signals import RULES, Finding, Levels, Rule, Signals
+from otel_ext.signals import RULES, Finding, Levels, Rule, Settings, Signals
 from otel_ext.signals.explain import lasting
 from otel_ext.signals.settings import SECOND, SEVERITIES
 from otel_ext.testing import AgentRun
@@ -84,7 +85,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 def page() -> str:
     """The whole page."""
-    parts = [(PARTS / "head.md").read_text()]
+    parts = [(PARTS / "head.md").read_text(), "\n".join(_bounds())]
     for family, words in FAMILIES.items():
         rules = [rule for rule in RULES if rule.signal.partition(".")[0] == family]
         if rules:
@@ -104,6 +105,25 @@ def example(rule: type[Rule[Any]]) -> Finding | None:
             if found:
                 return found[-1]
     return None
+
+
+def _bounds() -> Iterator[str]:
+    meanings, settings = _meanings(Settings), Settings()
+    yield "| key of `processors.signals` | default | |\n|---|---|---|"
+    for field in msgspec.structs.fields(Settings):
+        shown = _number(getattr(settings, field.name), meanings[field.name])
+        yield f"| `{field.name}` | {shown} | {_plain(meanings[field.name])} |"
+    yield ""
+
+
+def _number(value: object, meaning: str) -> str:
+    """A default as people read it."""
+    if isinstance(value, Levels):
+        named = [f"{name} {getattr(value, name)}" for name in SEVERITIES if getattr(value, name)]
+        return ", ".join(named) or "never"
+    if isinstance(value, int) and re.match(r"ns\b", meaning) and value >= SECOND // 1000:
+        return f"{value} ({lasting(value)})"
+    return f"`{json.dumps(value)}`" if isinstance(value, str | dict | tuple) else str(value)
 
 
 def _of(signal: str) -> list[Vector]:
@@ -135,14 +155,9 @@ def _thresholds(rule: type[Rule[Any]]) -> Iterator[str]:
     meanings = _meanings(rule.limits_type)
     limits = rule.limits_type()
     for field in msgspec.structs.fields(rule.limits_type):
-        value, meaning = getattr(limits, field.name), meanings.get(field.name, "")
-        if isinstance(value, Levels):
-            shown = ", ".join(f"{name} {getattr(value, name)}" for name in SEVERITIES if getattr(value, name))
-        elif isinstance(value, int) and re.match(r"ns\b", meaning) and value >= SECOND // 1000:
-            shown = f"{value} ({lasting(value)})"
-        else:
-            shown = str(value)
-        yield f"| `{field.name}` | {shown or 'never'} | {_plain(meaning)} |"
+        meaning = meanings.get(field.name, "")
+        shown = _number(getattr(limits, field.name), meaning)
+        yield f"| `{field.name}` | {shown} | {_plain(meaning)} |"
 
 
 def _meanings(kind: type) -> dict[str, str]:

@@ -1,10 +1,14 @@
 """Lanes: arrival order, folding, bounds, time to live."""
 
+from random import Random
+
 import pytest
 
 from otel_ext.errors import UnsupportedVersion
 from otel_ext.signals import Settings, Signals
+from otel_ext.signals.episodes import EVICTIONS
 from otel_ext.step import Kind, Step
+from otel_ext.testing.arbitrary import busy_steps
 from tests.signals.builders import ROOT, START, TRACE, Run, final, loops, play
 
 MINUTE = 60_000_000_000
@@ -225,3 +229,23 @@ def test_whatever_a_producer_says_can_be_dumped() -> None:
     restarted.load(signals.dump())
     (found,) = restarted.end_trace(TRACE, "persisted", run.time)
     assert (found.tool, found.count, found.agent, found.missing) == ("read?", 3, "?", ["usage"])
+
+
+def test_all_tracks_have_one_bound() -> None:
+    """However many lanes are busy, the least recently used ones go, counted, and a restart knows the sum."""
+    settings = Settings(tracks=60)
+    signals, ended, saved = Signals(settings), list[str](), dict[str, bytes]()
+    for number in range(30):
+        for step in busy_steps(Random(number), 40):
+            step.trace_id, step.parent_id = number.to_bytes(16, "big"), b"its-lane"
+            found = signals.open(step, number)
+            ended += [one.status for one in found if one.trace_id != step.trace_id]
+        lanes = {key: sum(map(len, lane.tables.values())) for key, lane in signals._lanes.items()}
+        assert signals._tracks <= 60  # no lane alone has so many
+        assert sum(lanes.values()) <= 2 * 60  # a lane may grow for a few calls before it is counted again
+        saved.update(signals.dump())
+    assert signals.counters[EVICTIONS] >= 20
+    assert set(ended) == {"evicted"}
+    again = Signals(settings)
+    again.load({key: data for key, data in saved.items() if data})
+    assert again._tracks == signals._tracks > 0
