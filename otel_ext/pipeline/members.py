@@ -79,8 +79,7 @@ class Members:
                 session = self._begin(own, 1, 0)
             return session
         key = (trace.session_id, trace.generation)
-        found = self._sessions.get(key)
-        if found is None:
+        if (found := self._sessions.get(key)) is None:
             found = self._catalog.generation(*key)
             assert found is not None, "a bound trace's session is always recorded with it"
             self._sessions[key] = found

@@ -162,12 +162,7 @@ class Processor:
                 self._hold.add(item, now)
                 return
             trace = self.settle(item.trace_id, session_id, now)
-        elif (
-            session_id
-            and session_id != trace.session_id  # first: it is what differs, where anything does
-            and not trace.joined
-            and trace.session_id == item.trace_id.hex()
-        ):
+        elif session_id != trace.session_id == item.trace_id.hex() and session_id and not trace.joined:
             self.members.join(trace, session_id)
             self._guard.bound(trace, now)
         if trace.adopted:

@@ -229,13 +229,9 @@ class SpanReader:
                 span, attributes, group.resource_attributes, group.scope_name, start=start, end=end
             )
             return step_of(seen, own, self._effects)
+        trace_id, parent_id = span.trace_id, span.parent_span_id
         return Step(
-            kind=Kind.OTHER,
-            trace_id=span.trace_id,
-            span_id=span.span_id,
-            parent_id=span.parent_span_id,
-            start=start,
-            end=end,
+            kind=_OTHER, trace_id=trace_id, span_id=span.span_id, parent_id=parent_id, start=start, end=end
         )
 
     def _late(self, trace_id: bytes, own: str) -> bool:
