@@ -46,7 +46,8 @@ def keep(rule: Rule[Any], context: Context, table: str, key: bytes, track: Track
 
 def tracks_of(rule: Rule[Any], lane: Lane) -> Iterator[tuple[str, bytes, Track]]:
     """All tracks of a rule in a lane; safe against closing them on the way."""
-    for table in [name for name in lane.tables if name.split("/")[0] == rule.id]:
+    mine = f"{rule.id}/"
+    for table in [name for name, tracks in lane.tables.items() if tracks and name.startswith(mine)]:
         for key, track in list(lane.tables[table].items()):
             yield table, key, track
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from otel_ext.signals import episodes
 from otel_ext.signals.coded import asked, happened
 from otel_ext.signals.finding import Status
+from otel_ext.signals.lanes import Lane
 from otel_ext.signals.rounds import Round
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Rule, call_of
 from otel_ext.signals.usage import carry_rate, cost_of
@@ -78,8 +79,10 @@ def end(hooks: Hooks, context: Context, status: Status) -> None:
     recent = context.lane.rounds.recent
     _settle(context, recent[-1] if recent else None)
     context.watch.each(hooks.ended, context, status)
+    busy = _busy(context.lane)
     for rule in hooks.rules:
-        _close_all(rule, context, status)
+        if rule.id in busy:
+            _close_all(rule, context, status)
 
 
 def agent_ended(hooks: Hooks, context: Context, step: Step) -> None:
@@ -111,8 +114,9 @@ def _model(hooks: Hooks, context: Context, step: Step) -> None:
     if rounds.new_turn(step):
         # The turn's answer went back to a person: what was open lasted until the end of its turn.
         _settle(context, rounds.recent[-1] if rounds.recent else None)
+        busy = _busy(lane)
         for rule in hooks.rules:
-            if rule.per_turn:
+            if rule.per_turn and rule.id in busy:
                 _close_all(rule, context, "persisted")
     _settle(context, rounds.model(step))
     now, cost = rounds.recent[-1], cost_of(context.settings, step)
@@ -151,8 +155,15 @@ def _settle(context: Context, ended: Round | None) -> None:
         episodes.settle(context.lane, ended)
 
 
+def _busy(lane: Lane) -> set[str]:
+    """Ids of the rules that remember anything of a lane: most remember nothing of most."""
+    names = [*(name for name, tracks in lane.tables.items() if tracks), *lane.rings]
+    return {name.partition("/")[0] for name in names}
+
+
 def _close_all(rule: Rule[Any], context: Context, status: Status) -> None:
     for table, key, _ in episodes.tracks_of(rule, context.lane):
         context.watch.one(rule, episodes.close, rule, context, table, key, status)
-    for name in [name for name in context.lane.rings if name.split("/")[0] == rule.id]:
+    mine = f"{rule.id}/"
+    for name in [name for name in context.lane.rings if name.startswith(mine)]:
         del context.lane.rings[name]

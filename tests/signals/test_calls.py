@@ -12,7 +12,7 @@ from otel_ext.signals.rounds import Round
 from otel_ext.signals.rule import Call
 from otel_ext.signals.similar import sketch
 from otel_ext.step import Effect, Subject
-from tests.signals.builders import Run, digest, final, play
+from tests.signals.builders import Run, digest, final, loops, play
 
 OWN = {
     "loop.repeat_unverified", "loop.cycle", "loop.cycle_unverified", "loop.near_duplicate",
@@ -104,6 +104,22 @@ def test_missing_results_are_never_an_alarm(choices: list[Choice]) -> None:
     for one in told(choices):
         if one.signal in OWN and "result" in one.missing and one.signal != "risk.duplicate_side_effect":
             assert one.confidence == "candidate"
+
+
+def test_a_sequence_is_told_as_one() -> None:
+    """Not as a repeat of each of its calls; a repeat that is no sequence still is one."""
+    run = Run()
+    for _ in range(3):
+        run.call("read", "a", "same")
+        run.call("read", "b", "same b")
+    assert loops(play(run)) == [("loop.cycle", 6, "warning", "persisted")]
+    run.call("read", "c", "new")
+    run.call("read", "c", "new")
+    run.call("read", "c", "new")
+    assert loops(play(run)) == [
+        ("loop.cycle", 6, "warning", "recovered"),
+        ("loop.exact_repeat", 3, "notice", "persisted"),
+    ]
 
 
 @given(st.lists(st.integers(0, 2), max_size=40))

@@ -87,6 +87,7 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     NoopEdit,
     StateOscillation,
     StateStagnation,
+    NothingNew,
     NearDuplicate,
     SameResult,
     CycleUnverified,

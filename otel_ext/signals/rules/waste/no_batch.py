@@ -7,11 +7,7 @@ candidate. Exploring before the first change is how work begins, and pages must 
 from typing import Final
 
 from otel_ext.signals.classify import own_name
-<<<<<<< HEAD
 from otel_ext.signals.episodes import add, close, find, held, keep
-=======
-from otel_ext.signals.episodes import MOST_DISTINCT, add, close, find, keep, last_word, tracks_of
->>>>>>> 3bc7cd6 (Evictions are counted by check_detector, too; the page tells every bound; a streak owns its calls before a missed batch does)
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -71,16 +67,6 @@ class NoBatch(Rule[NoBatchLimits]):
             self._drop(context, "recovered")
             return
         add(context, ROW, key, track, call)
-<<<<<<< HEAD
-=======
-        severity = self.limits.rounds.severity(track.count)
-        track.score = int(severity is not None and len(track.distinct) >= min(track.count, MOST_DISTINCT))
-
-    def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
-        """Speak last, for what no surer rule has told."""
-        if track.score:
-            last_word(context, table, key, track, "candidate")
->>>>>>> 3bc7cd6 (Evictions are counted by check_detector, too; the page tells every bound; a streak owns its calls before a missed batch does)
 
     def _fits(self, context: Context, step: Step, call: Call) -> bool:
         if step.effect is not _READ or step.error or step.waiting or not call.key:
