@@ -94,7 +94,6 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     RepeatUnverified,
     LowNovelty,
     ToolStreak,
-    NothingNew,
     TextChant,
     TextStreak,
     EmptyResponse,
