@@ -77,7 +77,7 @@ def told_step(told: Told, log: Log, *, time: int, session_id: str, effects: Effe
     traced = any(log.trace_id)
     step = Step(
         kind=seen.kind,
-        trace_id=log.trace_id if traced else _derived("trace", session_id)[:16],
+        trace_id=log.trace_id if traced else trace_of(session_id),
         span_id=b"",
         parent_id=log.span_id if traced and any(log.span_id) else _derived("agent", agent)[:8],
         start=max(time - told.duration, 0),
@@ -101,6 +101,11 @@ def steps_of_events(span: Span, session_id: str, effects: Effects) -> Iterator[S
         step = told_step(told, log, time=log.time, session_id=session_id, effects=effects)
         if step is not None:
             yield step
+
+
+def trace_of(session_id: str) -> bytes:
+    """The trace of a session's log records that stand in none."""
+    return _derived("trace", session_id)[:16]
 
 
 def _derived(*parts: str) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from otel_ext.pipeline.hold import Item
+from otel_ext.pipeline.meaning import trace_of
 from otel_ext.sessions import Checkpoint, Session, State, Trace
 from otel_ext.signals import Finding
 from otel_ext.step import Step
@@ -86,7 +87,8 @@ class Relearned:
                 trace.generation = self._newest() if fresh else self._generation(fresh=False)
                 self._traces[step.trace_id] = trace
                 self._own.setdefault(step.trace_id, False)
-            elif trace.adopted and fresh:
+            trace.rooted = trace.rooted or step.trace_id == trace_of(self._id)
+            if trace.adopted and fresh:
                 trace.generation = self._newest()
             if not trace.agentic:
                 trace.agentic, trace.resource = True, resource
