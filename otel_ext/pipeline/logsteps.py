@@ -96,7 +96,8 @@ class LogSteps:
             if not session_id:
                 return
             trace = self._adopt(step.trace_id, session_id, now)
-        self._members.follow(trace, group.resource, now)
+        # Where spans are known, derived spans stand under their resource.
+        self._members.follow(trace, group.resource if trace.adopted else b"", now)
         self._detection.add([(step, False)], now)
 
     def _adopt(self, trace_id: bytes, session_id: str, now: int) -> Trace:
@@ -114,6 +115,6 @@ class LogSteps:
 
 def claim(trace: Trace, members: Members) -> None:
     """Count an adopted trace for its session: a span of it came."""
-    trace.rooted = False
+    trace.rooted, trace.resource = False, b""
     members.put(trace)
     members.session(trace).new_trace()

@@ -132,7 +132,7 @@ class Members:
 
         Its own session is awake as long as it is followed, so that silence closes what was found.
         """
-        if not trace.agentic:
+        if not trace.agentic or (resource and not trace.resource):
             trace.agentic, trace.resource = True, resource
             self._changed_traces[trace.trace_id] = trace
             self._followed.setdefault((trace.session_id, trace.generation), set()).add(trace.trace_id)

@@ -65,7 +65,7 @@ class Relearned:
                 self._store(item, trace)
             elif item.root and not trace.rooted:
                 trace.rooted, trace.root = True, item.span_id
-            if item.agentic and not trace.agentic:
+            if item.agentic and not (trace.agentic and trace.resource):
                 trace.agentic, trace.resource = True, item.resource
 
     def logs(self, times: Iterable[int]) -> None:
@@ -91,7 +91,7 @@ class Relearned:
             if trace.adopted and fresh:
                 trace.generation = self._newest()
             if not trace.agentic:
-                trace.agentic, trace.resource = True, resource
+                trace.agentic, trace.resource = True, resource if trace.adopted else b""
 
     def at(self, spans: int, logs: int) -> None:
         """So many of the files' items are behind us, whether they could be read or not."""
@@ -131,7 +131,7 @@ class Relearned:
                 if not row.agentic:
                     row.trace_id = item.trace_id
         elif trace.adopted:
-            trace.rooted = False
+            trace.rooted, trace.resource = False, b""
             if self._seen > self._known:
                 self._rows[trace.generation].new_trace()
         alone = self._id == item.trace_id.hex()
