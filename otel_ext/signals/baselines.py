@@ -77,14 +77,6 @@ class Baselines:
             del self._held[oldest]
             self._changed(oldest, None)
 
-    def busy(self, key: str, start: int, end: int) -> bool:
-        """Whether a thing is still at work at `start`, as told before; it then is until `end`."""
-        one = self._held.pop(f"busy:{key}", None) or Baseline(f"busy:{key}", values=[0])
-        until = one.values[0]
-        one.values[0] = max(until, end)
-        self._keep(one)
-        return start < until
-
     def get(self, key: str) -> Baseline | None:
         """What is known of a thing; not a use of it."""
         return self._held.get(key)

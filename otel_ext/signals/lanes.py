@@ -12,6 +12,7 @@ import msgspec
 
 from otel_ext.signals.coded import Asked
 from otel_ext.signals.compaction import Contexts
+from otel_ext.signals.paces import Paces
 from otel_ext.signals.rounds import Rounds
 from otel_ext.signals.twins import Twins
 from otel_ext.signals.usage import Usage
@@ -147,6 +148,7 @@ class Trace(msgspec.Struct):
         twins: calls of tools and models, by which one that is told twice is recognised.
         shared: the trace's own lane, for what no single agent's lane shows; its span id is empty.
         seen: what agents' lanes did, for the rule that compares lanes: digest -> its own notes.
+        paces: which models are at work, and what was measured of the newest calls.
     """
 
     trace_id: bytes
@@ -160,6 +162,7 @@ class Trace(msgspec.Struct):
     twins: Twins = msgspec.field(default_factory=Twins)
     shared: Lane | None = None
     seen: dict[bytes, list[bytes]] = {}
+    paces: Paces = msgspec.field(default_factory=Paces)
 
     def add(self, step: Step, most: int) -> bool:
         """Remember a span; False when it is known already."""

@@ -148,7 +148,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prices: dict[str, Price] = {}
     tool_prices: dict[str, Amount] = {}
     currency: str = "USD"
-    baselines: AtLeastOne = 256
+    baselines: AtLeastOne = 2048
     mute: tuple[Mute, ...] = ()
     most_errors: Count = 100
     budget: Count = 1_000_000

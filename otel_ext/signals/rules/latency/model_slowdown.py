@@ -75,22 +75,33 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
     per_turn = False
 
     def model(self, context: Context, step: Step) -> None:
-        """Compare a call with the usual, then remember it."""
-        took = step.end - step.start
+        """Judge a call, once; count a row of slow ones."""
+        judged = context.trace.paces.judged.get(step.span_id)
+        if judged is None:
+            judged = self._judge(context, step)
+            context.trace.paces.judge(step.span_id, *judged)
+        late, usual = judged
+        key = step.name.encode("utf-8", "surrogatepass")
+        if late > 0:
+            self._tell(context, key, step, late, usual)
+        elif late == 0 and find(context, SLOW, key) is not None:
+            close(self, context, SLOW, key, "recovered")
+
+    def _judge(self, context: Context, step: Step) -> tuple[int, int]:
+        """(ns more than usual, the usual ns), after which the call is part of what is usual."""
+        took, name = step.end - step.start, f"{context.lane.service}:{step.name}"
         if step.error or step.start <= 0 or took <= 0 or not step.name:
-            return
-        name = f"{context.lane.service}:{step.name}"
-        if context.baselines.busy(name, step.start, min(step.end, 1 << 62)):
-            return
+            return -1, 0
+        if not context.trace.paces.alone(step.name, step.start, step.end):
+            return -1, 0
         measures = self._measures(step, took)
         slow = [measure for measure in measures if self._slow(context, name, measure, step)]
         for measure in measures:
             context.baselines.add(f"{measure.kind}:{name}", measure.value)
-        key = step.name.encode("utf-8", "surrogatepass")
-        if slow:
-            self._tell(context, key, step, max(slow, key=lambda measure: measure.excess))
-        elif measures and find(context, SLOW, key) is not None:
-            close(self, context, SLOW, key, "recovered")
+        if not slow:
+            return (0 if measures else -1), 0
+        worst = max(slow, key=lambda measure: measure.excess)
+        return min(worst.excess, 1 << 62), min(worst.usual, 1 << 62)
 
     def _measures(self, step: Step, took: int) -> list[_Measure]:
         found, first, made = [], step.first_token or 0, reported(step.output_tokens)
@@ -112,7 +123,7 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
         measure.excess, measure.usual = more * tokens // scale, usual * tokens // scale
         return measure.excess >= self.limits.excess > 0
 
-    def _tell(self, context: Context, key: bytes, step: Step, measure: _Measure) -> None:
+    def _tell(self, context: Context, key: bytes, step: Step, late: int, usual: int) -> None:
         track = find(context, SLOW, key)
         if track is None:
             track = keep(self, context, SLOW, key, Track(tool=""))
@@ -124,7 +135,7 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
             track,
             Mark(
                 step.span_id,
-                max(step.start, step.end - measure.excess),
+                max(step.start, step.end - late),
                 step.end,
                 number,
                 measured=True,
@@ -132,8 +143,8 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
             ),
         )
         track.start = min(track.start, step.start)
-        track.gap = measure.excess + measure.usual
-        track.score = max(1, measure.usual)
+        track.gap = late + usual
+        track.score = max(1, usual)
         severity = self.limits.calls.severity(track.count)
         advance(self, context, SLOW, key, track, severity=severity, confidence="probable")
 
