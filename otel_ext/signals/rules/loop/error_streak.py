@@ -1,6 +1,6 @@
 """loop.error_streak: one failure after another, and nothing that works between them.
 
-Law of this file: the failures need not be alike, which is what sets it apart from `loop.error_repeat` and
+Law of this file: the failures are not all alike, which is what sets it apart from `loop.error_repeat` and
 `loop.error_variants`; in return any call that succeeds ends it, and what those two own is not told again.
 """
 
@@ -23,13 +23,15 @@ class ErrorStreakLimits(Limits, frozen=True):
 
     Attributes:
         rounds: rounds in a row whose calls all failed.
+        kinds: different failures among them: equal ones are told as a repeat or as variants.
     """
 
     rounds: Levels = Levels(notice=3, warning=4, error=8)
+    kinds: int = 2
 
 
 class ErrorStreak(Rule[ErrorStreakLimits]):
-    """Every call of several rounds in a row failed, whatever was called and whatever the failures said."""
+    """Every call of several rounds in a row failed, in different ways, whatever was called."""
 
     id = "OTX-L028"
     signal = "loop.error_streak"
@@ -39,7 +41,7 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
     )
     guards: ClassVar[tuple[str, ...]] = (
         "any call that succeeds ends it",
-        "failures that waiting mends do not count",
+        "failures that waiting mends, and those that say nothing, do not count",
         "one missing path after another is exploring: a notice at most",
         "silent where the same failures are told as a repeat or as variants",
     )
@@ -56,12 +58,14 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
             if track is not None and call.round.number >= track.round:
                 close(self, context, STREAK, _KEY, "recovered")
             return
-        if step.transient or not call.key:
-            return
+        if step.transient or step.vague or step.error_hash is None or not call.key:
+            return  # "exit code 1" may as well be an answer: nothing matched
         if track is None:
             track = keep(self, context, STREAK, _KEY, Track(tool=call.tool))
         if call.tool not in track.tools and len(track.tools) < MOST_DISTINCT:
             track.tools.append(call.tool)
+        if step.error_hash not in track.notes and len(track.notes) < MOST_DISTINCT:
+            track.notes.append(step.error_hash)
         if step.absent and step.absent not in track.absent and len(track.absent) < MOST_DISTINCT:
             track.absent.append(step.absent)
         if not add(context, STREAK, _KEY, track, call):
@@ -70,14 +74,16 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
         severity = self.limits.rounds.severity(track.count)
         if severity is not None and len(track.absent) >= min(track.count, MOST_DISTINCT):
             severity = "notice"
+        if len(track.notes) < self.limits.kinds:
+            return
         told = sum(claimed(context, mark.span_id) for mark in track.marks)
         if track.episode is None and 2 * told > len(track.marks):
             return
         advance(self, context, STREAK, _KEY, track, severity=severity, confidence="probable")
 
     def thresholds(self, track: Track) -> dict[str, int]:
-        """Rounds per severity."""
-        return self.limits.rounds.as_dict()
+        """Rounds per severity, and how many kinds of failures."""
+        return {**self.limits.rounds.as_dict(), "kinds": self.limits.kinds}
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
