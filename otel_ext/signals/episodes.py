@@ -145,8 +145,10 @@ def advance(
         speak(rule, context, track, "ongoing")
 
 
-def close(rule: Rule[Any], context: Context, table: str, key: bytes, status: Status) -> None:
-    """Remove a track; when it had spoken, say how it ended."""
+def close(
+    rule: Rule[Any], context: Context, table: str, key: bytes, status: Status, *, by: Call | None = None
+) -> None:
+    """Remove a track; when it had spoken, say how it ended, and `by` which call, where one ended it."""
     track = context.lane.tables[table][key]
     current = context.lane.rounds.recent
     if current:
@@ -156,7 +158,8 @@ def close(rule: Rule[Any], context: Context, table: str, key: bytes, status: Sta
     finally:
         del context.lane.tables[table][key]  # also of a rule that raises: a table stays bounded
     if track.episode is not None:
-        speak(rule, context, track, "recovered" if track.recovered and status != "evicted" else status)
+        status = "recovered" if track.recovered and status != "evicted" else status
+        speak(rule, context, track, status, by.step.span_id if by is not None else b"")
 
 
 def last_word(context: Context, table: str, key: bytes, track: Track, confidence: Confidence) -> None:

@@ -44,8 +44,8 @@ def _total(context: Context, ledger: Ledger) -> Waste:
     return ledger.total(now, context.lane.contexts.compacted, context.settings.currency)
 
 
-def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> None:
-    """Append the next revision of a track's finding."""
+def speak(rule: Rule[Any], context: Context, track: Track, status: Status, ended_by: bytes = b"") -> None:
+    """Append the next revision of a track's finding; the span that ended it is evidence, too, but not its."""
     lane, trace, episode = context.lane, context.trace, track.episode
     assert episode is not None
     episode.revision += 1
@@ -53,6 +53,11 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> No
     agent = lane.span_id in trace.agents
     waste = waste_of(context, track)
     evidence = [mark.span_id for mark in track.marks]
+    count = track.count + bool(ended_by)
+    if ended_by:
+        if len(evidence) >= context.settings.evidence:
+            del evidence[-2:-1]  # the last of those that were counted stays
+        evidence.append(ended_by)
     missing = rule.missing(context, track)
     if waste.basis in ("estimated", "mixed"):
         missing.append("usage")
@@ -86,9 +91,13 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status) -> No
             scope="agent" if agent else "trace",
             depth=trace.depth(lane.span_id),
             parent=lane.span_id if agent else trace.root or lane.span_id or evidence[0],
-            evidence_count=track.count,
-            evidence_dropped=track.count - len(evidence),
-            context=[mark.span_id for mark in track.marks if not mark.owned],
+            evidence_count=count,
+            evidence_dropped=count - len(evidence),
+            context=[
+                span
+                for span in evidence
+                if span == ended_by or any(mark.span_id == span and not mark.owned for mark in track.marks)
+            ],
             distinct_arguments=len(track.distinct),
             arguments_hash=(track.arguments_hash or b"").hex(),
             result_hash=(track.result_hash or b"").hex(),

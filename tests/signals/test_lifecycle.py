@@ -324,3 +324,15 @@ def test_structure_steps_are_no_calls() -> None:
     for _ in range(9):
         run.step(Kind.OTHER, name="chain")
     assert play(run) == []
+
+
+def test_what_ended_a_row_of_variants_is_shown() -> None:
+    """The call that worked at last is evidence, but none of the finding's own."""
+    run = Run()
+    failed = [run.fail("page_down", number, "TypeError") for number in range(3)]
+    worked = run.call("page_down", {}, "page 2")
+    told = {one.signal: one for one in final(play(run)).values()}["loop.error_variants"]
+    assert (told.status, told.count, told.evidence_count) == ("recovered", 3, 4)
+    assert told.evidence == [*(step.span_id for step in failed), worked.span_id]
+    assert told.context == [worked.span_id]
+    assert told.end == failed[-1].end

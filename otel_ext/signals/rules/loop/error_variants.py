@@ -124,7 +124,7 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
             if track.tool == call.tool:
                 track.score //= 2
                 if not track.score or (track.episode is not None and track.score < 2):
-                    close(self, context, TOOL, key, "recovered")
+                    close(self, context, TOOL, key, "recovered", by=call)
         ring = context.lane.rings.get(ACROSS)
         if ring:
             ring.pop(0)  # five of the last six failures, but not over a whole healthy run
