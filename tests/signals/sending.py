@@ -25,6 +25,8 @@ from tests.support import METHOD, server
 
 BATCH = 7
 """Spans of one export; a run comes in several."""
+BASELINES = 4096
+"""Agents and models whose usual is remembered: all stories run at once, each with its own."""
 AT_ONCE = 8
 """Requests in flight."""
 
@@ -48,7 +50,9 @@ def send_in_process(data: Path, runs: list[AgentRun]) -> None:
     """Begin and end every span in the order of the runs' own times, by the SDK, through our processor."""
     given = _Given()
     provider = TracerProvider(shutdown_on_exit=False, id_generator=given)
-    provider.add_span_processor(AgentSpanProcessor(data, crash_hooks=False, shutdown_timeout=60.0))
+    signals = {"baselines": BASELINES}
+    processor = AgentSpanProcessor(data, crash_hooks=False, shutdown_timeout=60.0, signals=signals)
+    provider.add_span_processor(processor)
     tracer = provider.get_tracer("an agent")
     live: dict[bytes, LiveSpan] = {}
     spans = [span for run in runs for span in run.spans()]
@@ -83,7 +87,8 @@ def send_in_process(data: Path, runs: list[AgentRun]) -> None:
 
 def send_to_sidecar(data: Path, runs: list[AgentRun]) -> None:
     """Export every run to one real server over gRPC, children first, and wait until its sessions ended."""
-    with server(data, "processors: {sessions: {idle_timeout: 2s}}") as process:
+    config = f"processors: {{sessions: {{idle_timeout: 2s}}, signals: {{baselines: {BASELINES}}}}}"
+    with server(data, config) as process:
         with grpc.insecure_channel(process.endpoint) as channel:
             export = channel.unary_unary(METHOD)
             bodies = [

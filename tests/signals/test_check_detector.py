@@ -21,7 +21,7 @@ def test_every_rule_keeps_its_promises(rule: type[Rule[Any]]) -> None:
         rule,
         must=[one.story for one in must() if one.signal == rule.signal],
         must_not=[one.story for one in must_not() if one.signal == rule.signal],
-        runs=9,
+        runs=6,
     )
 
 
