@@ -16,6 +16,10 @@ ANEW: Final = 4
 """After so many measurements the median is taken anew: two sorts are dear on the way of every model call."""
 
 
+MOST: Final = 1 << 62
+"""A larger measurement (a span may end at 2^64 - 1) could not be dumped."""
+
+
 class Baseline(msgspec.Struct, gc=False):
     """The newest measurements of one thing, oldest first.
 
@@ -34,7 +38,7 @@ class Baseline(msgspec.Struct, gc=False):
 
     def add(self, value: int) -> None:
         """Take in one measurement."""
-        self.values.append(value)
+        self.values.append(min(value, MOST))
         if len(self.values) > KEPT:
             del self.values[0]
         self.count += 1
