@@ -249,3 +249,13 @@ def test_all_tracks_have_one_bound() -> None:
     again = Signals(settings)
     again.load({key: data for key, data in saved.items() if data})
     assert again._tracks == signals._tracks > 0
+
+
+def test_a_model_call_that_ends_at_the_latest_instant_can_be_dumped() -> None:
+    """Its pace is beyond any number that a checkpoint holds."""
+    signals = Signals()
+    run = Run()
+    run.think(end=2**64 - 1, output_tokens=50, first_token=2**63)
+    for step in run.steps:
+        signals.open(step, step.start)
+    assert any(key.startswith("baseline") for key in signals.dump())
