@@ -127,6 +127,7 @@ FIELDS: Final[dict[str, Callable[[Random], Any]]] = {
     "ran": _ran,
     "own_words": _one(-1, 0, 3),
     "record": _one(False, False, True),
+    "unmarked": _one(False, False, True),
 }
 """How each field of a step is drawn, but for ids and times."""
 
