@@ -206,7 +206,9 @@ def test_children_first_find_what_parents_first_find(
         choice(run)
 
     def shown(found: list[Finding]) -> list[tuple[str, str, int, str]]:
-        return sorted((one.signal, one.tool, one.count, one.status) for one in final(found).values())
+        # A step span of `Run` may outlast its agent: what came last in a lane is then not known at its end.
+        told = [one for one in final(found).values() if not one.signal.startswith("termination.")]
+        return sorted((one.signal, one.tool, one.count, one.status) for one in told)
 
     assert shown(play_ended(run)) == shown(play(run))
 
