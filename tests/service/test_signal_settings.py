@@ -80,6 +80,7 @@ def looping(seed: str) -> AgentRun:
     made = AgentRun(seed)
     for _ in range(6):
         made.call("read_file", {"path": "/a"}, "content")
+    for _ in range(6):
         made.fail("open_door", {"n": 1}, "PermissionError: no")
     return made
 
