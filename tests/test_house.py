@@ -28,7 +28,7 @@ FLOORS = {
     1: {"otlp", "conventions", "timestamps", "dedup", "signals", "journal", "sessions"},
     2: {"pipeline"},
     3: {"receivers", "exporters", "sdk"},
-    4: {"service", "cli", "__main__"},
+    4: {"bench", "service", "cli", "__main__"},
 }
 SHARED = {0: True, 4: True}  # on these floors rooms may use one another (still without circles)
 ASIDE = {"testing"}

@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "verify": "Read every byte and check the ledger; exit 1 on damage.",
     "repair": "Quarantine what is damaged, keep and account for the rest.",
     "reindex": "Make the catalog anew from session files, manifest and journal.",
+    "bench": "Measure how fast this machine, or an endpoint, takes spans.",
     "demo": "See it work: a looping agent, a kill -9, a restart.",
 }
 

@@ -1,0 +1,265 @@
+"""Who is measured: our own server, one that runs already, and the limit for Python.
+
+Law of this file: a server is started on one core before its first instruction, in a folder of its own that is
+removed afterwards, and says beside its figures what its OK promises.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from otel_ext.bench.cases import Case
+from otel_ext.bench.machine import client_core, on_core, server_core
+from otel_ext.errors import DataFolderError, OtelExtError
+from otel_ext.sessions import Catalog
+from otel_ext.signals import every_rule
+
+
+class CannotBeMeasuredError(OtelExtError):
+    """This server is not to be had here; the text says why."""
+
+
+class Server:
+    """What is measured, as a context: started on entry, gone after exit."""
+
+    name: ClassVar[str]
+    promise: ClassVar[str]
+    """What its OK means, in a few words."""
+
+    weight: ClassVar[float] = 1.0
+    """The part of a case's spans that it is sent; less than 1 for what would take hours."""
+
+    doors: ClassVar[tuple[str, ...]] = ("grpc", "http")
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.endpoints: dict[str, str] = {}
+        self.folder = Path()
+        self.helpers: list[int] = []
+        """Processes that belong to the run and are not measured."""
+        self._process: subprocess.Popen[str] | None = None
+        self._stack = contextlib.ExitStack()
+
+    def takes(self, case: Case) -> bool:
+        """Whether a case can be put to it."""
+        return case.door in self.doors and case.wire
+
+    def start(self, case: Case) -> None:
+        """Start it; it takes requests when this returns.
+
+        Raises:
+            CannotBeMeasuredError: it does not start here.
+        """
+        raise NotImplementedError
+
+    def done(self) -> int | None:
+        """Spans through its whole pipeline since the start; None when it does not say."""
+        return None
+
+    def settled(self, spans: int) -> bool:
+        """Whether these spans, sent since its start, are also saved for good."""
+        return True
+
+    def open(self, case: Case) -> Self:
+        """Start it in a new folder."""
+        self.folder = Path(tempfile.mkdtemp(prefix="otel-ext-bench-"))
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        try:
+            self.start(case)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """End it and remove what it wrote."""
+        self.end(signal.SIGTERM)
+        self._stack.close()
+
+    def end(self, number: int) -> None:
+        """Send it a signal and wait until it is gone; kill it after 20 s."""
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+
+    def spawn(
+        self,
+        call: Sequence[str | Path],
+        environment: dict[str, str] | None = None,
+        core: int | None = None,
+    ) -> "subprocess.Popen[str]":
+        """Start a process on the server's core; its stderr goes to `log` in the folder."""
+        with (self.folder / "log").open("a") as log, on_core(server_core() if core is None else core):
+            self._process = subprocess.Popen(  # noqa: S603 - what an adapter names
+                [str(word) for word in call],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, **(environment or {})},
+            )
+        self.pid = self._process.pid
+        return self._process
+
+    def first_line(self, process: "subprocess.Popen[str]", start: str) -> str:
+        """The first line that a process says, which must begin so.
+
+        Raises:
+            CannotBeMeasuredError: it says something else, or ends; with the end of its log.
+        """
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith(start):
+            tail = (self.folder / "log").read_text(errors="replace")[-500:]
+            raise CannotBeMeasuredError(f"{self.name} did not start: {tail}")
+        return line.strip()
+
+
+class Bare(Server):
+    """The limit: a grpcio server that appends each request to a file and fdatasyncs before it answers."""
+
+    name = "bare grpcio"
+    promise = "on disk (fdatasync each request); nothing is read, checked or kept apart"
+    doors = ("grpc",)
+
+    def start(self, case: Case) -> None:
+        """`python -m otel_ext.bench.bare`."""
+        process = self.spawn([sys.executable, "-m", "otel_ext.bench.bare", self.folder])
+        self.endpoints = {"grpc": self.first_line(process, "127.")}
+
+
+class Ours(Server):
+    """`otel-ext serve` with its defaults but what a case says."""
+
+    name = "otel_ext"
+    promise = "on disk (journal, fdatasync shared by who waits), deduplicated and analysed after"
+
+    def __init__(self, more: str = "") -> None:
+        super().__init__()
+        self._more = more
+        self._metrics = ""
+        self._sink: Server | None = None
+
+    def takes(self, case: Case) -> bool:
+        """All of them."""
+        return True
+
+    def config(self, case: Case) -> dict[str, Any]:
+        """What a case changes."""
+        config: dict[str, Any] = {
+            "extensions": {"journal": {"sync": case.sync}, "health_check": {"enabled": False}},
+            "service": {"drain_idle": "0s", "telemetry": {"metrics": {"address": "127.0.0.1:0"}}},
+        }
+        if not case.detectors:
+            rules = {kind.signal: {"mode": "off"} for kind in every_rule().types}
+            config["processors"] = {"signals": {"rules": rules}}
+        if self._sink is not None:
+            to = {"endpoint": self._sink.endpoints["grpc"], "tls": {"insecure": True}, "compression": "none"}
+            config["exporters"] = {"otlp": to}
+        return config
+
+    def start(self, case: Case) -> None:
+        """`otel-ext serve` on free ports."""
+        if case.forward:
+            self._sink = Sink()
+            self._sink.open(case)
+            self.helpers = [self._sink.pid]
+            self._stack.callback(self._sink.close)
+        (self.folder / "bench.json").write_text(json.dumps(self.config(case)))
+        self.serve()
+
+    def serve(self) -> None:
+        """Start the process on the folder as it is."""
+        call = [sys.executable, "-m", "otel_ext", "serve", "--config", str(self.folder / "bench.json")]
+        call += ["--data", str(self.folder / "data"), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        if self._more:
+            call += ["--config", self._more]
+        line = self.first_line(self.spawn(call), "ready ")
+        told = dict(word.partition("=")[::2] for word in line.split()[1:])
+        self.endpoints = {"grpc": told["grpc"], "http": told["http"]}
+        self._metrics = told["metrics"]
+
+    def metrics(self) -> dict[str, float]:
+        """Its `/metrics` by name, labels summed up."""
+        host, _, port = self._metrics.removeprefix("http://").split("/")[0].rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        try:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        finally:
+            connection.close()
+        found = dict[str, float]()
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                key = name.partition("{")[0]
+                found[key] = found.get(key, 0.0) + float(value)
+        return found
+
+    def done(self) -> int | None:
+        """What it received less what waits to be processed or forwarded."""
+        told = self.metrics()
+        waiting = told["otel_ext_pipeline_lag_items"]
+        if self._sink is not None and told.get("otelcol_exporter_queue_size", 0):
+            waiting = max(1.0, waiting)
+        return int(told.get("otelcol_receiver_accepted_spans_total", 0) - waiting)
+
+    def settled(self, spans: int) -> bool:
+        """Whether the catalog's ledger, which a checkpoint saves, counts them."""
+        try:
+            catalog = Catalog(self.folder / "data" / "engines" / "main" / "catalog.sqlite", read_only=True)
+        except (DataFolderError, OSError):
+            return False
+        try:
+            return int(catalog.meta().get("ledger", {}).get("received", 0)) >= spans
+        finally:
+            catalog.close()
+
+
+class Sink(Server):
+    """A grpcio server that answers OK and drops: where forwarded spans go. On the clients' core."""
+
+    name = "sink"
+    promise = "none"
+    doors = ("grpc",)
+
+    def start(self, case: Case) -> None:
+        """`python -m otel_ext.bench.bare` without a folder."""
+        process = self.spawn([sys.executable, "-m", "otel_ext.bench.bare"], core=client_core())
+        self.endpoints = {"grpc": self.first_line(process, "127.")}
+
+
+class Running(Server):
+    """A server that somebody else started; its process is only looked at when its id is given."""
+
+    name = "endpoint"
+    promise = "as its maker says"
+
+    def __init__(self, door: str, endpoint: str, pid: int = 0) -> None:
+        super().__init__()
+        self._door = door
+        self.endpoints, self.pid = {door: endpoint}, pid
+
+    def takes(self, case: Case) -> bool:
+        """What differs in the client only."""
+        return case.wire and case.door == self._door
+
+    def start(self, case: Case) -> None:
+        """It runs."""
