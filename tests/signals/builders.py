@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any
 
+from otel_ext.pipeline.reorder import CLOSE, Reorder
 from otel_ext.signals import Finding, Settings, Signals
 from otel_ext.step import Effect, Kind, Step
 
 SECOND = 1_000_000_000
+HOLD = 2 * SECOND
+"""How long a step waits for its predecessors; agents run for longer, so children still come first."""
 START = 1_700_000_000 * SECOND
 TRACE = bytes(range(16))
 ROOT = b"root-spn"
@@ -162,12 +165,20 @@ def play(*runs: Run, settings: Settings | None = None, signals: Signals | None =
 
 
 def play_ended(*runs: Run, settings: Settings | None = None) -> list[Finding]:
-    """Children first, in order of end times: what a sidecar sees of ended spans."""
-    signals = Signals(settings or Settings())
+    """Children first, in order of end times, through the reorder buffer: what a sidecar sees of ended spans."""
+    signals, reorder = Signals(settings or Settings()), Reorder(HOLD, 1 << 20)
     steps = [step for run in runs for step in [*run.steps, run.agent_step()]]
     found: list[Finding] = []
+
+    def take(trace_id: bytes, until: int | None, now: int) -> None:
+        for one in reorder.take(trace_id, until):
+            found.extend((signals.close if one.phase == CLOSE else signals.open)(one.step, now))
+
     for step in sorted(steps, key=lambda step: step.end):
-        found += signals.open(step, step.end)
-        if step.kind is Kind.AGENT:
-            found += signals.close(step, step.end)
+        reorder.add(step, step.end, bounds=step.kind is Kind.AGENT)
+        while (ready := reorder.due(step.end)) is not None:
+            take(*ready, step.end)
+    last = max(step.end for step in steps)
+    for trace_id in reorder.waiting():
+        take(trace_id, None, last)
     return found + signals.end_trace(runs[0].trace, "persisted", runs[0].time)
