@@ -82,12 +82,12 @@ def test_a_changing_report_of_a_failing_build_is_progress() -> None:
 
 
 def test_the_same_report_after_each_edit_is_a_loop() -> None:
-    """Edit, the same failing test, three times."""
+    """Edit, the same failing test, three times: the edits are what is repeated in vain."""
     session = Session()
     for number in range(3):
         session.call("edit", {"path": "a.py", "text": number}, "ok")
         session.call("bash", {"command": "pytest"}, "FAILED test_a: 1 != 2", "Exit code 1")
-    assert session.alarms() == [("loop.error_repeat", 3)]
+    assert session.alarms() == [("loop.edit_test_thrash", 3)]
 
 
 def test_failures_that_say_nothing_accuse_only_the_identical_call() -> None:
@@ -132,12 +132,12 @@ def test_one_failure_over_several_tools() -> None:
 
 
 def test_alternating_writes_are_a_loop() -> None:
-    """Two writes with equal arguments and results do not hide one another."""
+    """Two writes with equal arguments and results do not hide one another, and are told as one sequence."""
     session = Session()
     for _ in range(6):
         session.call("set_flag", {"on": True}, "ok")
         session.call("update_row", {"id": 1}, "ok")
-    assert [signal for signal, _ in session.alarms()] == ["loop.exact_repeat"] * 2
+    assert session.alarms() == [("loop.cycle", 12)]
 
 
 def test_a_user_turn_does_not_mend_a_failure() -> None:
