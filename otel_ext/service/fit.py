@@ -35,6 +35,10 @@ _FOREIGN: Final = {
 }
 """Keys of the Collector that are not ours, and what to do."""
 
+_INSIDE: Final = re.compile(r" - at `\$(.+)`$")
+_STRANGER: Final = re.compile(r"Object contains unknown field `(.*)`")
+"""How msgspec tells a place within a value, and a key that is not known."""
+
 ShapeT = TypeVar("ShapeT", bound=msgspec.Struct)
 Origins = dict[str, Leaf]
 """Every value that was given, by its path."""
@@ -81,7 +85,7 @@ def fit(tree: Tree, base: ShapeT, path: str, origins: Origins) -> ShapeT:
             given[key] = fit(value, default, where, origins)
         elif get_origin(fields[key]) is dict:
             given[key] = _mapping(value, fields[key], where, origins)
-        elif not (isinstance(value, Leaf) and value.value is None):
+        elif not _is_nothing(value):
             given[key] = _value(value, fields[key], where, origins)
     return msgspec.structs.replace(base, **given)
 
@@ -129,10 +133,19 @@ def _mapping(tree: Tree, kind: Any, path: str, origins: Origins) -> dict[str, An
 
 def _member(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return fit(tree, kind(), path, origins)
+        needed = [field.name for field in msgspec.structs.fields(kind) if field.required]
+        said = tree if isinstance(tree, dict) else {} if _is_nothing(tree) else None
+        missing = [] if said is None else [n for n in needed if n not in said or _is_nothing(said[n])]
+        if missing:
+            raise ConfigError(f"{origin_of(tree, path)}: `{path}` needs `{'` and `'.join(missing)}`")
+        return fit(tree, kind(**dict.fromkeys(needed)), path, origins)  # none of these stays
     if kind is Any and not isinstance(tree, Leaf):  # whose shape is known further in
         return {key: _member(value, Any, _join(path, key), origins) for key, value in tree.items()}
     return _value(tree, kind, path, origins)
+
+
+def _is_nothing(tree: Tree) -> bool:
+    return isinstance(tree, Leaf) and tree.value is None
 
 
 def _value(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:
@@ -147,13 +160,23 @@ def _value(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:
     try:
         return msgspec.convert(value, kind, strict=False, dec_hook=_duration)
     except msgspec.ValidationError as error:
-        why = "its value (not shown) cannot be used here" if leaf.secret else _why(error, value)
-        raise ConfigError(f"{leaf.origin}: `{path}`: {why}") from None
+        if leaf.secret:
+            why = f"`{path}`: its value (not shown) cannot be used here"
+        else:
+            why = _why(str(error), value, kind, path)
+        raise ConfigError(f"{leaf.origin}: {why}") from None
 
 
-def _why(error: msgspec.ValidationError, value: object) -> str:
-    text = str(error)
-    return text if repr(value) in text else f"{text}, the value is {value!r}"[:300]
+def _why(text: str, value: object, kind: Any, path: str) -> str:
+    """Which value, and what is wrong with it; inside a list the item is named, not shown with all others."""
+    if inside := _INSIDE.search(text):
+        path, text, value = path + inside[1], text[: inside.start()], ""
+    if stranger := _STRANGER.fullmatch(text):
+        items = [item for item in get_args(kind) if isinstance(item, type) and issubclass(item, msgspec.Struct)]
+        known = [field.name for item in items for field in msgspec.structs.fields(item)]
+        return unknown("key", f"{path}.{stranger[1]}", stranger[1], known)
+    shown = "" if value == "" or repr(value) in text else f", the value is {value!r}"
+    return f"`{path}`: {text}{shown}"[:300]
 
 
 def _duration(kind: type, value: object) -> object:
