@@ -37,9 +37,9 @@ def baseline(session: Session) -> Baseline:
     return Baseline(machine=session.machine, figures=figures, marks=told)
 
 
-def store(session: Session, path: Path) -> None:
-    """Write a session's baseline."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(baseline(session)), indent=1) + b"\n")
+def store(kept: Baseline, path: Path) -> None:
+    """Write a baseline."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
 
 
 def read(path: Path) -> Baseline:

@@ -21,7 +21,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         size: bytes of a span.
         total: spans sent.
-        share: of the closed loop's rate in the same run, at which requests are then sent; 0: closed loop only.
+        share: of the closed loop's rate in the same run, sent at an even pace after it; 0: no pace.
         sync: `extensions.journal.sync` of our own server.
         detectors: whether the rules are on.
         forward: whether a second destination over gRPC takes everything too.
@@ -60,7 +60,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def traces(self) -> int:
-        """Traces of a request: eight; of four spans each where sessions are many; none longer than its session."""
+        """Traces of a request: eight; of four spans where sessions are many; none longer than its session."""
         batch = BATCH[self.size]
         if self.per_session:
             return max(min(8, batch), batch // self.per_session)

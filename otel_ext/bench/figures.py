@@ -20,7 +20,10 @@ BETTER: Final = 0.05
 HIGHER: Final = ("acknowledged", "processed")
 """Figures of which more is better."""
 
-LOWER: Final = ("cpu_100k", "cpu_gb", "peak", "written", "p50", "p99")
+LOWER: Final = (
+    *("cpu_100k", "cpu_gb", "peak", "written", "p50", "p99"),
+    *("start", "call_p50", "call_p99", "call_cpu", "idle"),
+)
 """Figures of which less is better."""
 
 Verdict: TypeAlias = Literal["worse", "better", "same", "unknown"]

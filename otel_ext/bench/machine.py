@@ -32,19 +32,12 @@ class Others(NamedTuple):
     idle: float
 
 
-def cores() -> list[int]:
-    """The cores that this process may use."""
-    return sorted(os.sched_getaffinity(0))
+CORES: Final = tuple(sorted(os.sched_getaffinity(0)))
+"""The cores that this process might use when it began."""
 
-
-def server_core() -> int:
-    """The first allowed core: servers run there."""
-    return cores()[0]
-
-
-def client_core() -> int:
-    """The last allowed core: clients run there. The same as the server's where there is just one."""
-    return cores()[-1]
+SERVER_CORE: Final = CORES[0]
+CLIENT_CORE: Final = CORES[-1]
+"""Clients run there, and who looks at the server. The same as the server's where there is just one."""
 
 
 @contextlib.contextmanager
@@ -93,7 +86,7 @@ def usage(pid: int) -> Usage:
 
 
 def load() -> Others:
-    """CPU of the machine: user, nice, system, interrupts and what the hypervisor took; and idle with waiting."""
+    """CPU of the machine: user, nice, system, interrupts, what the hypervisor took; idle with waiting."""
     fields = [int(field) / _TICKS for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     user, nice, system, idle, waiting, interrupt, soft, stolen = fields
     return Others(user + nice + system + interrupt + soft + stolen, idle + waiting)
@@ -113,8 +106,8 @@ def described(folder: Path) -> dict[str, Any]:
         model = next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
     return {
         "cpu": model or platform.machine(),
-        "cores": len(cores()),
-        "pinned": {"server": server_core(), "client": client_core()},
+        "cores": len(CORES),
+        "pinned": {"server": SERVER_CORE, "client": CLIENT_CORE},
         "memory_mib": os.sysconf("SC_PHYS_PAGES") * _PAGE >> 20,
         "kernel": platform.release(),
         "python": platform.python_version(),

@@ -17,7 +17,7 @@ import msgspec
 
 from otel_ext.bench.cases import Case
 from otel_ext.bench.figures import cut
-from otel_ext.bench.machine import Usage, client_core, load, on_core, own_cpu, usage
+from otel_ext.bench.machine import CLIENT_CORE, Usage, load, on_core, own_cpu, usage
 from otel_ext.bench.sender import Plan
 from otel_ext.bench.servers import CannotBeMeasuredError, Server
 
@@ -62,11 +62,11 @@ class Run(msgspec.Struct, kw_only=True):
         return self.others > NOISE
 
 
-class _Sender:
+class Sender:
     """The clients' process: warmed up once made, sends when told."""
 
     def __init__(self, plan: Plan) -> None:
-        with on_core(client_core()):
+        with on_core(CLIENT_CORE):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "otel_ext.bench.sender"],
                 stdin=subprocess.PIPE,
@@ -107,10 +107,11 @@ class _Sender:
 def _wait(server: Server, spans: int) -> bool:
     """Wait until these spans, sent since its start, are processed; False when the server does not say."""
     pause, begun = threading.Event(), time.perf_counter()
+    # Looking costs the server something: every 50 ms at first, later at 2 % of the time waited so far.
     while (done := server.done()) is not None and done < spans:
-        if time.perf_counter() - begun > _PATIENCE:
+        if (waited := time.perf_counter() - begun) > _PATIENCE:
             raise CannotBeMeasuredError(f"{server.name} processed {done} of {spans} in {_PATIENCE:.0f} s")
-        pause.wait(_LOOK)
+        pause.wait(max(_LOOK, waited / 50))
     return done is not None
 
 
@@ -139,7 +140,8 @@ def syncs(server: Server, size: int) -> list[float]:
     return taken
 
 
-def _plan(server: Server, case: Case) -> Plan:
+def plan(server: Server, case: Case) -> Plan:
+    """What the clients are told for a case at this server."""
     requests = max(2, int(case.requests * server.weight))
     return Plan(
         endpoint=server.endpoints[case.door],
@@ -168,25 +170,27 @@ def measure(server: Server, case: Case) -> Run:
     """
     server.open(case)
     try:
-        plan, peak_rate, before = _plan(server, case), None, 0
+        told, peak_rate, before = plan(server, case), None, 0
         if case.share:
-            first = _once(server, case, plan, 0)
-            peak_rate, before = first.acknowledged, first.spans + plan.warm * case.clients * case.spans
-            plan.first = (plan.requests + plan.warm) * case.clients
-            plan.rate = peak_rate / case.spans * case.share
-        run = _once(server, case, plan, before)
+            with on_core(CLIENT_CORE):
+                first = _once(server, case, told, 0)
+            peak_rate, before = first.acknowledged, first.spans + told.warm * case.clients * case.spans
+            told.first = (told.requests + told.warm) * case.clients
+            told.rate = peak_rate / case.spans * case.share
+        with on_core(CLIENT_CORE):
+            run = _once(server, case, told, before)
         run.peak_rate = peak_rate
         return run
     finally:
         server.close()
 
 
-def _once(server: Server, case: Case, plan: Plan, before: int) -> Run:
+def _once(server: Server, case: Case, told: Plan, before: int) -> Run:
     """Warm up, wait until that is processed, send, wait until that is."""
     synced = syncs(server, min(1 << 20, case.size * case.spans)) if server.folder.name else [0.0, 0.0]
-    sender = _Sender(plan)
+    sender = Sender(told)
     try:
-        warm = before + plan.warm * plan.clients * case.spans
+        warm = before + told.warm * told.clients * case.spans
         if _wait(server, warm):
             _settle(server, warm)
         watched = server.pid > 0
@@ -229,6 +233,6 @@ def _once(server: Server, case: Case, plan: Plan, before: int) -> Run:
         refused=sum(answer["refused"].values()),
         client_busy=answer["client_cpu"] / seconds,
         others=others,
-        warm_requests=plan.warm * plan.clients,
+        warm_requests=told.warm * told.clients,
         latencies=answer["latencies"],
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from otel_ext.bench.cases import Case
-from otel_ext.bench.machine import client_core, on_core, server_core
+from otel_ext.bench.machine import CLIENT_CORE, SERVER_CORE, on_core
 from otel_ext.errors import DataFolderError, OtelExtError
 from otel_ext.sessions import Catalog
 from otel_ext.signals import every_rule
@@ -107,7 +107,7 @@ class Server:
         core: int | None = None,
     ) -> "subprocess.Popen[str]":
         """Start a process on the server's core; its stderr goes to `log` in the folder."""
-        with (self.folder / "log").open("a") as log, on_core(server_core() if core is None else core):
+        with (self.folder / "log").open("a") as log, on_core(SERVER_CORE if core is None else core):
             self._process = subprocess.Popen(  # noqa: S603 - what an adapter names
                 [str(word) for word in call],
                 stdout=subprocess.PIPE,
@@ -242,7 +242,7 @@ class Sink(Server):
 
     def start(self, case: Case) -> None:
         """`python -m otel_ext.bench.bare` without a folder."""
-        process = self.spawn([sys.executable, "-m", "otel_ext.bench.bare"], core=client_core())
+        process = self.spawn([sys.executable, "-m", "otel_ext.bench.bare"], core=CLIENT_CORE)
         self.endpoints = {"grpc": self.first_line(process, "127.")}
 
 

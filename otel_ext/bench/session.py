@@ -36,6 +36,9 @@ class Session(msgspec.Struct, kw_only=True):
     skipped: dict[str, str] = {}
     """Why not, by server and case."""
 
+    more: Figures = {}
+    """Medians of what is no run of a receiver."""
+
     def figures(self) -> Figures:
         """Medians of all runs of a kind, in the order in which they were measured."""
         grouped: dict[tuple[str, str], list[Run]] = {}
@@ -46,6 +49,8 @@ class Session(msgspec.Struct, kw_only=True):
             found.setdefault(server, {})[case] = {
                 name: middle(getattr(run, name) for run in runs) for name in _FIGURES
             }
+        for server, cases in self.more.items():
+            found.setdefault(server, {}).update(cases)
         return found
 
     def marks(self, server: str, case: str) -> str:

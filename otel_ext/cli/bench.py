@@ -75,7 +75,7 @@ def command(**given: Any) -> None:
     if not session.runs:
         raise Refused("nothing was measured" + "".join(f"; {why}" for why in session.skipped.values()))
     if options.baseline:
-        kept.store(session, options.baseline)
+        kept.store(kept.baseline(session), options.baseline)
     if options.as_json:
         for run in session.runs:
             click.echo(json.dumps({f: getattr(run, f) for f in run.__struct_fields__ if f != "latencies"}))

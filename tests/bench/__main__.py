@@ -1,144 +1,133 @@
-"""Prints the table of the README: acknowledged and processed spans a second, CPU, memory.
+"""Speed, beside others, on one machine: every figure of `docs/performance.md` in one command.
 
-    python -m tests.bench [--spans N]
+    python -m tests.bench                        # everything, medians of five; hours on a quiet machine
+    python -m tests.bench --write                # the same, then the page, its plots and its baseline
+    python -m tests.bench --compare              # the base cases against the baseline; exit 1 when worse
+    python -m tests.bench --quick --runs 1       # to see that it works
 
-Server and client share the machine. `bare` is a grpcio server that appends each request to a file and
-fdatasyncs it before it answers: the limit of what Python could acknowledge. Ratios to it, measured in
-the same run, are what to compare between machines.
+Servers run on the first core, clients on the last; `otel-ext bench` is the same engine for operators.
 """
 
 import argparse
-import json
-import multiprocessing
-import os
-import signal
-import statistics
-import subprocess
-import tempfile
-import threading
-import time
+import sys
 from pathlib import Path
-from typing import NamedTuple
 
-from otel_ext.sessions import Catalog
-from tests.bench.bare import serve_bare
-from tests.bench.load import BATCH, CLIENTS, send, send_elsewhere
-from tests.support import serve
+from otel_ext.bench import tables
+from otel_ext.bench.baseline import Baseline, baseline, changes, read, store
+from otel_ext.bench.cases import SCALE, USUAL, chosen
+from otel_ext.bench.servers import Bare, Ours
+from otel_ext.bench.session import Make, Session, run_all
+from otel_ext.cli.bench import report
+from tests.bench import inprocess, page, restart
+from tests.bench.goals import goals
+from tests.bench.rivals import KNOWN, rivals
+from tests.bench.rivals import USUAL as USUAL_RIVALS
+from tests.support import ROOT
 
-
-class Result(NamedTuple):
-    """One run's figures."""
-
-    acknowledged: float
-    processed: float
-    cpu: float
-    memory: int
-    p50: float
-    p99: float
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+KEPT = ROOT / "docs/performance.json"
+PARTS = ("receive", "scale", "restart", "inprocess")
+RIVAL_SUITES = ("size", "clients", "doors", "large", "latency")
+GUARD_SUITES = ("size", "latency")
+"""What a regression is looked for in."""
 
 
-def _peak(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--parts", default="", help=f"of {','.join(PARTS)}; all, or the guarded ones")
+    parser.add_argument("--suites", default="", help="of these parts; see `otel-ext bench --list`")
+    parser.add_argument("--rivals", default=",".join(USUAL_RIVALS), help=f"of {','.join(KNOWN)}; or none")
+    parser.add_argument("--runs", type=int, default=5, help="the median is told")
+    parser.add_argument("--quick", action="store_true", help="a twelfth of the load")
+    parser.add_argument("--scale", type=float, default=1.0, help="longer or shorter runs")
+    parser.add_argument("--samples", type=Path, help="add every run and latency to this file, as JSON lines")
+    parser.add_argument("--baseline", type=Path, help="keep the medians in this file")
+    parser.add_argument(
+        "--compare", type=Path, nargs="?", const=KEPT, help="with a baseline; exit 1 when worse"
+    )
+    parser.add_argument("--write", action="store_true", help=f"{page.PAGE.name}, its plots and {KEPT.name}")
+    parser.add_argument("--write-only", action="store_true", help="write from what is kept; measure nothing")
+    return parser.parse_args()
 
 
-def _percentiles(latencies: list[float]) -> tuple[float, float]:
-    cuts = statistics.quantiles(latencies, n=100)
-    return cuts[49] * 1000, cuts[98] * 1000
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
-def _received(folder: Path) -> int:
-    try:
-        catalog = Catalog(folder / "engines" / "main" / "catalog.sqlite", read_only=True)
-    except Exception:  # noqa: BLE001 - it is not there yet
+def _measured(options: argparse.Namespace) -> Session:
+    guard = options.compare is not None
+    parts = [part for part in options.parts.split(",") if part] or [
+        p for p in PARTS if not guard or p != "scale"
+    ]
+    asked = tuple(name for name in options.suites.split(",") if name)
+    usual = GUARD_SUITES if guard else (*USUAL, "large")
+    others = rivals(tuple(name for name in options.rivals.split(",") if name not in {"", "none"}))
+    session = run_all((), (), 0)
+    ours: list[Make] = [Ours]
+    session.machine |= {"runs": options.runs, "scale": options.scale / (12 if options.quick else 1)}
+    for part, suites, who in (
+        ("receive", asked or usual, [Bare, *ours, *([] if guard else others)]),
+        ("scale", asked or SCALE, ours),
+    ):
+        if part in parts:
+            cases = chosen(suites, options.quick, options.scale)
+            part_session = run_all(cases, who, options.runs, samples=options.samples, say=_say)
+            session.runs += part_session.runs
+            session.skipped |= part_session.skipped
+    scale = options.scale / (12 if options.quick else 1)
+    for part, measured in (("restart", restart.measured), ("inprocess", inprocess.measured)):
+        if part in parts:
+            for server, cases_ in measured(options.runs, scale, _say).items():
+                session.more.setdefault(server, {}).update(cases_)
+    return session
+
+
+def _joined(new: Baseline) -> Baseline:
+    """The kept figures with the new ones over them, where both are of one machine and commit."""
+    if KEPT.exists():
+        old = read(KEPT)
+        if old.machine == new.machine:
+            for server, cases in new.figures.items():
+                old.figures.setdefault(server, {}).update(cases)
+            return Baseline(machine=new.machine, figures=old.figures, marks={**old.marks, **new.marks})
+    return new
+
+
+def main() -> int:
+    """Measure and tell; the exit code."""
+    options = _arguments()
+    if options.write_only:
+        _say(f"written: {', '.join(page.write(read(KEPT)))}")
         return 0
-    try:
-        return int(catalog.meta().get("ledger", {}).get("received", 0))
-    finally:
-        catalog.close()
-
-
-def ours(size: int, total: int, mix: str) -> Result:
-    """`otel-ext serve` with its defaults."""
-    with tempfile.TemporaryDirectory(prefix="otel-ext-bench-") as name:
-        folder = Path(name)
-        call = serve(folder)
-        server = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert server.stdout is not None
-        endpoint = server.stdout.readline().split()[1].removeprefix("grpc=")
-        send(endpoint, CLIENTS, BATCH[size], size, BATCH[size] * CLIENTS, mix)  # warm-up, discarded
-        base = BATCH[size] * CLIENTS
-        while _received(folder) < base:
-            threading.Event().wait(0.05)
-        cpu, started = _cpu(server.pid), time.perf_counter()
-        elapsed, latencies = send_elsewhere(endpoint, size, total, mix)
-        sent = len(latencies) * BATCH[size]
-        while _received(folder) < base + sent:
-            threading.Event().wait(0.05)
-        processed = time.perf_counter() - started
-        used, peak = _cpu(server.pid) - cpu, _peak(server.pid)
-        server.send_signal(signal.SIGTERM)
-        server.wait()
-        return Result(sent / elapsed, sent / processed, used / sent * 100_000, peak, *_percentiles(latencies))
-
-
-def bare(size: int, total: int, mix: str) -> Result:
-    """A grpcio server that appends and fdatasyncs."""
-    context = multiprocessing.get_context("spawn")
-    receiving, sending = context.Pipe(duplex=False)
-    with tempfile.TemporaryDirectory(prefix="otel-ext-bench-") as folder:
-        server = context.Process(target=serve_bare, args=(sending, folder))
-        server.start()
-        sending.close()
-        endpoint, pid = receiving.recv(), server.pid or 0
-        send(endpoint, CLIENTS, BATCH[size], size, BATCH[size] * CLIENTS)
-        cpu = _cpu(pid)
-        elapsed, latencies = send_elsewhere(endpoint, size, total, mix)
-        sent = len(latencies) * BATCH[size]
-        used, peak = _cpu(pid) - cpu, _peak(pid)
-        server.kill()
-        server.join()
-        return Result(sent / elapsed, 0.0, used / sent * 100_000, peak, *_percentiles(latencies))
-
-
-def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--spans", type=int, default=400_000, help="spans of 590 B; a tenth of it at 20 kB")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each, the median is printed")
-    parser.add_argument("--json", action="store_true", help="every run as JSON lines")
-    options = parser.parse_args()
-    print(
-        "    span      mix    server   acked spans/s   processed spans/s   CPU s/100k   peak MiB"
-        "   p50 ms   p99 ms   acked/bare"
-    )
-    plans = (
-        (590, "agent", options.spans),
-        (590, "service", options.spans),
-        (20_000, "agent", options.spans // 10),
-    )
-    for size, mix, total in plans:
-        runs = {"bare": list[Result](), "otel-ext": list[Result]()}
-        for _ in range(options.runs):
-            runs["bare"].append(bare(size, total, mix))
-            runs["otel-ext"].append(ours(size, total, mix))
-        limit = statistics.median(r.acknowledged for r in runs["bare"])
-        for name, results in runs.items():
-            if options.json:
-                for result in results:
-                    print(json.dumps({"size": size, "mix": mix, "server": name, **result._asdict()}))
-            m = Result(*(statistics.median(column) for column in zip(*results, strict=True)))
-            print(
-                f"{size:>6} B {mix:>8} {name:>9} {m.acknowledged:>13,.0f} {m.processed:>19,.0f}"
-                f" {m.cpu:>11.2f} {m.memory:>10,.0f} {m.p50:>8.1f} {m.p99:>8.1f}"
-                f" {m.acknowledged / limit:>12.2f}"
-            )
+    session = _measured(options)
+    if session.runs:
+        print(report(session))
+    new = baseline(session)
+    for goal in goals(new.figures):
+        if goal.met is not None:
+            print(f"{'met' if goal.met else 'MISSED':>7}  {goal.what}: {goal.value:,.3g}, aim {goal.bound}")
+    if options.baseline:
+        store(new, options.baseline)
+    worse = 0
+    if options.compare:
+        judged = changes(read(options.compare), new)
+        for name, change in judged:
+            if change.verdict != "same":
+                print(tables.told(name, change))
+        worse = sum(change.verdict == "worse" for _, change in judged)
+        print(f"{len(judged)} figures compared, {worse} worse")
+        if not judged:
+            print("nothing to compare: the baseline holds other cases", file=sys.stderr)
+            return 2
+    if options.write:
+        new = _joined(new)
+        store(new, KEPT)
+        _say(f"written: {', '.join(page.write(new))}")
+    return 1 if worse else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

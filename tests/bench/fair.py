@@ -9,6 +9,7 @@ core to itself, the clients share the other, on which the greedy one gives way.
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import statistics
@@ -20,16 +21,11 @@ from pathlib import Path
 
 import grpc
 
-from tests.bench.load import Requests, template
+from otel_ext.bench.machine import CLIENT_CORE, SERVER_CORE, on_core
+from otel_ext.bench.payload import Requests, template
 from tests.support import METHOD, server
 
 TURNS = 3
-
-
-def _on_core(number: int) -> None:
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def polite(endpoint: str, seconds: float) -> list[float]:
@@ -52,7 +48,6 @@ def greedy(
     endpoint: str, connections: int, spans: int, stop: Event, counts: "multiprocessing.Queue[tuple[int, int]]"
 ) -> None:
     """Requests without a pause until `stop`; tells how many were taken and refused."""
-    _on_core(1)
     os.nice(10)
     taken = [0] * connections
     refused = [0] * connections
@@ -87,12 +82,13 @@ def main() -> None:
     alone: list[float] = []
     beside: list[float] = []
     taken = refused = 0
-    _on_core(1)
     for _ in range(TURNS):
         # A new server each time: one that works on what the greedy one left is not one left alone.
-        with tempfile.TemporaryDirectory() as folder, server(Path(folder) / "data") as process:
-            assert process.process is not None
-            os.sched_setaffinity(process.process.pid, {min(os.sched_getaffinity(process.process.pid))})
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            with on_core(SERVER_CORE):
+                process = stack.enter_context(server(Path(folder) / "data"))
+            stack.enter_context(on_core(CLIENT_CORE))
             polite(process.endpoint, 1.0)
             alone += polite(process.endpoint, options.seconds)
             stop, counts = context.Event(), context.Queue()

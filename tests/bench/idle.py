@@ -7,7 +7,6 @@ a process that never served is smaller than it will ever be again.
 """
 
 import argparse
-import os
 import tempfile
 import threading
 import time
@@ -15,8 +14,9 @@ from pathlib import Path
 
 import grpc
 
+from otel_ext.bench.machine import usage
+from otel_ext.bench.payload import Requests
 from otel_ext.exporters.grpc import METHOD
-from tests.bench.load import Requests
 from tests.support import ServerProcess, server
 
 AGENTS, SPANS, SIZE = 10, 8, 590
@@ -27,15 +27,6 @@ CONFIG = (
     f"{{extensions: {{health_check: {{endpoint: '{SIDE}'}}}}, "
     f"service: {{telemetry: {{metrics: {{address: '{SIDE}'}}}}}}}}"
 )
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _agent(number: int, process: ServerProcess, end: threading.Event) -> None:
@@ -52,10 +43,11 @@ def _agent(number: int, process: ServerProcess, end: threading.Event) -> None:
 def _measure(what: str, process: ServerProcess, seconds: float) -> None:
     assert process.process is not None
     pid = process.process.pid
-    before, began = _cpu(pid), time.monotonic()
+    before, began = usage(pid).cpu, time.monotonic()
     time.sleep(seconds)
-    share = (_cpu(pid) - before) / (time.monotonic() - began)
-    print(f"{what:<28} {_resident(pid):6.1f} MB {share:8.2%} of a core", flush=True)
+    after = usage(pid)
+    share = (after.cpu - before) / (time.monotonic() - began)
+    print(f"{what:<28} {after.resident / 1e6:6.1f} MB {share:8.2%} of a core", flush=True)
 
 
 def main() -> None:

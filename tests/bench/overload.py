@@ -29,8 +29,8 @@ import grpc
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
+from otel_ext.bench.payload import Requests
 from otel_ext.sessions import Catalog
-from tests.bench.load import Requests
 from tests.support import METHOD, ServerProcess, server
 
 SPANS: Final = 256

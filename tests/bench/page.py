@@ -1,0 +1,166 @@
+"""Writes the tables of `docs/performance.md` between their markers, and the plots beside it.
+
+Law of this file: prose is written by hand, figures never are. Markers without figures keep what they hold.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from otel_ext.bench.baseline import Baseline
+from otel_ext.bench.cases import BATCH, suites
+from otel_ext.bench.figures import Middle
+from otel_ext.bench.tables import COLUMNS, markdown
+from tests.bench import svg
+from tests.bench.goals import BASE, END, HTTP, LARGE, OURS, goals
+from tests.support import ROOT
+
+PAGE = ROOT / "docs/performance.md"
+PLOTS = ROOT / "docs/plots"
+
+
+def _cell(value: Middle | None, digits: int = 1, factor: float = 1.0) -> str:
+    return "-" if value is None else f"{value.median * factor:,.{digits}f}"
+
+
+def _table(kept: Baseline, cases: Sequence[str]) -> str:
+    rows = []
+    for case in cases:
+        for server, known in kept.figures.items():
+            if (row := known.get(case)) is None or "acknowledged" not in row:
+                continue
+            rate = row["acknowledged"]
+            cells = [write(row.get(figure)) for figure, (_, write) in COLUMNS.items()]
+            spread = f"{rate.spread:.0%}" if rate is not None else "-"
+            rows.append([case, server, *cells, spread, kept.marks.get(f"{server}: {case}", "")])
+    header = ("case", "server", *(title for title, _ in COLUMNS.values()), "±", "mark")
+    return markdown(header, rows) if rows else ""
+
+
+def sections(kept: Baseline) -> dict[str, str]:
+    """What goes between each pair of markers; "" where nothing was measured."""
+    by_suite: dict[str, list[str]] = {}
+    for quick in (False, True):
+        for name, members in suites(quick).items():
+            by_suite.setdefault(name, []).extend(
+                case.name for case in members if case.name not in by_suite.get(name, [])
+            )
+    rivals = [BASE, HTTP, LARGE, LARGE.replace("grpc", "http")]
+    found = {"rivals": _table(kept, rivals)}
+    found |= {name: _table(kept, cases) for name, cases in by_suite.items()}
+    machine = kept.machine
+    found["machine"] = (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_mib'] / 1024:.0f} GiB; kernel "
+        f"{machine['kernel']}, Python {machine['python']}; commit `{machine['commit']}`; medians of "
+        f"{machine.get('runs', '?')} runs."
+    )
+    judged = [
+        [
+            goal.what,
+            goal.bound,
+            "-" if goal.value is None else f"{goal.value:,.3g}",
+            {True: "yes", False: "**no**", None: "not measured"}[goal.met],
+        ]
+        for goal in goals(kept.figures)
+    ]
+    found["goals"] = markdown(("what", "aim", "measured", "met"), judged)
+    ends = [
+        [
+            server,
+            *(_cell(row.get(name)) for name in ("call_p50", "call_p99", "call_cpu")),
+            _cell(row.get("idle"), 2, 100) + " %",
+        ]
+        for server, cases in kept.figures.items()
+        if (row := cases.get(END)) is not None
+    ]
+    ended = ("processor", "p50 µs", "p99 µs", "all CPU µs a span", "idle, of a core")
+    found["inprocess"] = markdown(ended, ends) if ends else ""
+    begins = [[name, _cell(row.get("start"), 0, 1000)] for name, row in kept.figures.get("start", {}).items()]
+    found["starts"] = markdown(("what", "ms"), begins) if begins else ""
+    restarts = [
+        [case, _cell(row.get("journal"), 0), _cell(row.get("start"), 2), _cell(row.get("first"), 2)]
+        for case, row in kept.figures.get(OURS, {}).items()
+        if case.startswith("restart")
+    ]
+    titles = ("case", "journal MiB", "ready s", "first acknowledgement s")
+    found["restart"] = markdown(titles, restarts) if restarts else ""
+    return found
+
+
+def between(text: str, name: str, new: str) -> str:
+    """`text` with what stands between the markers of a name replaced.
+
+    Raises:
+        ValueError: there are no such markers.
+    """
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"no markers of {name!r}")
+    return pattern.sub(lambda found: f"{found[1]}{new}\n{found[2]}", text)
+
+
+def plots(kept: Baseline) -> dict[str, str]:
+    """Every plot that there are figures for, by file name."""
+    found = {}
+    for name, case, figure, title, unit in (
+        ("acknowledged-grpc", BASE, "acknowledged", "acknowledged, 600 B spans, gRPC, 8 clients", "spans/s"),
+        ("acknowledged-http", HTTP, "acknowledged", "acknowledged, 600 B spans, HTTP, 8 clients", "spans/s"),
+        ("cpu-grpc", BASE, "cpu_100k", "server CPU for 100,000 spans of 600 B, until processed", "s"),
+        ("cpu-large", LARGE, "cpu_gb", "server CPU for a GB of 20 kB spans, until processed", "s"),
+    ):
+        rows = [
+            (server, value.median)
+            for server, cases in kept.figures.items()
+            if (value := cases.get(case, {}).get(figure)) is not None
+        ]
+        if len(rows) > 1:
+            found[f"{name}.svg"] = svg.bars(title, rows, unit)
+    ours = kept.figures.get(OURS, {})
+    sizes = [(float(size), f"{_size(size)}, grpc, 4 clients") for size in BATCH]
+    counts = [10**power for power in range(1, 7)]
+    for name, cases, across in (
+        ("sessions", [(float(n), f"{BASE}, {n} sessions") for n in counts], "sessions"),
+        (
+            "depth",
+            [(float(n), f"600 B, grpc, 1 clients, {n} spans a session") for n in counts],
+            "spans a session",
+        ),
+        ("attributes", sizes, "bytes of a span"),
+    ):
+        for figure, unit, factor in (("cpu_gb", "CPU s/GB", 1.0), ("peak", "peak MiB", 1 / (1 << 20))):
+            points = [
+                (x, value.median * factor)
+                for x, case in cases
+                if (value := ours.get(case, {}).get(figure)) is not None
+            ]
+            if len(points) > 1:
+                found[f"{name}-{figure}.svg"] = svg.lines(f"{across}: {unit}", {OURS: points}, across, unit)
+    restarts = [
+        (row["journal"].median, row["start"].median)
+        for case, row in ours.items()
+        if case.startswith("restart") and row["journal"] is not None and row["start"] is not None
+    ]
+    if len(restarts) > 1:
+        found["restart.svg"] = svg.lines(
+            "restart: s to ready", {OURS: sorted(restarts)}, "MiB of journal", "s"
+        )
+    return found
+
+
+def _size(size: int) -> str:
+    return f"{size} B" if size < 1000 else f"{size // 1000} kB"
+
+
+def write(kept: Baseline, page: Path = PAGE, folder: Path = PLOTS) -> list[str]:
+    """Write page and plots; the names of the parts that had figures."""
+    text, done = page.read_text(), []
+    for name, new in sections(kept).items():
+        if new:
+            text = between(text, name, new)
+            done.append(name)
+    page.write_text(text)
+    folder.mkdir(exist_ok=True)
+    for name, drawn in plots(kept).items():
+        (folder / name).write_text(drawn)
+        done.append(name)
+    return done
