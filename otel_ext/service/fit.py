@@ -172,7 +172,9 @@ def _why(text: str, value: object, kind: Any, path: str) -> str:
     if inside := _INSIDE.search(text):
         path, text, value = path + inside[1], text[: inside.start()], ""
     if stranger := _STRANGER.fullmatch(text):
-        items = [item for item in get_args(kind) if isinstance(item, type) and issubclass(item, msgspec.Struct)]
+        items = [
+            item for item in get_args(kind) if isinstance(item, type) and issubclass(item, msgspec.Struct)
+        ]
         known = [field.name for item in items for field in msgspec.structs.fields(item)]
         return unknown("key", f"{path}.{stranger[1]}", stranger[1], known)
     shown = "" if value == "" or repr(value) in text else f", the value is {value!r}"

@@ -165,7 +165,7 @@ def play(*runs: Run, settings: Settings | None = None, signals: Signals | None =
 
 
 def play_ended(*runs: Run, settings: Settings | None = None) -> list[Finding]:
-    """Children first, in order of end times, through the reorder buffer: what a sidecar sees of ended spans."""
+    """Children first, in order of end times, through the reorder buffer: what a sidecar sees."""
     signals, reorder = Signals(settings or Settings()), Reorder(HOLD, 1 << 20)
     steps = [step for run in runs for step in [*run.steps, run.agent_step()]]
     found: list[Finding] = []

@@ -336,3 +336,30 @@ def test_what_ended_a_row_of_variants_is_shown() -> None:
     assert told.evidence == [*(step.span_id for step in failed), worked.span_id]
     assert told.context == [worked.span_id]
     assert told.end == failed[-1].end
+
+
+def test_what_ended_a_row_of_variants_is_in_its_words() -> None:
+    """Where a call of the tool worked at last, nobody is told that changing the arguments does not help."""
+    failing, mended = Run(), Run()
+    for run in (failing, mended):
+        for number in range(3):
+            run.fail("fetch", f"argument {number}", "no such page")
+    mended.call("fetch", "another", "a page")
+    (told,) = (f for f in final(play(failing)).values() if f.signal == "loop.error_variants")
+    assert "changing the arguments does not help" in told.explanation
+    (told,) = (f for f in final(play(mended)).values() if f.signal == "loop.error_variants")
+    assert told.status == "recovered"
+    assert "then a call of it did not fail" in told.explanation
+
+
+def test_variants_of_one_turn_count_once_and_say_so() -> None:
+    """Three turns, four sets of arguments."""
+    run = Run()
+    for number in range(3):
+        run.fail("fetch", f"argument {number}", "no such page")
+    run.more(
+        "fetch", "one more", None, error=True, error_hash=digest("no such page"), error_text="no such page"
+    )
+    (told,) = (f for f in final(play(run)).values() if f.signal == "loop.error_variants")
+    assert "fetch failed in 3 turns" in told.explanation
+    assert "4 different sets" in told.explanation

@@ -124,6 +124,7 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
             if track.tool == call.tool:
                 track.score //= 2
                 if not track.score or (track.episode is not None and track.score < 2):
+                    track.recovered = True
                     close(self, context, TOOL, key, "recovered", by=call)
         ring = context.lane.rings.get(ACROSS)
         if ring:
@@ -145,8 +146,11 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
                 f"{track.count} calls of {len(track.tools)} different tools failed{alike}; the cause lies "
                 "outside the tools, so look at what they share"
             )
-        return (
-            f"{track.tool} failed {track.count} times{alike} for {len(track.distinct)} different sets of "
-            "arguments; changing the arguments does not help, so show the agent what the tool takes or "
-            "remove it"
+        # Calls of one turn count once, so there may be more sets of arguments than counts.
+        times = f"{track.count} times" if track.count >= len(track.distinct) else f"in {track.count} turns"
+        advice = (
+            "then a call of it did not fail, so see what that one did otherwise"
+            if track.recovered
+            else "changing the arguments does not help, so show the agent what the tool takes or remove it"
         )
+        return f"{track.tool} failed {times}{alike} for {len(track.distinct)} different sets of arguments; {advice}"
