@@ -362,4 +362,4 @@ def test_variants_of_one_turn_count_once_and_say_so() -> None:
     )
     (told,) = (f for f in final(play(run)).values() if f.signal == "loop.error_variants")
     assert "fetch failed in 3 turns" in told.explanation
-    assert "4 different sets" in told.explanation
+    assert "4 sets" in told.explanation

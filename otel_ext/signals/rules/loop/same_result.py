@@ -56,7 +56,8 @@ class SameResult(Rule[SameResultLimits]):
     id = "OTX-L008"
     signal = "loop.same_result"
     react = (
-        "The answer does not depend on the question: see whether the tool works, or stop the agent's asking."
+        "The answer does not depend on the question: see whether the tool is broken or the calls do nothing (an "
+        "agent that writes a stray character before every command), or stop the agent's asking."
     )
     guards = (
         "the result is the same to the letter",
@@ -116,5 +117,5 @@ class SameResult(Rule[SameResultLimits]):
         return (
             f"{track.tool} gave the same result {track.count} times{over(track.end - track.start)} for "
             f"{different} different sets of arguments; the answer does not depend on the question, "
-            "so see whether the tool works"
+            "so see whether the tool is broken or these calls do nothing"
         )
