@@ -20,7 +20,8 @@ WHY: Final = ("queue", "wait")
 """Why requests are turned away: the queue is full, or the wait was too long."""
 PLACES: Final = 16
 """Measured best between 8 and 32 for one sender alone: so many share one sync of the disk."""
-WAITING: Final = 64
+WAITING: Final = 256
+"""So that some 200 clients which flush at the same instant are all taken; what they hold is in the budget."""
 PATIENCE: Final = 4.0
 """Seconds; a Collector's exporter gives up after 5, and what is done after that is done twice."""
 _APART: Final = 4

@@ -19,7 +19,7 @@ from otel_ext.errors import InvalidRequest, OtelExtError, Retryable
 from otel_ext.receivers.budget import Budget, Share
 from otel_ext.receivers.endpoint import UNIX, identity_of, refused, remove, unix_socket
 from otel_ext.receivers.patience import Patience
-from otel_ext.receivers.threads import Threads
+from otel_ext.receivers.threads import CallThreads
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
 from otel_ext.turns import PATIENCE, PLACES, WAITING
@@ -33,11 +33,12 @@ SERVICES: Final = {
 }
 DEFAULT_MAX_BYTES: Final = 64 << 20
 """Largest request after decompression (opentelemetry-proto 1.11 recommends 64 MiB)."""
-_READING: Final = 16
+READING: Final = 16
 """Requests read at one time; how large one is shows only when it is there."""
-_PENDING: Final = 128
-_THREADS: Final = _READING + PLACES + WAITING
-"""Most of them wait for their turn behind `accept`, which refuses more: nobody waits for a thread."""
+_PENDING: Final = 256
+"""Calls that the library may keep before Python has taken them off; each holds its connection's window."""
+_THREADS: Final = READING + PLACES + WAITING
+"""Most of them wait for their turn behind `accept`, which refuses more; who finds no thread is refused."""
 
 _Accept = Callable[[bytes, Telemetry], tuple[int, int, str]]
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -73,8 +74,8 @@ class GrpcReceiver:
     ) -> None:
         self._accept, self._stats = accept, stats
         self._budget, self._patience = budget or Budget(4 * max_bytes), Patience(patience)
-        self._reading = threading.Semaphore(_READING)
-        self._threads = Threads(_THREADS, "otel-ext-grpc")
+        self._reading = threading.Semaphore(READING)
+        self._threads = CallThreads(_THREADS, "otel-ext-grpc")
         self._server = grpc.server(
             self._threads,
             options=[
@@ -82,7 +83,8 @@ class GrpcReceiver:
                 # On by default, it lets a second sidecar bind the same port and steal half the connections.
                 ("grpc.so_reuseport", 0),
                 # Calls that come faster than Python takes them off wait inside the library, by default up to
-                # 3000 for 30 s; those beyond are reset or CANCELLED, which is retried (OTLP, "Failures").
+                # 3000 for 30 s; those beyond it resets or cancels itself, at no cost to Python: CANCELLED is
+                # retried, with the client's own delay (OTLP, "Failures").
                 ("grpc.server.max_pending_requests", _PENDING),
                 ("grpc.server.max_pending_requests_hard_limit", 2 * _PENDING),
                 ("grpc.server_max_unrequested_time_in_server", round(PATIENCE)),

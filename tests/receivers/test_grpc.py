@@ -1,6 +1,7 @@
 """OTLP/gRPC: three services, each answering in its own words."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import grpc
@@ -11,10 +12,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from otel_ext.errors import ConfigError, Throttled
 from otel_ext.receivers import Budget, GrpcReceiver, HttpReceiver
-from otel_ext.receivers.grpc import SERVICES
+from otel_ext.receivers.grpc import READING, SERVICES
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
+from otel_ext.turns import PLACES, WAITING
 from tests.receivers.doors import PATIENCE, Answer, Engine
+from tests.support import until
 
 
 def ask(door: GrpcReceiver, service: str, body: bytes = b"body") -> bytes:
@@ -133,6 +136,36 @@ def test_requests_together_stay_within_the_budget() -> None:
         export(b"x" * 600, timeout=PATIENCE)
     door.stop(5.0)
     assert budget.used == 0
+
+
+def test_calls_beyond_all_threads_are_refused_unread() -> None:
+    """All threads are taken and 64 calls wait for one: the next ones hear it at once, with a delay."""
+    go_on, inside = threading.Event(), Counter[bytes]()
+
+    def wait(body: bytes) -> Answer:
+        inside[body] += 1
+        go_on.wait(PATIENCE)
+        return 1, 0, ""
+
+    engine = Engine()
+    engine.behave = wait
+    door = GrpcReceiver(engine.accept, "127.0.0.1:0", stats=Stats())
+    door.start()
+    with grpc.insecure_channel(door.endpoint) as channel:
+        export = channel.unary_unary(f"/{SERVICES[Telemetry.LOGS]}/Export")
+        calls = [export.future(b"%d" % n, timeout=PATIENCE) for n in range(READING)]
+        while len(calls) < READING + PLACES + WAITING:  # fewer at once than the library keeps
+            calls += [export.future(b"%d" % (len(calls) + n), timeout=PATIENCE) for n in range(PLACES)]
+            until(lambda: len(inside) == len(calls), "all of them inside")
+        calls += [export.future(b"more", timeout=PATIENCE) for _ in range(100)]
+        until(lambda: sum(call.done() for call in calls) == 36, "36 refusals")
+        refused = [call.exception() for call in calls if call.done()]
+        go_on.set()
+        assert sum(call.exception() is None for call in calls) == len(calls) - 36
+    door.stop(5.0)
+    for error in refused:
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        assert {"grpc-status-details-bin", "google.rpc.retryinfo-bin"} <= set(dict(error.trailing_metadata()))
 
 
 def test_a_call_without_a_request_is_refused() -> None:

@@ -20,11 +20,13 @@ from otel_ext.service.admission import GRPC, HTTP, Doorkeeper
 from otel_ext.stats import Stats
 from otel_ext.testing.wrapping import WrappedFile, WrappedFiles
 from otel_ext.turns import WAITING, Turns
+from tests.bench.load import Requests
 from tests.builders import request, span
 from tests.receivers.doors import JSON, Wire
 from tests.support import METHOD, PATIENCE, until
 
 GREEDY = 40
+BURST = 200
 
 
 class Gate(WrappedFile):
@@ -148,3 +150,26 @@ def test_a_full_queue_refuses_the_greedy_one_only(tmp_path: Path) -> None:
         channel.close()
         world.close()
     assert WAITING >= 32  # so many must be served at a time (item 7)
+
+
+def test_clients_that_flush_at_the_same_instant_are_all_taken(tmp_path: Path) -> None:
+    """200, each with a batch of 512 spans and a connection of its own; all are inside before one is through."""
+    world = World(tmp_path / "data")
+    batches = Requests(512, 590, 1)
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.insecure_channel(world.grpc.endpoint, options=options) for _ in range(BURST)]
+    try:
+        Gate.open.clear()
+        calls = [
+            channel.unary_unary(METHOD).future(batches.next(), timeout=PATIENCE, wait_for_ready=True)
+            for channel in channels
+        ]
+        until(lambda: sum(world.turns.state[:2]) == BURST or any(c.done() for c in calls), "all inside")
+        assert not any(call.done() for call in calls)
+        Gate.open.set()
+        assert {call.code() for call in calls} == {grpc.StatusCode.OK}
+        assert world.turns.state.refused == {}
+    finally:
+        for channel in channels:
+            channel.close()
+        world.close()
