@@ -26,6 +26,9 @@ class Baseline(msgspec.Struct, kw_only=True):
     marks: dict[str, str] = {}
     """Of rows that were disturbed or limited by the clients, by server and case."""
 
+    promises: dict[str, str] = {}
+    """What an OK means, by server."""
+
 
 def baseline(session: Session) -> Baseline:
     """What is worth keeping of a session."""
@@ -34,7 +37,7 @@ def baseline(session: Session) -> Baseline:
         f"{server}: {case}": session.marks(server, case) for server in figures for case in figures[server]
     }
     told = {key: value for key, value in marks.items() if value}
-    return Baseline(machine=session.machine, figures=figures, marks=told)
+    return Baseline(machine=session.machine, figures=figures, marks=told, promises=session.promises)
 
 
 def store(kept: Baseline, path: Path) -> None:

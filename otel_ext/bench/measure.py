@@ -75,7 +75,7 @@ class Sender:
             )
         self._tell(msgspec.json.encode(plan).decode())
         if (line := self._line()) != "warm":
-            self._process.wait()
+            self.close()
             raise CannotBeMeasuredError(f"the clients could not send: {line}")
 
     def _tell(self, line: str) -> None:

@@ -127,6 +127,7 @@ class Server:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith(start):
+            self.end(signal.SIGTERM)
             tail = (self.folder / "log").read_text(errors="replace")[-500:]
             raise CannotBeMeasuredError(f"{self.name} did not start: {tail}")
         return line.strip()

@@ -36,6 +36,9 @@ class Session(msgspec.Struct, kw_only=True):
     skipped: dict[str, str] = {}
     """Why not, by server and case."""
 
+    promises: dict[str, str] = {}
+    """What an OK means, by server."""
+
     more: Figures = {}
     """Medians of what is no run of a receiver."""
 
@@ -104,6 +107,7 @@ def run_all(
                     line = {"suite": suite, "turn": turn, **msgspec.to_builtins(run)}
                     with samples.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(line) + "\n")
+                session.promises[server.name] = server.promise
                 run.latencies = []
                 session.runs.append(run)
     return session

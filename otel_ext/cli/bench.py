@@ -113,11 +113,6 @@ def report(session: Session) -> str:
         "± half the range of acked/s; ! others used over 5 % of the machine; c the clients' core was full, "
         "the server may be faster",
     ]
-    names = dict.fromkeys(run.server for run in session.runs)
-    promises = {kind.name: kind.promise for kind in _kinds(servers.Server)}
-    lines += [f"OK of {name} means: {promises[name]}" for name in names if name in promises]
+    lines += [f"OK of {name} means: {promise}" for name, promise in session.promises.items()]
+    lines += [f"skipped: {what}: {why}" for what, why in session.skipped.items()]
     return "\n".join(lines)
-
-
-def _kinds(kind: type[servers.Server]) -> list[type[servers.Server]]:
-    return [one for below in kind.__subclasses__() for one in (below, *_kinds(below))]

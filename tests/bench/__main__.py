@@ -77,6 +77,7 @@ def _measured(options: argparse.Namespace) -> Session:
             part_session = run_all(cases, who, options.runs, samples=options.samples, say=_say)
             session.runs += part_session.runs
             session.skipped |= part_session.skipped
+            session.promises |= part_session.promises
     scale = options.scale / (12 if options.quick else 1)
     for part, measured in (("restart", restart.measured), ("inprocess", inprocess.measured)):
         if part in parts:
@@ -92,7 +93,12 @@ def _joined(new: Baseline) -> Baseline:
         if old.machine == new.machine:
             for server, cases in new.figures.items():
                 old.figures.setdefault(server, {}).update(cases)
-            return Baseline(machine=new.machine, figures=old.figures, marks={**old.marks, **new.marks})
+            return Baseline(
+                machine=new.machine,
+                figures=old.figures,
+                marks={**old.marks, **new.marks},
+                promises={**old.promises, **new.promises},
+            )
     return new
 
 

@@ -67,13 +67,24 @@ def sections(kept: Baseline) -> dict[str, str]:
     ends = [
         [
             server,
-            *(_cell(row.get(name)) for name in ("call_p50", "call_p99", "call_cpu")),
+            *(
+                _cell(row.get(name))
+                for name in ("call_p50", "call_p99", "burst_p50", "burst_p99", "call_cpu")
+            ),
             _cell(row.get("idle"), 2, 100) + " %",
         ]
         for server, cases in kept.figures.items()
         if (row := cases.get(END)) is not None
     ]
-    ended = ("processor", "p50 µs", "p99 µs", "all CPU µs a span", "idle, of a core")
+    ended = (
+        "processor",
+        "p50 µs",
+        "p99 µs",
+        "burst p50",
+        "burst p99",
+        "all CPU µs a span",
+        "idle, of a core",
+    )
     found["inprocess"] = markdown(ended, ends) if ends else ""
     begins = [[name, _cell(row.get("start"), 0, 1000)] for name, row in kept.figures.get("start", {}).items()]
     found["starts"] = markdown(("what", "ms"), begins) if begins else ""
@@ -151,9 +162,27 @@ def _size(size: int) -> str:
     return f"{size} B" if size < 1000 else f"{size // 1000} kB"
 
 
-def write(kept: Baseline, page: Path = PAGE, folder: Path = PLOTS) -> list[str]:
+def speed(kept: Baseline) -> str:
+    """The README's table."""
+    rows = []
+    for server, cases in kept.figures.items():
+        if (row := cases.get(BASE)) is None:
+            continue
+        http = cases.get(HTTP, {}).get("acknowledged")
+        cells = [_cell(row.get("acknowledged"), 0), _cell(http, 0), _cell(row.get("processed"), 0)]
+        cells += [_cell(row.get("cpu_100k"), 2), _cell(row.get("peak"), 0, 1 / (1 << 20))]
+        rows.append([server, *cells, kept.promises.get(server, "")])
+    titles = ("server", "acked/s, gRPC", "HTTP", "processed/s", "CPU s/100k", "peak MiB", "OK means")
+    return markdown(titles, rows) if rows else ""
+
+
+def write(
+    kept: Baseline, page: Path = PAGE, folder: Path = PLOTS, readme: Path = ROOT / "README.md"
+) -> list[str]:
     """Write page and plots; the names of the parts that had figures."""
     text, done = page.read_text(), []
+    if table := speed(kept):
+        readme.write_text(between(readme.read_text(), "speed", table))
     for name, new in sections(kept).items():
         if new:
             text = between(text, name, new)

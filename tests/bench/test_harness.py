@@ -1,0 +1,91 @@
+"""The benchmarks measure something: tiny runs against real processes, and failures that are told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from otel_ext.bench import machine
+from otel_ext.bench.baseline import Baseline, read, store
+from otel_ext.bench.cases import Case, suites
+from otel_ext.bench.figures import Middle
+from otel_ext.bench.measure import Run, measure
+from otel_ext.bench.servers import CannotBeMeasuredError, Ours, Running, Server
+from otel_ext.bench.session import Figures, Session, run_all
+from tests.support import objects, run, server
+
+
+class Broken(Server):
+    """One that ends before it takes anything."""
+
+    name = "broken"
+    promise = "none"
+
+    def start(self, case: Case) -> None:
+        """It says something else than its endpoint."""
+        self.first_line(self.spawn(["/bin/sh", "-c", "echo why >&2; echo no"]), "ready")
+
+
+TINY = Case(size=100_000, door="http", gzip=True, total=16, clients=2)
+
+
+def test_a_run_has_all_its_figures(tmp_path: Path) -> None:
+    """Our own server over HTTP with gzip: everything that was sent is acknowledged, processed and measured."""
+    case = TINY
+    session = run_all([("size", case)], [Ours, Broken], 1, samples=tmp_path / "samples")
+    (one,) = session.runs
+    assert one.spans == case.requests * case.clients * case.spans
+    assert one.bytes > one.spans * case.size * 0.9
+    assert one.processed is not None
+    assert one.acknowledged >= one.processed > 0
+    assert one.cpu_100k
+    assert one.peak
+    assert one.peak > 10 << 20
+    assert one.written is not None
+    assert one.p50 <= one.p90 <= one.p99 <= one.worst
+    (line,) = objects((tmp_path / "samples").read_text())
+    assert [len(client) for client in line["latencies"]] == [case.requests] * case.clients
+    assert max(max(client) for client in line["latencies"]) * 1000 == pytest.approx(one.worst)
+    ((who, why),) = session.skipped.items()
+    assert who.startswith("broken: ")
+    assert "why" in why
+
+
+def test_the_command_measures_a_running_endpoint_and_finds_a_loss(tmp_path: Path) -> None:
+    """Beside a baseline of a billion spans a second: exit 1; what it kept itself is what it measured."""
+    (case,) = suites()["latency"]
+    figures: Figures = {"endpoint": {case.name: {"acknowledged": Middle(1e9, 1e9, 1e9)}}}
+    store(Baseline(machine=machine.described(tmp_path), figures=figures), tmp_path / "before")
+    with server(tmp_path / "data") as process:
+        call = ["bench", "--endpoint", f"grpc://{process.endpoint}", "--suite", "latency", "--scale", "1e-6"]
+        call += ["--runs", "1", "--json", "--baseline", str(tmp_path / "after")]
+        (first,) = objects(run(*call, "--compare", tmp_path / "before", code=1))
+        assert first["server"] == "endpoint"
+        assert first["spans"] > 0
+        kept = read(tmp_path / "after").figures["endpoint"][case.name]["acknowledged"]
+        assert kept is not None
+        assert kept.median == first["acknowledged"]
+        with pytest.raises(CannotBeMeasuredError, match="clients could not send"):
+            measure(Running("http", process.endpoint), TINY)  # the wrong door
+
+
+def test_what_others_do_is_flagged() -> None:
+    """The row is marked in whose runs others used the machine and the clients' core was full."""
+    fields = dict.fromkeys(Run.__struct_fields__, 1.0) | {"server": "s", "latencies": []}
+    runs = [
+        Run(**{**fields, "case": "quiet", "others": 0.04, "client_busy": 0.5}),  # type: ignore[arg-type]
+        Run(**{**fields, "case": "loud", "others": 0.06, "client_busy": 0.95}),  # type: ignore[arg-type]
+    ]
+    session = Session(machine={}, runs=runs)
+    assert [session.marks("s", case) for case in ("quiet", "loud")] == ["", "!c"]
+
+
+def test_a_process_is_looked_at_with_its_children() -> None:
+    """This process has resident memory and CPU; one that is gone has nothing."""
+    mine = machine.usage(os.getpid())
+    assert mine.peak >= mine.resident > 0
+    assert mine.cpu > 0
+    assert machine.usage(2**22 + 1) == machine.Usage(0.0, 0, 0, 0)
+    with machine.on_core(machine.CLIENT_CORE):
+        assert os.sched_getaffinity(0) == {machine.CLIENT_CORE}
+    assert os.sched_getaffinity(0) == set(machine.CORES)
