@@ -1,7 +1,7 @@
 """How fast a receiver is, measured so that it can be believed: the engine of `otel-ext bench`.
 
 Reading order: `payload` (requests encoded beforehand, fresh ids), `sender` (a process of clients), `machine`
-(what the kernel says of a process and of everybody else), `servers` (who is measured), `cases` (what is
+(what the kernel says of a process and of everybody else), `server` and `servers` (who is measured), `cases` (what is
 measured), `measure` (one run), `session` (all runs, by turns), `figures` (percentiles, medians, what is a
 regression), `tables` (how it is told), `baseline` (how it is kept and compared).
 

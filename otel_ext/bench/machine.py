@@ -116,9 +116,13 @@ def described(folder: Path) -> dict[str, Any]:
 
 
 def _commit(folder: Path) -> str:
-    """The commit checked out in `folder`, with a "+" where the tree differs; "" outside of a checkout."""
-    try:
-        call = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    """The last commit that changed `folder`, with a "+" where it differs from that; "" outside of a checkout."""
+
+    def git(*words: str) -> str:
+        call = ["git", "-C", str(folder), *words, "--", "."]
         return subprocess.run(call, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+
+    try:
+        return git("log", "-1", "--abbrev=12", "--format=%h") + "+" * bool(git("status", "--porcelain"))
     except (OSError, subprocess.SubprocessError):
         return ""

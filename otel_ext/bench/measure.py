@@ -19,7 +19,7 @@ from otel_ext.bench.cases import Case
 from otel_ext.bench.figures import cut
 from otel_ext.bench.machine import CLIENT_CORE, Usage, load, on_core, own_cpu, usage
 from otel_ext.bench.sender import Plan
-from otel_ext.bench.servers import CannotBeMeasuredError, Server
+from otel_ext.bench.server import CannotBeMeasuredError, Server
 
 NOISE: Final = 0.05
 """Share of the machine's CPU that others may use before a run is marked as disturbed."""

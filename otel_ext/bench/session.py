@@ -15,7 +15,7 @@ from otel_ext.bench.cases import Case
 from otel_ext.bench.figures import Middle, middle
 from otel_ext.bench.machine import described
 from otel_ext.bench.measure import Run, measure
-from otel_ext.bench.servers import CannotBeMeasuredError, Server
+from otel_ext.bench.server import CannotBeMeasuredError, Server
 
 Make: TypeAlias = Callable[[], Server]
 """Makes a server that was not started."""
@@ -85,7 +85,7 @@ def run_all(
         samples: a file to which every run is added as a JSON line, each latency in it.
         say: is told what happens.
     """
-    session = Session(machine=described(Path(__file__).parent))
+    session = Session(machine=described(Path(__file__).parents[1]))
     makes, wrong = list(servers), dict[tuple[int, str], str]()
     for suite, case in cases:
         for turn in range(runs):

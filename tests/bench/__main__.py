@@ -90,7 +90,7 @@ def _joined(new: Baseline) -> Baseline:
     """The kept figures with the new ones over them, where both are of one machine and commit."""
     if KEPT.exists():
         old = read(KEPT)
-        if old.machine == new.machine:
+        if all(old.machine.get(key) == new.machine[key] for key in ("cpu", "cores", "python", "commit")):
             for server, cases in new.figures.items():
                 old.figures.setdefault(server, {}).update(cases)
             return Baseline(

@@ -10,7 +10,8 @@ from otel_ext.bench.baseline import Baseline, read, store
 from otel_ext.bench.cases import Case, suites
 from otel_ext.bench.figures import Middle
 from otel_ext.bench.measure import Run, measure
-from otel_ext.bench.servers import CannotBeMeasuredError, Ours, Running, Server
+from otel_ext.bench.server import CannotBeMeasuredError, Server
+from otel_ext.bench.servers import Ours, Running
 from otel_ext.bench.session import Figures, Session, run_all
 from tests.support import objects, run, server
 
@@ -30,7 +31,7 @@ TINY = Case(size=100_000, door="http", gzip=True, total=16, clients=2)
 
 
 def test_a_run_has_all_its_figures(tmp_path: Path) -> None:
-    """Our own server over HTTP with gzip: everything that was sent is acknowledged, processed and measured."""
+    """Our own server over HTTP with gzip: what was sent is acknowledged, processed and measured."""
     case = TINY
     session = run_all([("size", case)], [Ours, Broken], 1, samples=tmp_path / "samples")
     (one,) = session.runs

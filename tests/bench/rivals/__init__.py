@@ -7,7 +7,7 @@ promises stands beside its figures. One that is not to be had is left out with t
 import importlib
 from functools import partial
 
-from otel_ext.bench.servers import Server
+from otel_ext.bench.server import Server
 from otel_ext.bench.session import Make
 
 KNOWN = {

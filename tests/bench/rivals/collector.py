@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from otel_ext import otlp
 from otel_ext.bench.cases import Case
-from otel_ext.bench.servers import CannotBeMeasuredError, Server
+from otel_ext.bench.server import CannotBeMeasuredError, Server
 from tests.bench.rivals.parts import free_ports, wait_for_door
 from tests.support import ROOT
 

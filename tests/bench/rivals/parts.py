@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from otel_ext.bench.servers import CannotBeMeasuredError, Server
+from otel_ext.bench.server import CannotBeMeasuredError, Server
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "otel_ext"
 

@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 
 from otel_ext.bench.cases import Case
-from otel_ext.bench.servers import Server
+from otel_ext.bench.server import Server
 from tests.bench.rivals.parts import environment, free_ports, wait_for_door
 
 

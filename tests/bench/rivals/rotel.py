@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from otel_ext.bench.cases import Case
-from otel_ext.bench.servers import CannotBeMeasuredError, Server
+from otel_ext.bench.server import CannotBeMeasuredError, Server
 from tests.bench.rivals.parts import environment, free_ports, wait_for_door
 
 
