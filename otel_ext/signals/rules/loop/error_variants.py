@@ -153,4 +153,4 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
             if track.recovered
             else "changing the arguments does not help, so show the agent what the tool takes or remove it"
         )
-        return f"{track.tool} failed {times}{alike} for {len(track.distinct)} different sets of arguments; {advice}"
+        return f"{track.tool} failed {times}{alike} for {len(track.distinct)} sets of arguments; {advice}"
