@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_ext import otlp
+from otel_ext.bench.payload import Requests
 from otel_ext.clock import SystemClock
 from otel_ext.files import File, RealFiles
 from otel_ext.pipeline import Engine
@@ -20,7 +21,6 @@ from otel_ext.service.admission import GRPC, HTTP, Doorkeeper
 from otel_ext.stats import Stats
 from otel_ext.testing.wrapping import WrappedFile, WrappedFiles
 from otel_ext.turns import WAITING, Turns
-from tests.bench.load import Requests
 from tests.builders import request, span
 from tests.receivers.doors import JSON, Wire
 from tests.support import METHOD, PATIENCE, until

@@ -56,8 +56,8 @@ class SameResult(Rule[SameResultLimits]):
     id = "OTX-L008"
     signal = "loop.same_result"
     react = (
-        "The answer does not depend on the question: see whether the tool is broken or the calls do nothing, as "
-        "commands behind a stray character do, or stop the agent's asking."
+        "The answer does not depend on the question: see whether the tool is broken, or the calls do nothing "
+        "as commands behind a stray character do, or stop the agent's asking."
     )
     guards = (
         "the result is the same to the letter",
