@@ -11,6 +11,9 @@ to wait, and nothing of the request was kept. Of a request only the service that
     in_flight  bytes of requests that are being made durable: `max_in_flight`
     service    one service's share of these
 
+Memory that is in use while nothing is inside and nothing waits is what this process needs: refusing would
+never end, so then requests are let in one at a time.
+
 While more than one service sends, none may use more than `service_share` of backlog and in flight: one
 looping agent leaves room for the others. A service alone may use everything.
 """
@@ -98,7 +101,7 @@ class Admission:
 
     def refusal(self) -> Busy | None:
         """Why even the smallest request of anybody would be refused; None when it would be taken."""
-        found = self._used_up()
+        found = self._used_up() or self._too_much_memory()
         return None if found is None else found[1]
 
     def enter(self, size: int, service: str) -> None:
@@ -117,6 +120,8 @@ class Admission:
         found = self._used_up()
         with self._lock:
             one = self._seen(service)
+            if found is None:  # one at a time is judged where it is counted
+                found = self._too_much_memory()
             if found is None and self._in_flight + size > most:
                 found = "in_flight", Busy(f"requests in flight use up their budget of {most} bytes")
             if found is None and self._contended(one):
@@ -138,23 +143,30 @@ class Admission:
                 one.in_flight = max(0, one.in_flight - size)
 
     def _used_up(self) -> tuple[str, Busy] | None:
-        """The budget of all that has no room, and the error that says so."""
+        """The budget of all, memory left out, that has no room, and the error that says so."""
         settings = self._settings
         try:
             self._look()
         except OSError as error:
             return "disk", Busy(f"the data folder's disk cannot be looked at: {error.strerror}")
-        # How much of the wanted space is missing, so that the marks of disk and memory read alike.
+        # How much of the wanted space is missing, so that the marks read alike.
         if settings.min_free and self._disk.over(settings.min_free, self.free):
             text = f"less than {settings.min_free} bytes are free on the data folder's disk"
             return "disk", Busy(text, retry_after=5.0)
-        if settings.memory_limit and self._memory.over(self._used, settings.memory_limit):
-            text = f"more than {settings.memory_limit} bytes of memory are in use"
-            return "memory", Busy(text, retry_after=2.0)
         if self._waiting.over(self._backlog.waiting, settings.max_backlog):
             text = f"more than {settings.max_backlog} bytes wait to be processed"
             return "backlog", Busy(text, retry_after=5.0)
         return None
+
+    def _too_much_memory(self) -> tuple[str, Busy] | None:
+        """The refusal for want of memory, while there is something that may give some back."""
+        limit = self._settings.memory_limit
+        if not self._short(limit) or not (self._in_flight or self._backlog.waiting):
+            return None
+        return "memory", Busy(f"more than {limit} bytes of memory are in use", retry_after=2.0)
+
+    def _short(self, limit: int) -> bool:
+        return bool(limit) and self._memory.over(self._used, limit)
 
     def _share(self, one: Service, size: int, name: str) -> tuple[str, Busy] | None:
         """What goes beyond one service's share."""
@@ -191,9 +203,9 @@ class Admission:
             return
         # In this order: whoever finds the look fresh must find what was seen.
         self.free = self._free_bytes()
-        if self._settings.memory_limit:
+        if limit := self._settings.memory_limit:
             self._used = self._resident()
-            if self._used > self._settings.memory_limit:
+            if self._short(limit):
                 memory.release()  # what was freed need not have gone back to the system
                 self._used = self._resident()
         self._looked = now

@@ -82,6 +82,8 @@ class GrpcReceiver:
                 ("grpc.max_receive_message_length", max_bytes),
                 # On by default, it lets a second sidecar bind the same port and steal half the connections.
                 ("grpc.so_reuseport", 0),
+                # What is not being read yet holds 64 KiB; a window that grows by probes would hold MiBs.
+                ("grpc.http2.bdp_probe", 0),
                 # Calls that come faster than Python takes them off wait inside the library, by default up to
                 # 3000 for 30 s; those beyond it resets or cancels itself, at no cost to Python: CANCELLED is
                 # retried, with the client's own delay (OTLP, "Failures").

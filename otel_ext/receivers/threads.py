@@ -54,9 +54,10 @@ class Threads(ThreadPoolExecutor):
 
 
 class CallThreads(Threads):
-    """Threads for a library that hands over every call: beyond the bound one more runs it, where `check` refuses.
+    """Threads for a library that hands over every call.
 
-    So whoever is refused is told so at once, however long those before it wait.
+    Beyond the bound one thread more runs it, where `check` refuses: whoever is refused is told so at once,
+    however long those before it wait.
     """
 
     def __init__(self, most: int, name: str, waiting: int = _WAITING) -> None:

@@ -66,10 +66,30 @@ def test_the_disks_two_marks() -> None:
 def test_the_memorys_two_marks() -> None:
     """Over the limit Busy, until use is a tenth below it."""
     world = World()
+    world.backlog.add(1, "")  # there is something to wait for
     for resident, let_in in ((1000, True), (1001, False), (950, False), (900, True), (950, True)):
         world.resident = resident
         world.look()
         assert world.enters() is let_in, resident
+
+
+def test_memory_that_nothing_will_give_back() -> None:
+    """Over the limit with nothing inside and nothing waiting: one at a time, or refusing would never end."""
+    world = World()
+    world.resident = 2000
+    world.look()
+    assert world.admission.refusal() is None
+    world.admission.enter(100, "a")
+    for service in ("a", "b"):
+        assert not world.enters(1, service)
+    assert world.admission.refusal() is not None
+    world.admission.leave(100, "a")
+    assert world.enters(1, "b")
+    world.backlog.add(1, "b")
+    assert not world.enters(1, "b")
+    world.processed = 1
+    assert world.enters(1, "b")
+    assert world.stats.get("otel_ext.admission.refused.memory") == 3
 
 
 def test_the_backlogs_two_marks() -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import grpc
 import pytest
@@ -153,10 +154,11 @@ def test_calls_beyond_all_threads_are_refused_unread() -> None:
     door.start()
     with grpc.insecure_channel(door.endpoint) as channel:
         export = channel.unary_unary(f"/{SERVICES[Telemetry.LOGS]}/Export")
-        calls = [export.future(b"%d" % n, timeout=PATIENCE) for n in range(READING)]
-        while len(calls) < READING + PLACES + WAITING:  # fewer at once than the library keeps
-            calls += [export.future(b"%d" % (len(calls) + n), timeout=PATIENCE) for n in range(PLACES)]
-            until(lambda: len(inside) == len(calls), "all of them inside")
+        calls = []
+        for number in range(READING + PLACES + WAITING):
+            calls.append(export.future(b"%d" % number, timeout=PATIENCE))
+            if number % 16 == 15:  # fewer at once than the library keeps
+                until(partial(lambda most: len(inside) > most, number), "all of them inside")
         calls += [export.future(b"more", timeout=PATIENCE) for _ in range(100)]
         until(lambda: sum(call.done() for call in calls) == 36, "36 refusals")
         refused = [call.exception() for call in calls if call.done()]

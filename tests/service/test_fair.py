@@ -153,7 +153,7 @@ def test_a_full_queue_refuses_the_greedy_one_only(tmp_path: Path) -> None:
 
 
 def test_clients_that_flush_at_the_same_instant_are_all_taken(tmp_path: Path) -> None:
-    """200, each with a batch of 512 spans and a connection of its own; all are inside before one is through."""
+    """200, each with 512 spans and a connection of its own; all are inside before one is through."""
     world = World(tmp_path / "data")
     batches = Requests(512, 590, 1)
     options = [("grpc.use_local_subchannel_pool", 1)]
