@@ -18,7 +18,7 @@ from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
 from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.outbox.entry import Edits
-from otel_ext.pipeline.reorder import CLOSE, Reorder
+from otel_ext.pipeline.reorder import CLOSE, Outline, Reorder
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.tellings import Tellings
 from otel_ext.signals import Detectors, Finding, Status, derived_span, scope_bytes
@@ -62,10 +62,11 @@ class Detection:
         self._rows: list[Row] = []
         self._stale: tuple[str, ...] = ()
 
-    def add(self, steps: Iterable[tuple[Step, bool]], now: int) -> None:
-        """Let steps wait for their turn; each with whether its end bounds a lane."""
+    def add(self, steps: Iterable[tuple[Step, bool]], now: int, outlines: Iterable[Outline] = ()) -> None:
+        """Let steps wait for their turn, each with whether its end bounds a lane; and spans that are none."""
         for step, bounds in steps:
             self._reorder.add(step, now, bounds=bounds)
+        self._reorder.outline(outlines, now)
 
     def due(self, now: int) -> Iterator[bytes]:
         """Detect in each trace whose turn has come; it is yielded first, so that its session is decided."""

@@ -145,7 +145,7 @@ class Processor:
 
     def _request(self, body: bytes, received: int, now: int) -> None:
         batch = self._reader.read(body, received)
-        self._detection.add(batch.steps, now)
+        self._detection.add(batch.steps, now, batch.outlines)
         for trace_id in batch.duplicates:
             self._duplicate(trace_id)
         for item in batch.items:

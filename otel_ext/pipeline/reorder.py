@@ -4,19 +4,21 @@ Law of this file: exporters send children before parents and batches out of orde
 only after it has waited for `wait` of engine time, together with everything of its trace that happened
 before it. The order is total and does not depend on arrival: time, opens before closes, the longer span
 (the parent) first, then the span id. What arrives later than that is late: it is passed on as it comes.
-A trace of which no span was understood when its turn comes is dropped: no detector needs it.
+A trace of which no span was understood when its turn comes is dropped: no detector needs it, and nothing
+is made of its spans (`Outline`) that only a detector would need.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
-from otel_ext.pipeline.dumps import check_version
+from otel_ext.errors import UnsupportedVersion
+from otel_ext.pipeline.dumps import check_version, version_of
 from otel_ext.step import Kind, Step
 
-VERSION = 1
+VERSION = 2
 OPEN, CLOSE = 0, 1
 
 _LATEST: Final = 2**63 - 1
@@ -34,18 +36,65 @@ class Happening(msgspec.Struct, array_like=True, order=True, gc=False):
     step: Step
 
 
+class Outline(msgspec.Struct, array_like=True, gc=False):
+    """A span that no convention understands: what lanes need of it, should its trace be an agent's.
+
+    Attributes:
+        bounds: its end closes a lane too.
+        arrived: set when it begins to wait.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    start: int
+    end: int
+    bounds: bool
+    arrived: int = 0
+
+
 class _Dump(msgspec.Struct, array_like=True):
     version: int
-    waiting: list[tuple[bytes, bool, list[Happening]]]
+    waiting: list[tuple[bytes, bool, list[Happening], list[Outline]]]
 
 
 class _Waiting:
-    __slots__ = ("agentic", "happenings", "oldest")
+    __slots__ = ("agentic", "happenings", "newest", "oldest", "outlines")
 
     def __init__(self, oldest: int) -> None:
-        self.oldest = oldest
+        self.oldest = self.newest = oldest
         self.happenings: list[Happening] = []
+        self.outlines: list[Outline] = []
         self.agentic = False
+
+    def __len__(self) -> int:
+        ends = sum(1 for outline in self.outlines if outline.bounds and outline.end)
+        return len(self.happenings) + len(self.outlines) + ends
+
+    def ordered(self) -> list[Happening]:
+        """All that waits, in order; outlines as steps."""
+        for one in self.outlines:
+            step = Step(
+                kind=Kind.OTHER,
+                trace_id=one.trace_id,
+                span_id=one.span_id,
+                parent_id=one.parent_id,
+                start=one.start,
+                end=one.end,
+            )
+            self.add(step, one.arrived, bounds=one.bounds)
+        self.outlines = []
+        return sorted(self.happenings)
+
+    def add(self, step: Step, now: int, *, bounds: bool) -> int:
+        """Add a step; how many happenings it comes to."""
+        begin = step.start or step.end or now
+        minus_end = -min(step.end, _LATEST)
+        self.happenings.append(Happening(begin, OPEN, minus_end, step.span_id, now, step))
+        if not (bounds and step.end):
+            return 1
+        self.happenings.append(Happening(step.end, CLOSE, minus_end, step.span_id, now, step))
+        return 2
 
 
 class Reorder:
@@ -66,15 +115,20 @@ class Reorder:
         waiting = self._traces.get(step.trace_id)
         if waiting is None:
             waiting = self._wait_from(step.trace_id, now)
-        begin = step.start or step.end or now
-        minus_end = -min(step.end, _LATEST)
-        waiting.happenings.append(Happening(begin, OPEN, minus_end, step.span_id, now, step))
-        self._count += 1
-        if bounds and step.end:
-            waiting.happenings.append(Happening(step.end, CLOSE, minus_end, step.span_id, now, step))
-            self._count += 1
+        waiting.newest = now
+        self._count += waiting.add(step, now, bounds=bounds)
         if step.kind is not Kind.OTHER:
             waiting.agentic = True
+
+    def outline(self, outlines: Iterable[Outline], now: int) -> None:
+        """Let spans wait that no convention understands."""
+        for one in outlines:
+            waiting = self._traces.get(one.trace_id)
+            if waiting is None:
+                waiting = self._wait_from(one.trace_id, now)
+            waiting.newest = one.arrived = now
+            waiting.outlines.append(one)
+            self._count += 2 if one.bounds and one.end else 1
 
     def due(self, now: int) -> tuple[bytes, int | None] | None:
         """`take`'s arguments for the trace that has waited longest, when its time is up or too many wait."""
@@ -94,7 +148,10 @@ class Reorder:
         waiting = self._traces.pop(trace_id, None)
         if waiting is None:
             return
-        ordered = sorted(waiting.happenings)
+        if not waiting.agentic and (until is None or waiting.newest <= until):
+            self._count -= len(waiting)
+            return
+        ordered = waiting.ordered()
         ready = len(ordered)
         if until is not None:
             ready = max((i for i, h in enumerate(ordered, 1) if h.arrived <= until), default=0)
@@ -102,7 +159,7 @@ class Reorder:
         rest = ordered[ready:]
         if rest:
             again = self._wait_from(trace_id, min(h.arrived for h in rest))
-            again.happenings, again.agentic = rest, waiting.agentic
+            again.happenings, again.agentic, again.newest = rest, waiting.agentic, waiting.newest
         if waiting.agentic:
             yield from ordered[:ready]
 
@@ -119,22 +176,26 @@ class Reorder:
         """The state, empty when nothing waits."""
         if not self._traces:
             return b""
-        rows = [(trace_id, w.agentic, w.happenings) for trace_id, w in self._traces.items()]
+        rows = [(trace_id, w.agentic, w.happenings, w.outlines) for trace_id, w in self._traces.items()]
         return msgspec.msgpack.encode(_Dump(VERSION, rows))
 
     def load(self, data: bytes) -> None:
         """Restore a dump.
 
         Raises:
-            UnsupportedVersion: a newer version wrote it.
+            UnsupportedVersion: another version wrote it; what waits is made anew from files.
         """
         if not data:
             return
         check_version(data, VERSION, "waiting steps")
-        for trace_id, agentic, happenings in msgspec.msgpack.decode(data, type=_Dump).waiting:
-            waiting = self._wait_from(trace_id, min(h.arrived for h in happenings))
-            waiting.happenings, waiting.agentic = happenings, agentic
-            self._count += len(happenings)
+        if version_of(data) < VERSION:
+            raise UnsupportedVersion("waiting steps of an earlier version")
+        for trace_id, agentic, happenings, outlines in msgspec.msgpack.decode(data, type=_Dump).waiting:
+            arrived = [one.arrived for waits in (happenings, outlines) for one in waits]
+            waiting = self._wait_from(trace_id, min(arrived))
+            waiting.happenings, waiting.outlines = happenings, outlines
+            waiting.agentic, waiting.newest = agentic, max(arrived)
+            self._count += len(waiting)
 
     def clear(self) -> None:
         """Forget everything that waits."""

@@ -5,19 +5,19 @@ searched for hints before its attributes are read, and only a span that a conven
 becomes an object; everything else goes from bytes to bytes (`design`: never iterate attributes here).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
-
-import msgspec
 
 from otel_ext import conventions, otlp, timestamps
 from otel_ext.dedup import Verdict, Window
+from otel_ext.pipeline.batch import Batch
 from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import Effects, step_of, steps_of_events
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, count_step, is_root, note_marks
 from otel_ext.pipeline.outbox.entry import Edits
+from otel_ext.pipeline.reorder import Outline
 from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import STATUS_ERROR, Value
@@ -29,22 +29,6 @@ _OTHER, _AGENT, _DUPLICATE, _CONFLICT = Kind.OTHER, Kind.AGENT, Verdict.DUPLICAT
 _SCOPES: Final = conventions.scopes
 _OURS: Final = b"otel_ext."
 _UNFINISHED: Final = UNFINISHED[0].encode()
-
-
-class Batch(msgspec.Struct):
-    """What a request brought.
-
-    Attributes:
-        items: spans to store, in order.
-        steps: `(step, whether its end bounds a lane)` for the detectors, in order.
-        named: session ids that spans of a trace carry, the first of each.
-        duplicates: the trace id of each re-delivery.
-    """
-
-    items: list[Item]
-    steps: list[tuple[Step, bool]]
-    named: dict[bytes, str]
-    duplicates: list[bytes]
 
 
 class SpanReader:
@@ -71,7 +55,7 @@ class SpanReader:
 
     def read(self, body: bytes, received: int) -> Batch:
         """Read one admitted request, received at `received` (wall time, ns)."""
-        batch = Batch([], [], {}, [])
+        batch = Batch([], [], [], {}, [])
         check, rendered, parse = self._window.check, otlp.rendered, otlp.parse
         self._known.clear()
         open_spans = self._unfinished
@@ -96,10 +80,10 @@ class SpanReader:
                     conflict = verdict is _CONFLICT
                     self._fresh(span, seen, raw, group, batch, received=received, conflict=conflict)
                     if ours and _OURS in raw:
-                        item, steps = batch.items[-1], batch.steps
+                        item = batch.items[-1]
                         note_marks(item, seen.attributes())
-                        if item.unfinished and steps and steps[-1][0].span_id == seen.span_id:
-                            steps.pop()
+                        if item.unfinished:
+                            batch.forget_step(seen.span_id)
         return batch
 
     def begun(self, body: bytes) -> Iterator[Begun]:
@@ -177,7 +161,10 @@ class SpanReader:
         batch.items.append(item)
         if conflict or group.scope_name == SCOPE_NAME:
             return  # the same call told in other words, or a finding of ours that came back
-        step = self.step(span, raw, group, own, attributes=attributes, times=(start, end), hints=self._hints)
+        if not self._may_be_step(raw, group):
+            batch.outlines.append(Outline(trace_id, seen.span_id, seen.parent_id, start, end, root))
+            return
+        step = self.step(span, raw, group, own, attributes=attributes, times=(start, end))
         if step.kind is not _OTHER or step.error:
             count_step(item, step)
         batch.steps.append((step, root or step.kind is _AGENT))
@@ -203,9 +190,7 @@ class SpanReader:
                 if not any(attributes.get(mark) for mark, _ in (CONFLICT, UNFINISHED)):
                     own = conventions.session_of(attributes) or group.session_id
                     times = span.start_time_unix_nano, span.end_time_unix_nano
-                    step = self.step(
-                        span, raw, group, own, attributes=attributes, times=times, hints=self._hints
-                    )
+                    step = self.step(span, raw, group, own, attributes=attributes, times=times)
                     yield step, is_root(span) or step.kind is Kind.AGENT
                     yield from ((told, False) for told in self._events(span, raw, group, own, times))
 
@@ -218,11 +203,10 @@ class SpanReader:
         *,
         attributes: dict[str, Value] | None,
         times: tuple[int, int],
-        hints: Sequence[bytes] = conventions.hints,
     ) -> Step:
         """What the agent did; attributes are read only where a convention may understand them."""
         start, end = times
-        if group.scope_name in _SCOPES or (hints and any(hint in raw for hint in hints)):
+        if self._may_be_step(raw, group):
             if attributes is None:
                 attributes = otlp.attributes(span)
             seen = otlp.to_span(
@@ -233,6 +217,12 @@ class SpanReader:
         return Step(
             kind=_OTHER, trace_id=trace_id, span_id=span.span_id, parent_id=parent_id, start=start, end=end
         )
+
+    def _may_be_step(self, raw: bytes, group: Group) -> bool:
+        """Whether a convention may understand a span, or its events."""
+        if group.scope_name in _SCOPES:
+            return True
+        return any(hint in raw for hint in self._hints)
 
     def _late(self, trace_id: bytes, own: str) -> bool:
         """Whether the session of a known trace had ended before this record."""

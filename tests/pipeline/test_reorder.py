@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ext.pipeline.reorder import CLOSE, Reorder
+from otel_ext.pipeline.reorder import CLOSE, Outline, Reorder
 from otel_ext.step import Kind, Step
 from tests.builders import span_id
 
@@ -63,6 +63,30 @@ def test_a_dump_changes_nothing(some: list[Step], cut: int) -> None:
         for now in range(0, 60, 7):
             assert dumped.next_deadline() == calm.next_deadline()
             assert left(dumped, now) == left(calm, now)
+
+
+@given(steps, st.lists(st.booleans(), min_size=20, max_size=20), st.integers(0, 20))
+def test_an_outline_waits_like_its_step(some: list[Step], outlined: list[bool], cut: int) -> None:
+    """Of spans that no convention understands less is kept, also over a dump, and the same leaves."""
+    whole, lean = Reorder(WAIT, 1000), Reorder(WAIT, 1000)
+    for number, (one, short) in enumerate(zip(some, outlined, strict=False)):
+        bounds = number % 2 == 0
+        whole.add(one, number, bounds=bounds)
+        if short and one.kind is Kind.OTHER:
+            ids = one.trace_id, one.span_id, one.parent_id
+            lean.outline([Outline(*ids, one.start, one.end, bounds)], number)
+        else:
+            lean.add(one, number, bounds=bounds)
+        assert len(lean) == len(whole)
+        if number == cut:
+            data, lean = lean.dump(), Reorder(WAIT, 1000)
+            lean.load(data)
+    for now in range(0, 60, 3):
+        assert lean.next_deadline() == whole.next_deadline()
+        while (ready := whole.due(now)) is not None:
+            assert lean.due(now) == ready
+            assert list(lean.take(*ready)) == list(whole.take(*ready))
+        assert len(lean) == len(whole)
 
 
 def test_a_trace_that_nobody_understands_is_dropped() -> None:
