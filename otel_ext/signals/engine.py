@@ -56,7 +56,7 @@ class Signals:
     ) -> None:
         self.settings = settings or Settings()
         self.rules = chosen(every_rule().types if rules is None else rules, self.settings, shadow=shadow)
-        self._hooks = fold.hooks_of(self.rules)
+        self._hooks = fold.Hooks(self.rules)
         self.counters: dict[str, int] = {}
         self.watch = Watch(self.counters, self.settings.most_errors, self.settings.budget)
         self._traces: dict[bytes, Trace] = {}  # both in the order of use, least recent first
@@ -199,7 +199,7 @@ class Signals:
             kept += steps
         fold.run(self._hooks, self._context(trace, lane, found), steps)
         if self.watch.news:
-            self._hooks = fold.hooks_of(self.rules, self.watch.off)
+            self._hooks = fold.Hooks(self.rules, self.watch.off)
         lane.pending = None if lane.emitted or (kept and len(kept) > self.settings.pending) else kept
         if not lane.calls % WEIGHED:
             self._weigh(lane, found)

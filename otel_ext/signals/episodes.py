@@ -5,7 +5,7 @@ and exactly one final revision, which states how it ended and the final waste. A
 claims it first keeps it, and rules run in order of precedence (rule 14). Every bound is kept here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -22,6 +22,8 @@ MOST_DISTINCT: Final = 8
 
 EVICTIONS: Final = "otel_ext.detector.evictions"
 """Counter of lanes, traces and keys that a bound or a time limit removed."""
+
+_copy: Final[Callable[[Mark], Mark]] = Mark.__copy__  # type: ignore[attr-defined]  # a third of copy.copy's time
 
 
 def find(context: Context, table: str, key: bytes) -> Track | None:
@@ -65,15 +67,19 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
         if track.episode is not None:
             claim(context, step.span_id, track.episode.id)
         return False
-    mark = mark_of(step, call.round, context.settings)
+    if call.mark is None:
+        call.mark = mark_of(step, call.round, context.settings)
+    mark = _copy(call.mark)
     mark.counted = not track.count  # the first occurrence is never waste
     if track.last and step.start > track.last:
         gap = step.start - track.last
         track.grew += bool(track.gap and gap * 10 > track.gap * 11)
         track.gap = gap
-    track.arguments_hash, track.result_hash = step.arguments_hash, step.result_hash
+    arguments = track.arguments_hash = step.arguments_hash
+    track.result_hash = step.result_hash
     track.error_hash, track.error_text = step.error_hash, step.error_text
-    differ(track, step.arguments_hash or b"")
+    if arguments and arguments not in track.distinct and len(track.distinct) < MOST_DISTINCT:
+        track.distinct.append(arguments)
     put(context, track, mark)
     call.round.touched.append((table, key))
     return True
@@ -181,7 +187,7 @@ def settle(lane: Lane, ended: Round | None) -> None:
     if ended is None:
         return
     tables = lane.tables
-    for table, key in ended.touched:
+    for table, key in ended.touched if ended.dearer else ():
         if table in tables and (track := tables[table].get(key)) is not None:
             reprice(track, ended)
     ended.touched.clear()
@@ -189,6 +195,8 @@ def settle(lane: Lane, ended: Round | None) -> None:
 
 def reprice(track: Track, at: Round) -> None:
     """Correct the shares of the newest marks, those that belong to this round."""
+    if not at.dearer:
+        return
     for mark in reversed(track.marks):
         if mark.round != at.number:
             break

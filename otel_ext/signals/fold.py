@@ -6,11 +6,12 @@ rules that do not count repetition.
 """
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from otel_ext.signals import episodes
 from otel_ext.signals.coded import asked, happened
 from otel_ext.signals.finding import Status
+from otel_ext.signals.hears import EXEMPT, of_call, of_model
 from otel_ext.signals.lanes import Lane
 from otel_ext.signals.rounds import Round
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Rule, call_of
@@ -24,40 +25,56 @@ LATE: Final = "otel_ext.detector.late"
 """Counter of steps that started before one that their lane had seen already."""
 
 
-_LLM, _WRITE, _EXEMPT = Kind.LLM, Effect.WRITE, Effect.EXEMPT  # looked up once: a member costs a call
+_LLM, _WRITE = Kind.LLM, Effect.WRITE  # looked up once: a member costs a call
 
 
-class Hooks(NamedTuple):
-    """Rules by what they listen to, so that a hook which a rule leaves out costs nothing.
+Hook: TypeAlias = Callable[[Context, Any], None]
+
+
+class Hooks:
+    """Rules by what they listen to, so that a step meets only those that it can concern.
+
+    Args:
+        rules: all of them, by precedence.
+        off: signals of which only what is open is closed.
 
     Attributes:
-        rules: all of them, by precedence.
-        call, model, wrote: the hooks that were overridden, by precedence.
-        exempt: those of `call` that do not count repetition.
-        ended, agent_ended: as above.
+        rules: as given.
+        wrote, ended, agent_ended: the hooks that were overridden, by precedence.
     """
 
-    rules: Sequence[Rule[Any]]
-    call: Sequence[Callable[[Context, Call], None]]
-    exempt: Sequence[Callable[[Context, Call], None]]
-    model: Sequence[Callable[[Context, Step], None]]
-    wrote: Sequence[Callable[[Context, Call], None]]
-    ended: Sequence[Callable[[Context, Status], None]]
-    agent_ended: Sequence[Callable[[Context, Step], None]]
+    def __init__(self, rules: Sequence[Rule[Any]], off: Container[str] = ()) -> None:
+        self.rules = rules
+        self._at_work = [rule for rule in rules if rule.signal not in off]
+        self.wrote: list[Hook] = [rule.wrote for rule in self._having("wrote")]
+        self.ended: list[Hook] = [rule.ended for rule in self._having("ended")]
+        self.agent_ended: list[Hook] = [rule.agent_ended for rule in self._having("agent_ended")]
+        self._calls = dict[int, list[Hook]]()
+        self._models = dict[int, list[Hook]]()
 
+    def call(self, step: Step) -> list[Hook]:
+        """The hooks for a tool call, made once for all calls of the same traits."""
+        traits = of_call(step)
+        if (hooks := self._calls.get(traits)) is None:
+            counted = not traits & EXEMPT
+            hooks = self._calls[traits] = [
+                rule.call
+                for rule in self._having("call")
+                if (counted or not rule.counts) and rule.hears.takes(traits)
+            ]
+        return hooks
 
-def hooks_of(rules: Sequence[Rule[Any]], off: Container[str] = ()) -> Hooks:
-    """What the fold calls for these rules; of those that are `off`, only what is open is closed."""
-    at_work = [rule for rule in rules if rule.signal not in off]
-    return Hooks(
-        rules,
-        call=[rule.call for rule in at_work if _overrides(rule, "call")],
-        exempt=[rule.call for rule in at_work if not rule.counts and _overrides(rule, "call")],
-        model=[rule.model for rule in at_work if _overrides(rule, "model")],
-        wrote=[rule.wrote for rule in at_work if _overrides(rule, "wrote")],
-        ended=[rule.ended for rule in at_work if _overrides(rule, "ended")],
-        agent_ended=[rule.agent_ended for rule in at_work if _overrides(rule, "agent_ended")],
-    )
+    def model(self, step: Step) -> list[Hook]:
+        """The hooks for a call of a model."""
+        traits = of_model(step)
+        if (hooks := self._models.get(traits)) is None:
+            hooks = self._models[traits] = [
+                rule.model for rule in self._having("model") if rule.hears_model.takes(traits)
+            ]
+        return hooks
+
+    def _having(self, hook: str) -> list[Rule[Any]]:
+        return [rule for rule in self._at_work if _overrides(rule, hook)]
 
 
 def _overrides(rule: Rule[Any], hook: str) -> bool:
@@ -123,7 +140,7 @@ def _model(hooks: Hooks, context: Context, step: Step) -> None:
     now.cost, now.rate = cost, carry_rate(context.settings, step)
     context.lane.usage.add(step, cost)
     context.lane.contexts.model(step, now.number)
-    context.watch.each(hooks.model, context, step)
+    context.watch.each(hooks.model(step), context, step)
     lane.asked = asked(step, lane.calls) or lane.asked
 
 
@@ -134,7 +151,7 @@ def _call(hooks: Hooks, context: Context, step: Step) -> None:
     context.lane.calls += 1
     if step.effect is _WRITE and not step.error:
         _write(hooks, context, call)
-    context.watch.each(hooks.exempt if step.effect is _EXEMPT else hooks.call, context, call)
+    context.watch.each(hooks.call(step), context, call)
 
 
 def _write(hooks: Hooks, context: Context, call: Call) -> None:

@@ -35,7 +35,8 @@ class Round(msgspec.Struct, gc=False):
         calls: calls seen so far.
         began: the latest start among them.
         until: the latest end among them.
-        touched: (table, key) of the tracks that counted a call of this round; priced when it ends.
+        touched: (table, key) of the tracks that counted a call of this round.
+        dearer: a call's share is another than it was when a track counted one, so they are priced anew.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Round(msgspec.Struct, gc=False):
     began: int = 0
     until: int = 0
     touched: list[tuple[str, bytes]] = []
+    dearer: bool = False
 
 
 class Rounds(msgspec.Struct):
@@ -71,6 +73,7 @@ class Rounds(msgspec.Struct):
         """Open a round for an LLM step; return the round that it ends, if any."""
         self.modelled = True
         if step.response_id and self.recent and self.recent[-1].response == step.response_id:
+            self.recent[-1].dearer = True
             return None  # a replayed attempt: its calls belong to the round that is open
         ended = self._open()
         now = self.recent[-1]
@@ -89,6 +92,8 @@ class Rounds(msgspec.Struct):
                 ended = self._open()
             mine = self.recent[-1]
         mine.calls += 1
+        if mine.calls > 1:
+            mine.dearer = True
         mine.began = max(mine.began, step.start)
         mine.until = max(mine.until, step.end)
         return mine, ended

@@ -12,9 +12,11 @@ import msgspec
 
 from otel_ext.signals.baselines import Baselines
 from otel_ext.signals.finding import Finding, Status
+from otel_ext.signals.hears import Hears
 from otel_ext.signals.lanes import Lane, Trace, Track
 from otel_ext.signals.rounds import Round
 from otel_ext.signals.settings import Settings
+from otel_ext.signals.waste import Mark
 from otel_ext.signals.watch import Watch
 from otel_ext.step import Step
 
@@ -29,6 +31,7 @@ class Context(msgspec.Struct, gc=False):
         lane: the lane of the step; the trace's own one in the hook `agent_ended`.
         baselines: what is usual beyond this trace, for rules that compare runs.
         watch: who calls the hooks.
+        answer: the newest model step as evidence, made once for all rules.
     """
 
     settings: Settings
@@ -38,6 +41,7 @@ class Context(msgspec.Struct, gc=False):
     counters: dict[str, int]
     baselines: Baselines
     watch: Watch
+    answer: "Call | None" = None
 
     def count(self, name: str) -> None:
         """Add one to a counter."""
@@ -51,6 +55,7 @@ class Call(msgspec.Struct, gc=False):
         tool: the tool's name, cut to a bounded length.
         key: tool and arguments; empty when the arguments were not captured.
         relaxed: tool and arguments without free-text labels; equal to `key` when they hold none.
+        mark: what it costs, worked out when a rule first counts it; each track takes a copy.
     """
 
     step: Step
@@ -58,6 +63,7 @@ class Call(msgspec.Struct, gc=False):
     tool: str
     key: bytes = b""
     relaxed: bytes = b""
+    mark: Mark | None = None
 
 
 def call_of(step: Step, at: Round) -> Call:
@@ -71,8 +77,11 @@ def call_of(step: Step, at: Round) -> Call:
 
 def evidence(context: Context, step: Step) -> Call:
     """A step that is no tool call, to be counted as evidence."""
-    recent = context.lane.rounds.recent
-    return Call(step, recent[-1] if recent else Round(0), "")
+    answer = context.answer
+    if answer is None or answer.step is not step:
+        recent = context.lane.rounds.recent
+        answer = context.answer = Call(step, recent[-1] if recent else Round(0), "")
+    return answer
 
 
 def key_of(tool: str, digest: bytes) -> bytes:
@@ -108,6 +117,7 @@ class Rule(Generic[LimitsT]):
         version: grows when the same steps may give different findings.
         per_turn: a genuine user turn ends what is open (precision rule 9).
         counts: it counts repetition, which says nothing about exempt tools (precision rule 10).
+        hears: which calls `call` is called for; `hears_model` which model steps `model` is. All unless said.
         owns: what it finds is waste, so it owns its evidence (rule 14); one that does not only looks on, and
             must speak no sooner than in `ended` or `closing`.
     """
@@ -121,6 +131,8 @@ class Rule(Generic[LimitsT]):
     version: ClassVar[int] = 1
     per_turn: ClassVar[bool] = True
     counts: ClassVar[bool] = True
+    hears: ClassVar[Hears] = Hears()
+    hears_model: ClassVar[Hears] = Hears()
     owns: ClassVar[bool] = True
     limits_type: ClassVar[type[Limits]] = Limits
 

@@ -40,17 +40,17 @@ class Watch:
         """CPU over budget by signal, ns, of the steps that were measured."""
         self._until = 0
 
-    def each(self, hooks: Iterable[Callable[..., None]], *about: object) -> None:
+    def each(self, hooks: Iterable[Callable[..., None]], context: object, about: object) -> None:
         """Call bound methods of rules, one after the other, whatever they raise."""
         if self._budget:
             self._until -= 1
             if self._until < 0:
                 self._until = EVERY - 1
-                self._measured(hooks, about)
+                self._measured(hooks, (context, about))
                 return
         for hook in hooks:
             try:
-                hook(*about)
+                hook(context, about)
             except Exception as error:  # noqa: BLE001 - a detector never raises into the pipeline
                 self.failed(hook.__self__, error)  # type: ignore[attr-defined]
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.finding import Status
+from otel_ext.signals.hears import ABOUT, DONE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -42,6 +43,7 @@ class BlindEdit(Rule[BlindEditLimits]):
     origin: ClassVar[str] = "SWE-agent's linter guard is the remedy; no peer tells the behaviour."
     per_turn = False
     owns = False
+    hears = Hears(ABOUT | DONE)
 
     def call(self, context: Context, call: Call) -> None:
         """Count an edit; a look at the file begins anew."""

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from otel_ext.signals.episodes import add, advance, find, keep
 from otel_ext.signals.finding import Status
+from otel_ext.signals.hears import MADE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -49,6 +50,7 @@ class OutputDecay(Rule[OutputDecayLimits]):
     origin: ClassVar[str] = "AgentDiet and others measure it over runs; as a signal it is a hint, no finding."
     per_turn = False
     owns = False
+    hears_model = Hears(MADE)
 
     def model(self, context: Context, step: Step) -> None:
         """Note an answer's length."""

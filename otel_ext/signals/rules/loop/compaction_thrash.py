@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.compaction import LEAST
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import USED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import LONGEST_NAME, Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -52,6 +53,7 @@ class CompactionThrash(Rule[CompactionThrashLimits]):
         "goose, gemini-cli and Claude Code compact; none of them tells when that is in vain."
     )
     per_turn = False
+    hears_model = Hears(USED)
 
     def model(self, context: Context, step: Step) -> None:
         """Take in a model's input."""

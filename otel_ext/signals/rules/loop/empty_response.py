@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
+from otel_ext.signals.hears import ANSWERED, DONE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -48,6 +49,7 @@ class EmptyResponse(Rule[EmptyResponseLimits]):
         "failed model calls do not count",
     )
     origin: ClassVar[str] = "Several agents retry on empty answers; none of them says that it did."
+    hears_model = Hears(ANSWERED | DONE)
 
     def model(self, context: Context, step: Step) -> None:
         """Judge an answer."""

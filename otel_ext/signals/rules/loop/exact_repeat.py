@@ -10,6 +10,7 @@ from typing import Final
 from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, tracks_of
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
+from otel_ext.signals.hears import DONE, KEYED, POLLS, TOLD, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.periods import CYCLE, under_way
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -65,6 +66,7 @@ class ExactRepeat(Rule[ExactRepeatLimits]):
         "look at results as well. Ours also sees it with other reads between, over model turns, by "
         "canonical arguments, and knows writes."
     )
+    hears = Hears(DONE | KEYED | TOLD, skips=POLLS)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a successful call in each view."""

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
+from otel_ext.signals.hears import DONE, HANDOFF, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -45,6 +46,7 @@ class HandoffPingPong(Rule[HandoffPingPongLimits]):
         "Strands' swarm limits repetitive hand-overs by agents' names alone; MAST finds such loops by "
         "reading."
     )
+    hears = Hears(DONE | HANDOFF)
 
     def call(self, context: Context, call: Call) -> None:
         """A hand-over by a call within one lane."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_ext.signals.episodes import add, claimed, close, find, keep, last_word
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import KEYED, POLLS, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.periods import symbol
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -51,6 +52,7 @@ class LowNovelty(Rule[LowNoveltyLimits]):
         "never an alarm",
     )
     origin = "weave router (distinct calls / calls < .4 of 30, no write); ours counts outcomes too."
+    hears = Hears(KEYED, skips=POLLS)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a call that is nothing new."""

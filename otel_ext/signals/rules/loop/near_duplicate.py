@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_ext.signals.episodes import add, advance, claimed, close, keep, last_word, tracks_of
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
@@ -56,6 +57,7 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
         "a write and a user turn start anew",
     )
     origin = "Sentry (Jaccard of arguments and results), browser-use (search words as a set), DeepEval."
+    hears = Hears(ABOUT | DONE | KEYED, skips=POLLS)
 
     def call(self, context: Context, call: Call) -> None:
         """Put a call into the group of calls that it is like, or into one of its own."""

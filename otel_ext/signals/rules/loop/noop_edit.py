@@ -9,6 +9,7 @@ from typing import Final
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
+from otel_ext.signals.hears import READ, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -47,6 +48,7 @@ class NoopEdit(Rule[NoopEditLimits]):
     origin = (
         "veyyon (same bytes 3 times a path; 182 of 205 calls in one incident); ours sees it in telemetry."
     )
+    hears = Hears(skips=READ)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a write that changed nothing; learn from one that did."""

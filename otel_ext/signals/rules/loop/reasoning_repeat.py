@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
+from otel_ext.signals.hears import ANSWERED, Hears
 from otel_ext.signals.lanes import Lane, Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.said import likeness
@@ -47,6 +48,7 @@ class ReasoningRepeat(Rule[ReasoningRepeatLimits]):
     origin: ClassVar[str] = (
         "qwen-code compares the newest thoughts for equality, runcap prompts by likeness; both alarm on it."
     )
+    hears_model = Hears(ANSWERED)
 
     def model(self, context: Context, step: Step) -> None:
         """Compare an answer with the one before."""

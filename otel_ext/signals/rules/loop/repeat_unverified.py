@@ -7,6 +7,7 @@ from typing import Final
 
 from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, tracks_of
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import DONE, KEYED, POLLS, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
@@ -46,6 +47,7 @@ class RepeatUnverified(Rule[RepeatUnverifiedLimits]):
         "never an alarm",
     )
     origin = "Most agents' own guards (opencode, Roo, goose, qwen-code) judge so; ours calls it a candidate."
+    hears = Hears(DONE | KEYED, skips=POLLS)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a call without a result."""

@@ -10,6 +10,7 @@ from otel_ext.signals import words
 from otel_ext.signals.classify import own_name
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import DONE, KEYED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -44,6 +45,7 @@ class ReplanStall(Rule[ReplanStallLimits]):
     )
     origin: ClassVar[str] = "AutoGen's Magentic-One counts stalls in a ledger of its own; telemetry has none."
     counts = False
+    hears = Hears(DONE | KEYED)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a plan."""

@@ -18,6 +18,7 @@ from otel_ext.signals.episodes import (
     tracks_of,
 )
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, TOLD, WRITE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
@@ -67,6 +68,7 @@ class SameResult(Rule[SameResultLimits]):
         "a write and a user turn start anew",
     )
     origin = "zeroclaw (5 times anywhere in 20); ours knows batches, trivial results and writes."
+    hears = Hears(ABOUT | DONE | KEYED | TOLD, skips=POLLS | WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a result."""

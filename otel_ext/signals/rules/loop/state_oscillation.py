@@ -9,6 +9,7 @@ from typing import Final
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
+from otel_ext.signals.hears import ABOUT, DONE, WRITE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -48,6 +49,7 @@ class StateOscillation(Rule[StateOscillationLimits]):
         "a write that changes nothing is no return",
     )
     origin = "agentloopguard-sdk and OpenClaw name oscillation of calls; ours is of contents."
+    hears = Hears(ABOUT | DONE | WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Follow the content of the file that a call wrote."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import STATED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
@@ -43,6 +44,7 @@ class StateStagnation(Rule[StateStagnationLimits]):
         "a state that changes, and a user turn, start anew",
     )
     origin = "browser-use (page fingerprint unchanged 5 times); ours takes any app's digest from its spans."
+    hears = Hears(STATED)
 
     def call(self, context: Context, call: Call) -> None:
         """Compare the state after this call with the one before."""

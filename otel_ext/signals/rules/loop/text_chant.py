@@ -7,6 +7,7 @@ form (code, tables, lists, headings); here it is only decided from how many repe
 from typing import ClassVar, Final
 
 from otel_ext.signals.episodes import add, advance, close, find, keep
+from otel_ext.signals.hears import ANSWERED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -46,6 +47,7 @@ class TextChant(Rule[TextChantLimits]):
         "gemini-cli and qwen-code look for chants while the answer streams; from a span the whole answer is "
         "known, so only its end is asked, where a chant that nobody stopped must be."
     )
+    hears_model = Hears(ANSWERED)
 
     def model(self, context: Context, step: Step) -> None:
         """Judge an answer."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import ANSWERED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -47,6 +48,7 @@ class TextStreak(Rule[TextStreakLimits]):
         "OpenHands' monologue rule compares the newest messages as well; it counts answers between which the "
         "agent has acted."
     )
+    hears_model = Hears(ANSWERED)
 
     def model(self, context: Context, step: Step) -> None:
         """Compare an answer with the one before."""

@@ -9,6 +9,7 @@ from typing import Final
 from otel_ext.signals.episodes import add, advance, find, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Confidence
+from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, WRITE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -44,6 +45,7 @@ class DuplicateSideEffect(Rule[DuplicateSideEffectLimits]):
         "one call told by two spans counts once",
     )
     origin = "xagent suppresses a same-turn duplicate write in the agent; no observer reports it."
+    hears = Hears(ABOUT | DONE | KEYED | WRITE, skips=POLLS)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a successful call that adds."""

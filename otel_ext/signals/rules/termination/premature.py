@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.episodes import add, advance, close, find, keep
 from otel_ext.signals.explain import quoted
 from otel_ext.signals.finding import Status
+from otel_ext.signals.hears import CHECKS, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 
@@ -33,6 +34,7 @@ class Premature(Rule[Limits]):
     origin: ClassVar[str] = "MAST's FM-3.1 (premature termination) is found there by reading."
     per_turn = False
     owns = False
+    hears = Hears(CHECKS)
 
     def call(self, context: Context, call: Call) -> None:
         """Note how a check went."""

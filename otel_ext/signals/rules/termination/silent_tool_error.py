@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.episodes import add, advance, find, keep
 from otel_ext.signals.explain import quoted
 from otel_ext.signals.finding import Status
+from otel_ext.signals.hears import UNMARKED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -45,6 +46,7 @@ class SilentToolError(Rule[SilentToolErrorLimits]):
     per_turn = False
     counts = False
     owns = False
+    hears = Hears(UNMARKED)
 
     def call(self, context: Context, call: Call) -> None:
         """Note a failure that the span does not mark."""

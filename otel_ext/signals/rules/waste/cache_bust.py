@@ -7,6 +7,7 @@ nothing about it, and whatever ends a cache by itself (time, another model, a co
 from typing import Final
 
 from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.hears import DONE, USED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, Levels
@@ -55,6 +56,7 @@ class CacheBust(Rule[CacheBustLimits]):
         "comparison tells it per call."
     )
     per_turn = False
+    hears_model = Hears(DONE | USED)
 
     def model(self, context: Context, step: Step) -> None:
         """Compare a call's cache with that of the call before."""

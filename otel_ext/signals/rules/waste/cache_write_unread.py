@@ -7,6 +7,7 @@ lane is never counted.
 from typing import Final
 
 from otel_ext.signals.episodes import advance, close, find, keep, put
+from otel_ext.signals.hears import DONE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -49,6 +50,7 @@ class CacheWriteUnread(Rule[CacheWriteUnreadLimits]):
         "comparison tells it."
     )
     per_turn = False
+    hears_model = Hears(DONE)
 
     def model(self, context: Context, step: Step) -> None:
         """See whether the write before was read; remember this one's."""

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Final
 
 from otel_ext.signals.episodes import add, find, keep, put
+from otel_ext.signals.hears import DONE, KEYED, READ, TOLD, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -49,6 +50,7 @@ class CompactionReread(Rule[CompactionRereadLimits]):
         "a user turn in between excuses it",
     )
     origin = "fak splits its meter of re-reads by cause, compaction among them; ours prices them."
+    hears = Hears(DONE | KEYED | READ | TOLD)
 
     def call(self, context: Context, call: Call) -> None:
         """Remember a read; count one whose earlier result may have been dropped."""

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.hears import DONE, USED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -70,6 +71,7 @@ class ContextGrowth(Rule[ContextGrowthLimits]):
         "OBEY divides growth by new information, tangle asks for three times the input; ours tells only "
         "growth that no captured result or answer explains."
     )
+    hears_model = Hears(DONE | USED)
 
     def call(self, context: Context, call: Call) -> None:
         """Count what the agent learned."""

@@ -13,6 +13,7 @@ import msgspec
 from otel_ext.signals.episodes import claim, claimed, identity, keep
 from otel_ext.signals.explain import over, quoted
 from otel_ext.signals.finding import Status
+from otel_ext.signals.hears import KEYED, POLLS, Hears
 from otel_ext.signals.lanes import Episode, Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, SEVERITIES, Levels
@@ -80,6 +81,7 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         "No product in our comparison looks across agents; all of them count per agent, session or trace."
     )
     per_turn = False
+    hears = Hears(KEYED, skips=POLLS)
 
     def call(self, context: Context, call: Call) -> None:
         """Compare a call with other agents' calls, or keep it until its lane is known."""

@@ -7,6 +7,7 @@ for carrying it.
 from typing import Final
 
 from otel_ext.signals.episodes import find, keep, put
+from otel_ext.signals.hears import DONE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -57,6 +58,7 @@ class OversizedResult(Rule[OversizedResultLimits]):
         "AgentDiet (arXiv 2509.23586) finds 40 to 60 % of input removable; no product in our comparison "
         "names the result that does it."
     )
+    hears = Hears(DONE)
 
     def call(self, context: Context, call: Call) -> None:
         """Look at a result's size."""

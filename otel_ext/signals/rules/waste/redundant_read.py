@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_ext.signals.episodes import add, close, find, held, keep
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import WRITE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -55,6 +56,7 @@ class RedundantRead(Rule[RedundantReadLimits]):
         "preflight counts re-reads without either; ours adds user turns, compactions, and what is still "
         "in the context."
     )
+    hears = Hears(skips=WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a read that returns what it returned before."""

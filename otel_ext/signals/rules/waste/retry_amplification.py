@@ -9,6 +9,7 @@ from typing import Final
 
 from otel_ext.signals.episodes import add, advance, find, keep
 from otel_ext.signals.explain import over
+from otel_ext.signals.hears import ERROR, TRANSIENT, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -44,6 +45,8 @@ class RetryAmplification(Rule[RetryAmplificationLimits]):
         "the same call told by two spans counts once",
     )
     origin = "Known of nested retries in services; no product in our comparison looks for it."
+    hears = Hears(TRANSIENT)
+    hears_model = Hears(ERROR | TRANSIENT)
 
     def call(self, context: Context, call: Call) -> None:
         """Look at a failing call and at those inside or around it."""

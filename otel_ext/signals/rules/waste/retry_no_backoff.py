@@ -7,6 +7,7 @@ no loop owns, and a success in the end does not excuse it.
 from typing import Final
 
 from otel_ext.signals.episodes import add, find, keep
+from otel_ext.signals.hears import KEYED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -49,6 +50,7 @@ class RetryNoBackoff(Rule[RetryNoBackoffLimits]):
     origin = (
         "RFC 9110 (Retry-After) and the usual advice on back-off; no product in our comparison checks it."
     )
+    hears = Hears(KEYED)
 
     def call(self, context: Context, call: Call) -> None:
         """Count an attempt that came too soon after its predecessor's failure."""

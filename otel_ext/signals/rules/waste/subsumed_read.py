@@ -7,6 +7,7 @@ only while its result is so short that no tool would have cut it.
 from typing import Final
 
 from otel_ext.signals.episodes import add, close, find, held, keep
+from otel_ext.signals.hears import WRITE, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
 from otel_ext.signals.rule import Call, Context, Limits, Rule
@@ -51,6 +52,7 @@ class SubsumedRead(Rule[SubsumedReadLimits]):
         "veyyon refuses a range that is in the context and unchanged, inside the agent; ours tells it "
         "from telemetry, over several ranges."
     )
+    hears = Hears(skips=WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a range that is known; remember one that is not."""
