@@ -143,7 +143,7 @@ def test_verify_has_the_fields_of_the_contract(folder: Path) -> None:
 def test_show_draws_the_tree_with_findings(folder: Path) -> None:
     """`show` prints every span once, indented under its parent, findings at the spans they name."""
     out = run("show", folder / "data", "loop")
-    assert out.startswith("loop  generation 1  completed")
+    assert out.startswith("loop  completed: every root span ended")
     assert out.count("◄ loop.exact_repeat") == 6
     assert "└─ span 1006" in out
     rows = objects(run("show", folder / "data", "loop", "--json"))

@@ -17,6 +17,7 @@ from otel_ext.errors import DataFolderError, Permanent
 from otel_ext.files import RealFiles
 from otel_ext.pipeline import adopt
 from otel_ext.sessions import Catalog, FileRow, Session, committed_lines
+from otel_ext.signals import ENDS
 from otel_ext.telemetry import Telemetry
 
 DATA_ARGUMENT = click.argument("data", type=click.Path(path_type=Path), metavar="DIR")
@@ -94,7 +95,7 @@ def findings(
     for finding in engine.catalog.signals():
         if finding.get("hidden", "") != hidden:
             continue
-        if not endings and finding["signal"].startswith("termination."):
+        if not endings and finding["signal"] in ENDS:
             continue
         finding["session_id"] = joins.get(finding["session_id"], (finding["session_id"], 1))[0]
         if last is not None and (revisions or last["id"] != finding["id"]):

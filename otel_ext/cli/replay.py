@@ -22,10 +22,12 @@ from otel_ext import otlp, timestamps
 from otel_ext.cli import lines
 from otel_ext.cli.refused import Refused
 from otel_ext.cli.text import clean
+from otel_ext.cli.times import latest_end
 from otel_ext.clock import SystemClock
 from otel_ext.errors import Busy, InvalidRequest, Permanent
 from otel_ext.exporters import Exporter, ForwarderSettings
-from otel_ext.pipeline import Engine, EngineSettings, crashes, original, time_of
+from otel_ext.pipeline import Engine, EngineSettings, crashes, original
+from otel_ext.service import load, source_of
 from otel_ext.telemetry import Telemetry
 
 _Send: TypeAlias = Callable[[bytes, Telemetry], tuple[int, int]]
@@ -122,24 +124,6 @@ def _instant(value: object) -> int:
     return timestamps.parse_instant(value)[0]
 
 
-def latest_end(body: bytes, telemetry: Telemetry, now: int) -> int:
-    """The latest plausible time of a request's log records, or end time of its spans, in ns; else 0."""
-    latest = 0
-    for group in otlp.split(body) if telemetry is not Telemetry.METRICS else ():
-        for raw in group.items:
-            if telemetry is Telemetry.LOGS:
-                time = time_of(otlp.parse_log(raw), now)
-                latest = max(latest, time if time <= now else 0)
-                continue
-            span = otlp.parse(raw)
-            start, end = span.start_time_unix_nano, span.end_time_unix_nano
-            repair = timestamps.repair(start, end, now)
-            if repair is not None:
-                start, end = repair.start, repair.end
-            latest = max(latest, *(t for t in (start, end) if t <= now), 0)
-    return latest
-
-
 def into_engine(engine: Engine) -> _Send:
     """A `send` that waits while the engine is busy."""
     clock = SystemClock()
@@ -177,6 +161,12 @@ def _run(files: tuple[str, ...], replay: Replay) -> bool:
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Store in this data folder.")
+@click.option(
+    "--config",
+    multiple=True,
+    metavar="FILE",
+    help="With --data: as of `serve`, above all `processors.signals`.",
+)
 @click.option("--endpoint", metavar="URL", help="Send to this OTLP endpoint, e.g. http://127.0.0.1:4317.")
 @click.option(
     "--http", is_flag=True, help="Speak OTLP/HTTP to it (/v1/traces and so on are added), not gRPC."
@@ -187,6 +177,7 @@ def command(
     files: tuple[str, ...],
     data: Path | None,
     endpoint: str | None,
+    config: tuple[str, ...],
     *,
     http: bool,
     strict: bool,
@@ -195,8 +186,12 @@ def command(
     """`otel-ext replay`."""
     if (data is None) == (endpoint is None):
         raise click.UsageError("give either --data DIR or --endpoint URL")
+    if config and data is None:
+        raise click.UsageError("--config is for --data; what listens at the endpoint has its own")
     if data is not None:
-        engine = Engine(data, EngineSettings(), live=False)
+        sources = [source_of(reference) for reference in config]
+        settings = load(sources, {"data": str(data)}).config.engine if sources else EngineSettings()
+        engine = Engine(data, settings, live=False)
 
         def mark(session_id: str, reason: str) -> None:
             engine.intake.mark(session_id, "crashed", reason)
@@ -211,7 +206,7 @@ def command(
             raise Refused(f"not everything could be saved in {data}; replay or serve again to read it on")
     else:
         assert endpoint is not None
-        settings = ForwarderSettings(
+        destination = ForwarderSettings(
             name="replay",
             endpoint=endpoint,
             protocol="http" if http else "grpc",
@@ -220,7 +215,7 @@ def command(
             retry_initial=0.2,
             retry_max=5.0,
         )
-        exporter = Exporter(settings, waiting=lambda why: click.echo(f"waiting: {why}", err=True))
+        exporter = Exporter(destination, waiting=lambda why: click.echo(f"waiting: {why}", err=True))
 
         def send(body: bytes, telemetry: Telemetry) -> tuple[int, int]:
             return otlp.items_of(telemetry, body), exporter.send(body, telemetry).rejected

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from otel_ext.cli.folder import DATA_ARGUMENT, Stored, engines, sessions
-from otel_ext.cli.text import clean, duration, instant, table
+from otel_ext.cli.text import brief, clean, duration, instant, table
 
 
 def as_json(stored: Stored) -> dict[str, object]:
@@ -34,7 +34,10 @@ def as_json(stored: Stored) -> dict[str, object]:
 
 
 def as_table(rows: list[Stored]) -> str:
-    """Sessions as a table for people."""
+    """Sessions as a table for people: 120 columns hold it beside an id as long as a UUID.
+
+    Log records have a column where there are any. Seconds and exact numbers are in `show` and `--json`.
+    """
     header = [
         "session",
         "state",
@@ -44,26 +47,30 @@ def as_table(rows: list[Stored]) -> str:
         "logs",
         "tools",
         "errors",
-        "tokens in",
+        "tok in",
         "out",
-        "findings",
+        "found",
     ]
     cells = [
         [
             clean(s.session_id, 40) + (f" #{s.generation}" if s.generation > 1 else ""),
             s.state,
-            instant(s.first)[:19],
+            instant(s.first)[:16],
             duration(s.first, s.last),
-            f"{s.spans:,}",
-            f"{s.logs:,}",
-            f"{s.tool_calls:,}",
-            f"{s.errors:,}",
-            f"{s.input_tokens:,}",
-            f"{s.output_tokens:,}",
-            f"{findings:,}",
+            brief(s.spans),
+            brief(s.logs),
+            brief(s.tool_calls),
+            brief(s.errors),
+            brief(s.input_tokens),
+            brief(s.output_tokens),
+            brief(findings),
         ]
         for s, findings, _ in rows
     ]
+    logs = header.index("logs")
+    if not any(stored.session.logs for stored in rows):
+        for row in (header, *cells):
+            del row[logs]
     return table(header, cells, right=range(3, len(header)))
 
 

@@ -89,18 +89,33 @@ def _line(drawing: str, span: dict[str, Any], notes: list[str]) -> str:
     return "  ".join(filter(None, parts))
 
 
-@click.command(help="Show one session as a tree, findings at the spans they name.")
+def _meant(given: str, ids: set[str], data: Path) -> str:
+    """The session of that id, or the only one whose id begins so."""
+    found = [given] if given in ids else sorted(one for one in ids if given and one.startswith(given))
+    if not found:
+        raise Refused(f"no session {clean(given)!r} in {data}; `otel-ext sessions {data}` lists them")
+    if len(found) > 1:
+        some = ", ".join(clean(one) for one in found[:5])
+        raise Refused(
+            f"{len(found)} sessions begin with {clean(given)!r}: {some}{', ...' * (len(found) > 5)}"
+        )
+    return found[0]
+
+
+@click.command(
+    help="Show one session as a tree, findings at the spans they name. The beginning of its id will do."
+)
 @DATA_ARGUMENT
 @click.argument("session", metavar="SESSION")
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a span, in tree order.")
 def command(data: Path, session: str, json_lines: bool) -> None:
     """`otel-ext show`."""
-    shown = False
-    for engine in engines(data):
-        about = [s for s in sessions(engine, data) if s.session.session_id == session]
+    stored = [(engine, sessions(engine, data)) for engine in engines(data)]
+    session = _meant(session, {one.session.session_id for _, rows in stored for one in rows}, data)
+    for engine, rows in stored:
+        about = [one for one in rows if one.session.session_id == session]
         if not about:
             continue
-        shown = True
         named = [f for f in findings(engine) if f["session_id"] == session]
         notes: dict[tuple[str, str], list[str]] = defaultdict(list)
         for finding in named:
@@ -124,7 +139,9 @@ def command(data: Path, session: str, json_lines: bool) -> None:
             continue
         for s, _, _ in about:
             click.echo(
-                f"{clean(s.session_id)}  generation {s.generation}  {s.state}"
+                clean(s.session_id)
+                + (f" #{s.generation}" if s.generation > 1 else "")
+                + f"  {s.state}"
                 + (f": {clean(s.reason, 200)}" if s.reason else "")
             )
             sums = [
@@ -142,5 +159,3 @@ def command(data: Path, session: str, json_lines: bool) -> None:
         for finding in named:
             click.echo()
             click.echo(as_text(finding))
-    if not shown:
-        raise Refused(f"no session {clean(session)!r} in {data}; `otel-ext sessions {data}` lists them")

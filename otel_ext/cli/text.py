@@ -1,5 +1,7 @@
 """Text for people: hostile strings made harmless, numbers and times made short, rows made a table."""
 
+import shutil
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,6 +11,13 @@ def clean(text: str, most: int = 80) -> str:
     """`text` on one line, without control, format or private characters, at most `most` long."""
     safe = "".join(c if unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}" for c in text[: most + 1])
     return safe if len(safe) <= most else safe[: most - 1] + "…"
+
+
+def wrapped(text: str, indent: int) -> str:
+    """`text` on lines no wider than the terminal (120 columns where there is none), each indented."""
+    width = max(40, shutil.get_terminal_size((120, 24)).columns)
+    margin = " " * indent
+    return textwrap.fill(text, width, initial_indent=margin, subsequent_indent=margin)
 
 
 def instant(ns: int) -> str:
@@ -33,6 +42,17 @@ def duration(start: int, end: int) -> str:
         return f"{seconds:.1f} s"
     minutes = seconds / 60
     return f"{minutes:.1f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def brief(count: int) -> str:
+    """A count in at most five characters: exact below 10,000, then in thousands, millions, ..."""
+    if count < 10_000:
+        return f"{count:,}"
+    amount, units = count / 1000, iter("kMGTPE")
+    unit = next(units)
+    while amount >= 999.5:
+        amount, unit = amount / 1000, next(units, unit)
+    return f"{amount:.1f}{unit}" if amount < 99.95 else f"{amount:.0f}{unit}"
 
 
 def tokens(given: int, produced: int) -> str:

@@ -20,11 +20,11 @@ from otel_ext.receivers import Budget
 from otel_ext.service.admission import Doorkeeper
 from otel_ext.service.metrics import Sample, exposition, histogram, labelled
 from otel_ext.service.web import Answer, Routes
+from otel_ext.signals import ENDS
 from otel_ext.stats import Stats
 from otel_ext.telemetry import ITEMS, Telemetry
 from otel_ext.turns import WHY, Turns
 
-_ENDS: Final = "termination."
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTED: Final = {
     "otel_ext_quarantined_files_total": "otel_ext.sessions.quarantined_files",
@@ -151,11 +151,11 @@ def _ledger(ledger: dict[str, Any]) -> Iterator[Sample]:
     for kind in ("logs", "metrics"):
         yield from _balance(kind, ledger[kind], {})
     found: dict[str, int] = ledger["findings"]
-    ends = {name.removeprefix(_ENDS): count for name, count in found.items() if name.startswith(_ENDS)}
+    ends = {name.rpartition(".")[2]: count for name, count in found.items() if name in ENDS}
     yield from labelled("otel_ext_sessions_ended_total", ends)
     yield from labelled(
         "otel_ext_findings_total",
-        {name: count for name, count in found.items() if not name.startswith(_ENDS)},
+        {name: count for name, count in found.items() if name not in ENDS},
     )
 
 

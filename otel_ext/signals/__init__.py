@@ -23,9 +23,10 @@ from otel_ext.signals.rules import RULES
 from otel_ext.signals.said import own_words, said_of
 from otel_ext.signals.settings import Levels, Mute, RuleSettings, Settings
 from otel_ext.signals.subject import subject_of
-from otel_ext.signals.terminal import termination
+from otel_ext.signals.terminal import ENDS, termination
 
 __all__ = [
+    "ENDS",
     "RULES",
     "SCOPE_NAME",
     "Call",

@@ -7,16 +7,14 @@ where it stands.
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from otel_ext.errors import ConfigError
 from otel_ext.signals.rule import Rule
 from otel_ext.signals.settings import Settings
-
-_ENDS: Final = ("termination.completed", "termination.interrupted", "termination.crashed")
-"""Signals that no rule tells, but a session's end."""
+from otel_ext.signals.terminal import ENDS
 
 
 class Mistake(NamedTuple):
@@ -64,7 +62,7 @@ def mistakes(types: Sequence[type[Rule[Any]]], settings: Settings) -> Iterator[M
             _limits(kind, said.limits)
         except (msgspec.ValidationError, ValueError, TypeError) as wrong:
             yield Mistake(path, str(wrong))
-    names = [*by_signal, *_ENDS]
+    names = [*by_signal, *ENDS]
     for mute in settings.mute:
         if mute.rule and not any(fnmatchcase(name, mute.rule) for name in names):
             yield Mistake(("mute",), f"there is no such rule as {mute.rule}{_near(mute.rule, names)}")

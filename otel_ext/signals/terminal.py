@@ -17,6 +17,8 @@ _WORDS: Final = {
     "interrupted": "The session was interrupted: {reason}.",
     "crashed": "The session crashed: {reason}.",
 }
+ENDS: Final = tuple(f"termination.{state}" for state in _WORDS)
+"""Signals that no rule tells, but a session's end; others of that family are findings like any."""
 
 
 def termination(
