@@ -116,7 +116,7 @@ def described(folder: Path) -> dict[str, Any]:
 
 
 def _commit(folder: Path) -> str:
-    """The last commit that changed `folder`, with a "+" where it differs from that; "" outside of a checkout."""
+    """The last commit that changed `folder`, "+" where it differs from that; "" outside of a checkout."""
 
     def git(*words: str) -> str:
         call = ["git", "-C", str(folder), *words, "--", "."]

@@ -18,6 +18,7 @@ from otel_ext.bench.cases import SCALE, USUAL, chosen
 from otel_ext.bench.servers import Bare, Ours
 from otel_ext.bench.session import Make, Session, run_all
 from otel_ext.cli.bench import report
+from otel_ext.errors import OtelExtError
 from tests.bench import inprocess, page, restart
 from tests.bench.goals import goals
 from tests.bench.rivals import KNOWN, rivals
@@ -105,6 +106,7 @@ def _joined(new: Baseline) -> Baseline:
 def main() -> int:
     """Measure and tell; the exit code."""
     options = _arguments()
+    old = read(options.compare) if options.compare else None
     if options.write_only:
         _say(f"written: {', '.join(page.write(read(KEPT)))}")
         return 0
@@ -118,8 +120,8 @@ def main() -> int:
     if options.baseline:
         store(new, options.baseline)
     worse = 0
-    if options.compare:
-        judged = changes(read(options.compare), new)
+    if old is not None:
+        judged = changes(old, new)
         for name, change in judged:
             if change.verdict != "same":
                 print(tables.told(name, change))
@@ -136,4 +138,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (OtelExtError, KeyError) as error:
+        _say(str(error.args[0]))
+        sys.exit(2)

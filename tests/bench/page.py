@@ -173,7 +173,8 @@ def speed(kept: Baseline) -> str:
         cells += [_cell(row.get("cpu_100k"), 2), _cell(row.get("peak"), 0, 1 / (1 << 20))]
         rows.append([server, *cells, kept.promises.get(server, "")])
     titles = ("server", "acked/s, gRPC", "HTTP", "processed/s", "CPU s/100k", "peak MiB", "OK means")
-    return markdown(titles, rows) if rows else ""
+    plot = "\n\n![acknowledged spans a second](docs/plots/acknowledged-grpc.svg)"
+    return markdown(titles, rows) + plot * (len(rows) > 1) if rows else ""
 
 
 def write(

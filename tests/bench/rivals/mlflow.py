@@ -20,7 +20,7 @@ class MLflow(Server):
     def start(self, case: Case) -> None:
         """A server with one worker, because all run on one core."""
         (port,) = free_ports(1)
-        bin_ = environment("mlflow")
+        bin_ = environment("mlflow==3.17.2")
         call: list[str | Path] = [
             bin_ / "mlflow",
             "server",

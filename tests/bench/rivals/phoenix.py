@@ -25,7 +25,7 @@ class Phoenix(Server):
             "PHOENIX_GRPC_PORT": str(grpc),
             "PHOENIX_TELEMETRY_ENABLED": "false",
         }
-        self.spawn([environment("arize-phoenix") / "phoenix", "serve"], settings)
+        self.spawn([environment("arize-phoenix==20.26.1") / "phoenix", "serve"], settings)
         wait_for_door(self, grpc, 180.0)
         wait_for_door(self, http, 180.0)
         self.endpoints = {"grpc": f"127.0.0.1:{grpc}", "http": f"127.0.0.1:{http}"}
