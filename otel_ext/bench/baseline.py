@@ -4,6 +4,7 @@ Law of this file: a baseline names its machine and commit. Against one of anothe
 reference measured in the same session are compared, because nothing else means anything there.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +78,11 @@ def changes(old: Baseline, new: Baseline) -> list[tuple[str, Change]]:
             before, after = _ratios(before, old), _ratios(cases, new)
         found += [(f"{server}: {case}", change) for case, change in regressions(before, after)]
     return found
+
+
+def disturbed(old: Baseline, new: Baseline, names: Iterable[str]) -> list[str]:
+    """Those of these rows in whose runs others used the machine, on either side."""
+    return [name for name in names if "!" in old.marks.get(name, "") + new.marks.get(name, "")]
 
 
 def _ratios(

@@ -100,7 +100,7 @@ def suites(quick: bool = False, scale: float = 1.0) -> dict[str, list[Case]]:
         "latency": [case(share=0.1)],
         "sessions": [case(sessions=n) for n in ((10, 1_000) if quick else (10, 100, 1_000, 10_000, 100_000))],
         "depth": [
-            case(per_session=n, clients=1)
+            case(per_session=n, clients=1, total=int(max(_BYTES / 600, n) * part))
             for n in ((10, 1_000) if quick else (10, 100, 1_000, 10_000, 100_000, 1_000_000))
         ],
         "attributes": [case(n, clients=4) for n in ((600, 20_000) if quick else tuple(BATCH))],

@@ -5,6 +5,7 @@ regression is exit code 1. What the figures rest on (cores, warm-up, load by oth
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,22 +82,31 @@ def command(**given: Any) -> None:
             click.echo(json.dumps({f: getattr(run, f) for f in run.__struct_fields__ if f != "latencies"}))
     else:
         click.echo(report(session))
-    if old is not None:
-        judge(old, session)
+    if old is not None and judge(old, kept.baseline(session), lambda line: click.echo(line, err=True)):
+        raise click.exceptions.Exit(1)
 
 
-def judge(old: kept.Baseline, session: Session) -> None:
-    """Tell what changed, on stderr; exit code 1 on a regression."""
-    judged = kept.changes(old, kept.baseline(session))
+def judge(old: kept.Baseline, new: kept.Baseline, say: Callable[[str], None]) -> int:
+    """Tell what changed, and what of it is not to be trusted; how many figures are worse.
+
+    Raises:
+        Refused: the two have no figure in common.
+    """
+    judged = kept.changes(old, new)
     if not judged:
-        raise Refused("nothing to compare: the baseline holds other cases")
+        raise Refused(
+            "nothing to compare: the baseline holds other cases, or no reference for another machine"
+        )
+    if not kept.same_machine(old, new):
+        say(f"the baseline is of another machine: rates as parts of {kept.REFERENCE}'s are compared")
     for name, change in judged:
         if change.verdict != "same":
-            click.echo(tables.told(name, change), err=True)
+            say(tables.told(name, change))
+    if disturbed := kept.disturbed(old, new, dict.fromkeys(name for name, _ in judged)):
+        say(f"others used the machine during {len(disturbed)} of these cases; measure again when it is quiet")
     bad = sum(change.verdict == "worse" for _, change in judged)
-    click.echo(f"{len(judged)} figures compared, {bad} worse", err=True)
-    if bad:
-        raise click.exceptions.Exit(1)
+    say(f"{len(judged)} figures compared, {bad} worse")
+    return bad
 
 
 def report(session: Session) -> str:

@@ -12,12 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from otel_ext.bench import tables
-from otel_ext.bench.baseline import Baseline, baseline, changes, read, store
+from otel_ext.bench.baseline import Baseline, baseline, read, store
 from otel_ext.bench.cases import SCALE, USUAL, chosen
 from otel_ext.bench.servers import Bare, Ours
 from otel_ext.bench.session import Make, Session, run_all
-from otel_ext.cli.bench import report
+from otel_ext.cli.bench import judge, report
+from otel_ext.cli.refused import Refused
 from otel_ext.errors import OtelExtError
 from tests.bench import inprocess, page, restart
 from tests.bench.goals import goals
@@ -121,15 +121,7 @@ def main() -> int:
         store(new, options.baseline)
     worse = 0
     if old is not None:
-        judged = changes(old, new)
-        for name, change in judged:
-            if change.verdict != "same":
-                print(tables.told(name, change))
-        worse = sum(change.verdict == "worse" for _, change in judged)
-        print(f"{len(judged)} figures compared, {worse} worse")
-        if not judged:
-            print("nothing to compare: the baseline holds other cases", file=sys.stderr)
-            return 2
+        worse = judge(old, new, print)
     if options.write:
         new = _joined(new)
         store(new, KEPT)
@@ -140,6 +132,6 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OtelExtError, KeyError) as error:
-        _say(str(error.args[0]))
+    except (OtelExtError, Refused, KeyError) as error:
+        _say(str(error.args[0] if error.args else error))
         sys.exit(2)

@@ -13,6 +13,8 @@ from otel_ext.bench.baseline import REFERENCE, Baseline, changes, read, store
 from otel_ext.bench.cases import Case, chosen, suites
 from otel_ext.bench.figures import HIGHER, LOWER, Middle, compare, cut, middle
 from otel_ext.bench.payload import Requests
+from otel_ext.cli.bench import judge
+from otel_ext.cli.refused import Refused
 from otel_ext.errors import ConfigError
 from otel_ext.otlp import count
 from tests.bench import page, svg
@@ -100,6 +102,17 @@ def test_on_another_machine_ratios_are_compared() -> None:
     assert [change.verdict for _, change in changes(_kept(50.0), there)] == ["same"]
     slow = _kept(25.0, limit=100.0, cpu="two")
     assert [change.verdict for _, change in changes(_kept(50.0), slow)] == ["worse"]
+
+
+def test_disturbed_rows_are_named_beside_what_they_say() -> None:
+    """A loss is told and counted, and that others were there; nothing in common is refused."""
+    said = list[str]()
+    slow = _kept(40.0)
+    slow.marks = {f"{OURS}: {BASE}": "!"}
+    assert judge(_kept(50.0), slow, said.append) == 1
+    assert ["WORSE" in said[0], "1 of these cases" in said[1], "1 worse" in said[2]] == [True] * 3
+    with pytest.raises(Refused, match="nothing to compare"):
+        judge(Baseline(machine=MACHINE, figures={}), slow, said.append)
 
 
 def test_what_is_no_baseline_is_an_error_with_its_name(tmp_path: Path) -> None:
