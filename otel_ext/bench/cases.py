@@ -15,6 +15,12 @@ _BYTES: Final = 240_000_000
 """What a run sends; `--quick` a twelfth of it."""
 
 
+def shown(size: int) -> str:
+    """Bytes as names of cases have them."""
+    factor, unit = (1, "B") if size < 1_000 else (1_000, "kB") if size < 1_000_000 else (1_000_000, "MB")
+    return f"{size // factor} {unit}"
+
+
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to measure.
 
@@ -47,8 +53,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """Every setting that is not the usual one, and the usual ones that matter most."""
-        size = f"{self.size} B" if self.size < 1000 else f"{self.size // 1000} kB"
-        parts = [size, self.door + (" gzip" if self.gzip else ""), f"{self.clients} clients"]
+        door = self.door + (" gzip" if self.gzip else "")
+        parts = [shown(self.size), door, f"{self.clients} client{'s' * (self.clients != 1)}"]
         parts += [f"at {self.share:.0%} of peak"] * bool(self.share)
         parts += [f"sync {self.sync}"] * (self.sync != "always")
         parts += ["no detectors"] * (not self.detectors) + ["forwarding"] * self.forward

@@ -76,7 +76,8 @@ class Sender:
         self._tell(msgspec.json.encode(plan).decode())
         if (line := self._line()) != "warm":
             self.close()
-            raise CannotBeMeasuredError(f"the clients could not send: {line}")
+            why = json.loads(line).get("failure") if line else "they ended"
+            raise CannotBeMeasuredError(f"the clients could not send: {why}")
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None

@@ -84,7 +84,10 @@ def _grpc(plan: Plan) -> Export:
     channel = grpc.insecure_channel(plan.endpoint, options=options, compression=compression)
     call: Callable[..., bytes] = channel.unary_unary(METHOD)
     metadata = tuple((key.lower(), value) for key, value in plan.headers.items())
-    grpc.channel_ready_future(channel).result(timeout=30)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=30)
+    except grpc.FutureTimeoutError as error:
+        raise ConnectionError(f"nothing answers at {plan.endpoint}") from error
 
     def export(body: bytes) -> str:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otel_ext.bench.baseline import Baseline
-from otel_ext.bench.cases import BATCH, suites
+from otel_ext.bench.cases import BATCH, shown, suites
 from otel_ext.bench.figures import Middle
 from otel_ext.bench.tables import COLUMNS, markdown
 from tests.bench import svg
@@ -127,13 +127,13 @@ def plots(kept: Baseline) -> dict[str, str]:
         if len(rows) > 1:
             found[f"{name}.svg"] = svg.bars(title, rows, unit)
     ours = kept.figures.get(OURS, {})
-    sizes = [(float(size), f"{_size(size)}, grpc, 4 clients") for size in BATCH]
+    sizes = [(float(size), f"{shown(size)}, grpc, 4 clients") for size in BATCH]
     counts = [10**power for power in range(1, 7)]
     for name, cases, across in (
         ("sessions", [(float(n), f"{BASE}, {n} sessions") for n in counts], "sessions"),
         (
             "depth",
-            [(float(n), f"600 B, grpc, 1 clients, {n} spans a session") for n in counts],
+            [(float(n), f"600 B, grpc, 1 client, {n} spans a session") for n in counts],
             "spans a session",
         ),
         ("attributes", sizes, "bytes of a span"),
@@ -156,10 +156,6 @@ def plots(kept: Baseline) -> dict[str, str]:
             "restart: s to ready", {OURS: sorted(restarts)}, "MiB of journal", "s"
         )
     return found
-
-
-def _size(size: int) -> str:
-    return f"{size} B" if size < 1000 else f"{size // 1000} kB"
 
 
 def speed(kept: Baseline) -> str:
