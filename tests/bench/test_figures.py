@@ -1,6 +1,7 @@
 """Statistics, verdicts and tables of the benchmarks, as properties; and that each flag can fire."""
 
 import math
+import re
 import statistics
 from pathlib import Path
 from xml.etree import ElementTree
@@ -161,6 +162,22 @@ def test_a_case_is_named_by_all_that_it_sets() -> None:
     with pytest.raises(KeyError, match="no suite 'speed'"):
         chosen(("speed",))
     assert Case(total=8).name == BASE
+
+
+def test_goals_and_plots_look_for_cases_that_are_measured() -> None:
+    """With every case of all suites measured, each goal about receiving is judged, each plot drawn."""
+    one = Middle(1.0, 1.0, 1.0)
+    row: dict[str, Middle | None] = dict.fromkeys((*HIGHER, *LOWER, "fsync_p99"), one)
+    cases = {case.name: row for members in suites().values() for case in members}
+    servers = (REFERENCE, OURS, "rotel", "Collector, JSON", "Phoenix", "MLflow")
+    kept = Baseline(machine=MACHINE, figures=dict.fromkeys(servers, cases))
+    assert [goal.what for goal in goals(kept.figures) if goal.met is None] == [
+        *("ready again with 1 GiB of journal", "`on_end`, median", "`on_end`, p99"),
+        "`on_end`, faster than the stock encoder and a write",
+        "CPU a span, of BatchSpanProcessor with the OTLP exporter",
+    ]
+    linked = set(re.findall(r"\(plots/([\w-]+\.svg)\)", page.PAGE.read_text()))
+    assert linked <= set(page.plots(kept))
 
 
 def test_goals_can_be_missed_met_and_unknown() -> None:
