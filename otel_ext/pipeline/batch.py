@@ -27,9 +27,9 @@ class Batch(msgspec.Struct):
     named: dict[bytes, str]
     duplicates: list[bytes]
 
-    def forget_step(self, span_id: bytes) -> None:
-        """The last span is no telling of a step."""
-        if self.steps and self.steps[-1][0].span_id == span_id:
-            self.steps.pop()
+    def forget_step(self, span_id: bytes) -> Step | None:
+        """The last span is no telling of a step; what it would have told."""
+        step = self.steps.pop()[0] if self.steps and self.steps[-1][0].span_id == span_id else None
         if self.outlines and self.outlines[-1].span_id == span_id:
             self.outlines.pop()
+        return step

@@ -1,6 +1,7 @@
 """Detectors at work: steps wait for their turn, pass the detectors, and findings become spans and rows.
 
-Law of this file: a finding is written once, as a derived span in its session's own file and a row of the
+Law of this file: a step counts for its session when it passes the detectors, a call once however often it
+was told. A finding is written once, as a derived span in its session's own file and a row of the
 catalog, in the order in which the detectors gave it. Where another otel_ext on the way here has said the very
 same, its span is the one: the window of re-deliveries knows ours as well, whichever comes first.
 """
@@ -17,16 +18,20 @@ from otel_ext.errors import UnsupportedVersion
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
 from otel_ext.pipeline.members import SECOND, Members
+from otel_ext.pipeline.notes import count_step
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.reorder import CLOSE, Outline, Reorder
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.tellings import Tellings
+from otel_ext.sessions import Trace
 from otel_ext.signals import Detectors, Finding, Status, derived_span, scope_bytes
 from otel_ext.signals.episodes import EVICTIONS
 from otel_ext.signals.watch import Watch
-from otel_ext.step import Step
+from otel_ext.step import Kind, Step
 
 log = logging.getLogger(__name__)
+
+_TOOL, _LLM = Kind.TOOL, Kind.LLM  # looked up once: a member of an enum costs more than a branch
 
 Row = tuple[str, int, str, bytes, bytes]
 """A finding as the catalog keeps it: id, revision, session id, trace id, JSON."""
@@ -142,12 +147,14 @@ class Detection:
         tellings = {} if told is None else {"tellings": told}
         return {**dict.fromkeys(stale, b""), "reorder": self._reorder.dump(), **tellings, **parts}
 
-    def load(self, dumped: Mapping[str, bytes], rebuild: Callable[[Detectors], list[Finding]]) -> None:
+    def load(
+        self, dumped: Mapping[str, bytes], rebuild: Callable[[Detectors, Tellings], list[Finding]]
+    ) -> None:
         """Restore what `dump` gave; `rebuild` makes detectors anew whose dump is of another version."""
         if REBUILD in dumped or not self._load(dumped):
             self._reorder.clear()
             self._stale = tuple(dumped)
-            self.emit(rebuild(self._signals))
+            self.emit(rebuild(self._signals, self._tellings))
 
     def _load(self, dumped: Mapping[str, bytes]) -> bool:
         """Load what this version dumped; False when another one did."""
@@ -165,11 +172,21 @@ class Detection:
             return False
         return True
 
+    def _count(self, trace: Trace, step: Step) -> None:
+        if step.kind is _TOOL or step.kind is _LLM or step.error:
+            session = self._members.session(trace, step.session_id)
+            count_step(session, step)
+            self._members.changed(session, active=False)
+
     def _detect(self, trace_id: bytes, until: int | None, now: int) -> None:
         trace = self._members.trace(trace_id)
         session = (trace.joined or trace.session_id) if trace is not None else trace_id.hex()
         for happening in self._tellings.put_together(self._reorder.take(trace_id, until), session):
-            fold = self._signals.close if happening.phase == CLOSE else self._signals.open
-            self.emit(fold(happening.step, now))
+            if happening.phase == CLOSE:
+                self.emit(self._signals.close(happening.step, now))
+                continue
+            self.emit(self._signals.open(happening.step, now))
+            if trace is not None and self._signals.heard.took:
+                self._count(trace, happening.step)
         for text in self._signals.take_news():
             log.error("%s; its findings may be missing", text)

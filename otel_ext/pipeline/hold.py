@@ -5,23 +5,27 @@ arrived; whoever takes a trace out decides its session. Time is engine time.
 """
 
 from collections import OrderedDict
+from typing import Final
 
 import msgspec
 
-from otel_ext.pipeline.dumps import check_version
+from otel_ext.pipeline.dumps import check_version, version_of
 from otel_ext.sessions import Session
 
-VERSION = 2
+VERSION = 3
+_CALL: Final = slice(13, 17)
+"""Where version 2 had what an item's session counted of its call."""
 
 
 class Item(msgspec.Struct, array_like=True, gc=False):
-    """One span on its way to a file: rendered, with what its session counts of it.
+    """One span on its way to a file: rendered, with what its session counts of it as a span.
 
     Attributes:
         json: the span as OTLP JSON, marks included.
         own: the session id that the span or its resource carries, "" for none.
         root: whether it is its trace's (local) root; `root_error` its failure, "" for none.
         agentic: whether a convention understood it.
+        call: it is a tool call that had begun and will never end; others count when detectors take them.
         span_id: its id.
         crashed, over: the reason of a mark that it carries about its session, "" for none.
         unfinished: it had begun and will never end.
@@ -40,10 +44,7 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     root_error: str = ""
     agentic: bool = False
     conflict: bool = False
-    tool: bool = False
-    failed: bool = False
-    input_tokens: int = 0
-    output_tokens: int = 0
+    call: bool = False
     span_id: bytes = b""
     crashed: str = ""
     over: str = ""
@@ -54,10 +55,7 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         session.saw_span(self.start, self.end, now)
         session.conflicts += self.conflict
         session.unfinished += self.unfinished
-        session.tool_calls += self.tool
-        session.errors += self.failed
-        session.input_tokens += self.input_tokens
-        session.output_tokens += self.output_tokens
+        session.tool_calls += self.call
 
 
 class _Held(msgspec.Struct, array_like=True):
@@ -140,6 +138,12 @@ class Hold:
             UnsupportedVersion: a newer version wrote it.
         """
         check_version(data, VERSION, "held spans")
+        if version_of(data) < VERSION:
+            dumped = msgspec.msgpack.decode(data)
+            for _, (_, items, *_) in dumped[1]:
+                for item in items:
+                    item[_CALL] = [False]
+            data = msgspec.msgpack.encode(dumped)
         for trace_id, held in msgspec.msgpack.decode(data, type=_Dump).held:
             self._held[trace_id] = held
             self._spans += len(held.items)

@@ -74,11 +74,11 @@ class Members:
     def session(self, trace: Trace, own: str = "") -> Session:
         """The generation that a span of `trace` counts for; `own` is the session id it carries itself."""
         if own and own != trace.session_id and trace.session_id != trace.trace_id.hex():
-            session = self._newest(own)
-            if session is None:
-                session = self._begin(own, 1, 0)
-            return session
-        key = (trace.session_id, trace.generation)
+            return self.newest(own, 0)
+        return self.generation(trace.session_id, trace.generation)
+
+    def generation(self, *key: *_Key) -> Session:
+        """A generation that is known."""
         if (found := self._sessions.get(key)) is None:
             found = self._catalog.generation(*key)
             assert found is not None, "a bound trace's session is always recorded with it"
@@ -94,10 +94,7 @@ class Members:
 
     def newest(self, session_id: str, now: int) -> Session:
         """The generation that a mark is about; of a session never seen it is the first, without spans."""
-        session = self._newest(session_id)
-        if session is None:
-            session = self._begin(session_id, 1, now)
-        return session
+        return self._newest(session_id) or self._begin(session_id, 1, now)
 
     def mark(self, session: Session) -> None:
         """Remember that a crash was stated of a session before any trace of it; `marked` then knows it."""
@@ -225,10 +222,9 @@ class Members:
             del self._traces[trace_id]
 
     def _begin(self, session_id: str, generation: int, now: int) -> Session:
-        session = Session(session_id=session_id, generation=generation, first_seen=now, last_seen=now)
-        self._sessions[session_id, generation] = session
-        self._latest[session_id] = generation
-        return session
+        new = Session(session_id=session_id, generation=generation, first_seen=now, last_seen=now)
+        self._sessions[session_id, generation], self._latest[session_id] = new, generation
+        return new
 
     def _newest(self, session_id: str) -> Session | None:
         generation = self._latest.get(session_id)

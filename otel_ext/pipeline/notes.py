@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_ext import otlp
 from otel_ext.pipeline.hold import Item
+from otel_ext.sessions import Session
 from otel_ext.span import Value
 from otel_ext.step import Kind, Step
 
@@ -30,15 +31,21 @@ def is_root(span: otlp.RawSpan) -> bool:
     return not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
 
 
-def count_step(item: Item, step: Step) -> None:
-    """Note on the item what its session counts of the step; usage from model calls only."""
+def note_step(item: Item, step: Step) -> None:
+    """Note on the item what its session is told of the step before detectors take it."""
     item.agentic = step.kind is not Kind.OTHER
+    item.call = item.unfinished and step.kind is Kind.TOOL and not step.view
+
+
+def count_step(session: Session, step: Step) -> None:
+    """Count in its session a step that detectors took: a call once; usage from model calls only."""
     if step.view:
-        return  # it tells more of the call that its parent is
-    item.tool = step.kind is Kind.TOOL
-    item.failed = step.error
+        return  # it tells more of a call that is counted
+    session.tool_calls += step.kind is Kind.TOOL
+    session.errors += step.error
     if step.kind is Kind.LLM:
-        item.input_tokens, item.output_tokens = step.input_tokens or 0, step.output_tokens or 0
+        session.input_tokens += step.input_tokens or 0
+        session.output_tokens += step.output_tokens or 0
 
 
 def note_marks(item: Item, attributes: Mapping[str, Value]) -> None:

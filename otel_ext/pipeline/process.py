@@ -22,6 +22,7 @@ from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.rebuild import rebuild
 from otel_ext.pipeline.records import DIED, ENDS, FINISH, MARK, REQUEST, STARTED, TELEMETRY_OF, unpack_request
+from otel_ext.pipeline.recount import Stored
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.spans import SpanReader
 from otel_ext.pipeline.unfinished import Unfinished
@@ -126,8 +127,8 @@ class Processor:
             else:
                 detection[key] = data
         self._unfinished.load(begun)
-        catalog, readers = self._catalog, self._readers
-        self._detection.load(detection, lambda signals: rebuild(signals, catalog, readers, stored))
+        files = Stored(self._catalog, *self._readers, stored)
+        self._detection.load(detection, lambda signals, told: rebuild(signals, told, self.members, files))
         self._lines.flush()
 
     def _fact(self, record: Record, now: int) -> None:

@@ -15,7 +15,7 @@ from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import Effects, step_of, steps_of_events
 from otel_ext.pipeline.members import Members
-from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, count_step, is_root, note_marks
+from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, is_root, note_marks, note_step
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.reorder import Outline
 from otel_ext.pipeline.unfinished import Begun, Unfinished
@@ -82,8 +82,8 @@ class SpanReader:
                     if ours and _OURS in raw:
                         item = batch.items[-1]
                         note_marks(item, seen.attributes())
-                        if item.unfinished:
-                            batch.forget_step(seen.span_id)
+                        if item.unfinished and (step := batch.forget_step(seen.span_id)) is not None:
+                            note_step(item, step)
         return batch
 
     def begun(self, body: bytes) -> Iterator[Begun]:
@@ -115,7 +115,7 @@ class SpanReader:
         )
         self._edits.unfinished(begun, UNFINISHED)
         step = step_of(seen, item.own, self._effects)
-        item.agentic, item.tool = step.kind is not Kind.OTHER, step.kind is Kind.TOOL
+        note_step(item, step)
         return item
 
     def _fresh(
@@ -165,8 +165,8 @@ class SpanReader:
             batch.outlines.append(Outline(trace_id, seen.span_id, seen.parent_id, start, end, root))
             return
         step = self.step(span, raw, group, own, attributes=attributes, times=(start, end))
-        if step.kind is not _OTHER or step.error:
-            count_step(item, step)
+        if step.kind is not _OTHER:
+            item.agentic = True
         batch.steps.append((step, root or step.kind is _AGENT))
         batch.steps.extend((told, False) for told in self._events(span, raw, group, own, (start, end)))
 

@@ -25,10 +25,8 @@ from otel_ext.signals.watch import Watch
 from otel_ext.step import Kind, Step
 
 REPEATED = "otel_ext.detector.repeated"
-"""Counter of steps whose span had been seen before; they change nothing."""
-
 TWINS = "otel_ext.detector.twins"
-"""Counter of calls that another span had told already; they count once."""
+"""Counters of steps whose span, and of calls that another span had told already; they change nothing."""
 
 WEIGHED: Final = 8  # calls of a lane after which its tracks are counted anew
 
@@ -57,6 +55,7 @@ class Signals:
         self.settings = settings or Settings()
         self.rules = chosen(every_rule().types if rules is None else rules, self.settings, shadow=shadow)
         self._hooks = fold.Hooks(self.rules)
+        self.took = False  # whether the step opened last was of no span and no call told before
         self.counters: dict[str, int] = {}
         self.watch = Watch(self.counters, self.settings.most_errors, self.settings.budget)
         self._traces: dict[bytes, Trace] = {}  # both in the order of use, least recent first
@@ -70,7 +69,8 @@ class Signals:
         found: list[Finding] = []
         step = storable(step)
         trace = self._trace(step.trace_id, now, found)
-        if not trace.add(step, self.settings.spans_per_trace):
+        self.took = trace.add(step, self.settings.spans_per_trace)
+        if not self.took:
             self._count(REPEATED)
             return found
         mine = self._lanes.get((step.trace_id, step.span_id))
@@ -82,7 +82,7 @@ class Signals:
         steps = [] if step.kind is _OTHER else [step]
         if steps and trace.twins.has(step, trace.parents, trace.agents):
             self._count(TWINS)
-            steps = []
+            steps, self.took = [], False
         target = trace.lane_of(step)
         if mine is not None and target != step.span_id:
             if mine.emitted or mine.pending is None:

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from tests.bench.load import Requests
+from otel_ext.bench.payload import Requests
 from tests.builders import request, span
 from tests.support import METHOD, PATIENCE, ServerProcess, server
 

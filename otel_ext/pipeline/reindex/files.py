@@ -11,12 +11,11 @@ from otel_ext import conventions, otlp, timestamps
 from otel_ext.dedup import Window
 from otel_ext.pipeline.groups import Groups
 from otel_ext.pipeline.hold import Item
-from otel_ext.pipeline.notes import CONFLICT, UNFINISHED, count_step, is_root, note_marks
+from otel_ext.pipeline.notes import CONFLICT, UNFINISHED, is_root, note_marks, note_step
 from otel_ext.pipeline.original import original
 from otel_ext.pipeline.spans import SpanReader
 from otel_ext.signals import SCOPE_NAME, Finding, finding_of
 from otel_ext.span import STATUS_ERROR
-from otel_ext.step import Kind
 
 _INVERT: Final = bytes(byte ^ 0xFF for byte in range(256))
 
@@ -58,10 +57,7 @@ class StoredReader:
                 note_marks(item, attributes)
                 if not conflict and group.scope_name != SCOPE_NAME:
                     step = self._reader.step(span, raw, group, own, attributes=attributes, times=times)
-                    count_step(item, step)
-                    if item.unfinished:  # its outcome is not known
-                        item.failed, item.input_tokens, item.output_tokens = False, 0, 0
-                        item.agentic, item.tool = step.kind is not Kind.OTHER, step.kind is Kind.TOOL
+                    note_step(item, step)
                 yield item
 
 

@@ -30,6 +30,7 @@ from otel_ext.pipeline.logs import time_of
 from otel_ext.pipeline.logsteps import LogReader
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.original import original
+from otel_ext.pipeline.recount import Stored, recounted
 from otel_ext.pipeline.reindex.files import StoredReader, identities, relearn_window, request_of
 from otel_ext.pipeline.reindex.journal import Unread
 from otel_ext.pipeline.reindex.journallogs import UnreadLogs
@@ -119,6 +120,7 @@ class _Reindex:
         settings = self._settings = EngineSettings()
         reader = SpanReader(Window(1), Members(catalog, settings), Unfinished(1, 1), settings.signals.effects)
         self._reader, self._logs = StoredReader(reader), LogReader(settings.signals.effects)
+        self._readers = reader, self._logs
 
     def run(self) -> Reindexed:
         """All of it, but the swap."""
@@ -180,8 +182,8 @@ class _Reindex:
     def _sessions(
         self, rows: list[FileRow], told: dict[str, Told], unread: Unread, logs: UnreadLogs, now: int
     ) -> None:
-        self._counts = {"unfinished": 0, "conflicts": 0}
-        placed: dict[bytes, bool] = {}
+        self._counts, catalog = {"unfinished": 0, "conflicts": 0}, self._catalog
+        placed, grown = dict[bytes, bool](), list[str]()
         for session_id, group in itertools.groupby(rows, key=lambda row: row.session_id):
             files = list(group)
             session = Relearned(
@@ -198,10 +200,18 @@ class _Reindex:
                             self._calls(line, session, session_id)
                 spans, records = spans + row.spans, records + row.logs
                 session.at(spans, records)
-            self._catalog.commit(session.checkpoint(placed))
+            catalog.commit(session.checkpoint(placed))
+            grown += [session_id] * session.beyond
         for session_id, rest in told.items():  # sessions without a file: marks that came before any span
             session = Relearned(session_id, rest, 0, now=now)
-            self._catalog.commit(session.checkpoint(placed))
+            catalog.commit(session.checkpoint(placed))
+        for session_id in grown:
+            again = recounted(session_id, Stored(catalog, *self._readers, self._readable))
+            catalog.commit(Checkpoint(meta={}, sessions=again))
+
+    def _readable(self, row: FileRow) -> Iterator[bytes]:
+        with contextlib.suppress(OSError, Permanent):
+            yield from self._lines(row)
 
     def _calls(self, line: bytes, session: Relearned, session_id: str) -> None:
         if session_id and any(hint in line for hint in conventions.record_hints):

@@ -93,6 +93,11 @@ class Relearned:
             if not trace.agentic:
                 trace.agentic, trace.resource = True, resource if trace.adopted else b""
 
+    @property
+    def beyond(self) -> bool:
+        """Whether more was met than the manifest speaks of."""
+        return self._seen > self._known or self._logs_seen > self._logs_known
+
     def at(self, spans: int, logs: int) -> None:
         """So many of the files' items are behind us, whether they could be read or not."""
         self._seen, self._logs_seen = spans, logs
