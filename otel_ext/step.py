@@ -165,6 +165,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         first_token: ns from the start to the first token.
         view: tells more of the call that its parent is, and is none of its own.
         record: told by a log record or an event; its span id is derived, no span has it.
+        within: of a record, the span that it was written in; empty when it says none.
     """
 
     kind: Kind
@@ -214,3 +215,4 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     agent_id: str = ""
     view: bool = False
     record: bool = False
+    within: bytes = b""

@@ -91,8 +91,12 @@ class Detection:
 
     def close(self, trace_id: bytes, status: Status, now: int) -> None:
         """End what the detectors have open in a trace."""
-        self._detect(trace_id, None, now)
+        self.catch_up(trace_id, now)
         self.emit(self._signals.end_trace(trace_id, status, now))
+
+    def catch_up(self, trace_id: bytes, now: int) -> None:
+        """Let no step of a trace wait any longer."""
+        self._detect(trace_id, None, now)
 
     def emit(self, findings: Iterable[Finding]) -> None:
         """Write findings."""
@@ -172,6 +176,10 @@ class Detection:
             return False
         return True
 
+    def _session_of(self, trace_id: bytes) -> str:
+        trace = self._members.trace(trace_id)
+        return (trace.joined or trace.session_id) if trace is not None else trace_id.hex()
+
     def _count(self, trace: Trace, step: Step) -> None:
         if step.kind is _TOOL or step.kind is _LLM or step.error:
             session = self._members.session(trace, step.session_id)
@@ -180,8 +188,9 @@ class Detection:
 
     def _detect(self, trace_id: bytes, until: int | None, now: int) -> None:
         trace = self._members.trace(trace_id)
-        session = (trace.joined or trace.session_id) if trace is not None else trace_id.hex()
-        for happening in self._tellings.put_together(self._reorder.take(trace_id, until), session):
+        for happening in self._tellings.put_together(
+            self._reorder, trace_id, until, session_of=self._session_of
+        ):
             if happening.phase == CLOSE:
                 self.emit(self._signals.close(happening.step, now))
                 continue

@@ -50,6 +50,10 @@ class Fold(Protocol):
         """End what the detectors have open in a trace."""
         ...
 
+    def catch_up(self, trace_id: bytes, now: int) -> None:
+        """Let no step of a trace wait any longer."""
+        ...
+
     def emit(self, findings: Iterable[Finding]) -> None:
         """Write derived spans."""
         ...
@@ -113,7 +117,7 @@ class CrashGuard:
         if item.crashed:
             self.crash(session, item.crashed, now)
         if session.ended:  # a mark that came before it, or a root that was missing at an explicit end
-            self.tell(session)
+            self.tell(session, now)
 
     def over(self, session: Session, reason: str, now: int) -> None:
         """Note that a session is over; it ends when no root span of it is missing any more."""
@@ -140,10 +144,10 @@ class CrashGuard:
             status: Status = "terminated" if session.crash else "persisted"
             for trace_id in traces:
                 self._fold.close_trace(trace_id, status, now)
-            self.tell(session)
+            self.tell(session, now)
             self._fold.seal(session.session_id)
 
-    def tell(self, session: Session) -> None:
+    def tell(self, session: Session, now: int) -> None:
         """Tell how an agent's session, or any that crashed, has ended, unless that was told."""
         state = session.state
         if state is State.ACTIVE or not (session.agentic or session.crash):
@@ -154,6 +158,8 @@ class CrashGuard:
         trace = self._members.trace(session.trace_id) if session.trace_id else None
         if trace is None:
             return  # a mark came first; told with the first span
+        for trace_id in self._members.followed(session):
+            self._fold.catch_up(trace_id, now)  # what waits is told of, too
         session.told, session.told_as = session.told + 1, told_as
         self._members.changed(session, active=False)
         facts = msgspec.to_builtins(session)
@@ -166,8 +172,8 @@ class CrashGuard:
             revision=session.told,
             trace_id=trace.trace_id,
             root=trace.root,
-            start=session.start,
-            end=session.end,
+            start=session.first,
+            end=session.last,
             facts={"state": state.value, "reason": session.reason, **facts},
         )
         self._fold.emit([finding])

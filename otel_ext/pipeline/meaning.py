@@ -75,17 +75,19 @@ def told_step(told: Told, log: Log, *, time: int, session_id: str, effects: Effe
     seen, agent = told.seen, f"{session_id}\0{told.agent}"
     service = log.resource.get("service.name")
     traced = any(log.trace_id)
+    within = log.span_id if traced and any(log.span_id) else b""
     step = Step(
         kind=seen.kind,
         trace_id=log.trace_id if traced else trace_of(session_id),
         span_id=b"",
-        parent_id=log.span_id if traced and any(log.span_id) else _derived("agent", agent)[:8],
+        parent_id=within or _derived("agent", agent)[:8],
         start=max(time - told.duration, 0),
         end=time,
         session_id=storable(session_id),
         service=storable(service) if isinstance(service, str) else "",
         name=storable(seen.name),
         record=True,
+        within=within,
     )
     fill_in(step, seen, effects)
     what = (step.arguments_hash or b"").hex() + (step.error_hash or b"").hex()

@@ -54,7 +54,7 @@ class Members:
         if latest is None or (latest.ended and latest.traces):
             latest = self._begin(session_id, latest.generation + 1 if latest else 1, now)
         latest.new_trace()
-        if not latest.agentic:
+        if not latest.agentic or latest.traces == 1:
             latest.trace_id = trace_id
         self._touch(latest)
         trace = Trace(trace_id=trace_id, session_id=session_id, generation=latest.generation)
@@ -117,7 +117,7 @@ class Members:
         """Take a generation that ended out of the open ones; the traces to close, as in `idle`."""
         self._open.pop((session.session_id, session.generation), None)
         session.open = False
-        return self._to_close(session)
+        return self.followed(session)
 
     def rooted(self, trace: Trace, root: bytes) -> None:
         """Note that a trace's root span arrived."""
@@ -133,9 +133,10 @@ class Members:
             trace.agentic, trace.resource = True, resource
             self._changed_traces[trace.trace_id] = trace
             self._followed.setdefault((trace.session_id, trace.generation), set()).add(trace.trace_id)
-        if trace.adopted:
-            return
         home = self.session(trace)
+        if trace.adopted:
+            home.follow_logs(trace.trace_id)
+            return
         home.agentic, home.trace_id = True, trace.trace_id
         if home.last_seen != now:
             home.stirred(now)
@@ -166,9 +167,10 @@ class Members:
     def _end(self, session: Session, now: int) -> tuple[Session, list[bytes]]:
         session.idle_at, session.open = now, False
         self._changed[session.session_id, session.generation] = session
-        return session, self._to_close(session)
+        return session, self.followed(session)
 
-    def _to_close(self, session: Session) -> list[bytes]:
+    def followed(self, session: Session) -> list[bytes]:
+        """The traces of a generation that detectors follow."""
         key = session.session_id, session.generation
         followed = self._followed.get(key, set()) | set(self._catalog.followed(*key))
         # One that log records follow may have gone on to another generation since the checkpoint.

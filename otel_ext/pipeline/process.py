@@ -203,6 +203,10 @@ class Processor:
         """End what the detectors have open in a trace."""
         self._detection.close(trace_id, status, now)
 
+    def catch_up(self, trace_id: bytes, now: int) -> None:
+        """Let no step of a trace wait any longer."""
+        self._detection.catch_up(trace_id, now)
+
     def emit(self, findings: Iterable[Finding]) -> None:
         """Write derived spans."""
         self._detection.emit(findings)

@@ -41,7 +41,7 @@ def _session(session: Session, signals: Detectors, tellings: Tellings, stored: S
     followed = set(stored.catalog.followed(session.session_id, session.generation))
     order = stored_steps(session.session_id, stored)
     for trace_id in order.waiting():
-        for happening in tellings.put_together(order.take(trace_id), session.session_id):
+        for happening in tellings.put_together(order, trace_id, session_of=lambda _: session.session_id):
             if trace_id in followed:
                 fold = signals.close if happening.phase == CLOSE else signals.open
                 found += fold(happening.step, now)

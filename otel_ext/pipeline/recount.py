@@ -63,7 +63,7 @@ def recount(session_id: str, stored: Stored) -> dict[int, Session]:
     signals, tellings = Signals(rules=()), Tellings()
     order = stored_steps(session_id, stored)
     for trace_id in order.waiting():
-        for happening in tellings.put_together(order.take(trace_id), session_id):
+        for happening in tellings.put_together(order, trace_id, session_of=lambda _: session_id):
             if happening.phase == OPEN:
                 signals.open(happening.step, 0)
                 if signals.took:

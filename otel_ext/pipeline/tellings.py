@@ -8,19 +8,21 @@ nothing that both know. Equal names and arguments alone never make two calls one
 * A *view* (`Step.view`) tells more of the call that its parent is, and is gone.
 * A span inside a span of the same tool adds to the outer one what that one does not know.
 * Of a log record and a span the span stays; of two spans the earlier.
+* What of a call is due does not leave without what waits of it: order is of no account within the window.
 * A user's message among log records goes with the session's next model call (precision rule 9).
 
 Times of log records are ends read off another clock tick, so they may be off by `SLACK`.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
 
 import msgspec
 
 from otel_ext.pipeline.dumps import check_version
-from otel_ext.pipeline.reorder import OPEN, Happening
+from otel_ext.pipeline.nested import fill, share
+from otel_ext.pipeline.reorder import OPEN, Happening, Reorder, names
 from otel_ext.step import Kind, Step
 
 VERSION = 1
@@ -29,18 +31,7 @@ SLACK: Final = 2_000_000_000
 """ns by which a log record and a span of one call may miss one another."""
 MOST: Final = 1024
 """Calls remembered, the newest; another telling comes within seconds."""
-_NESTED: Final = 4
-"""Spans between a call and the same tool's call around it that are looked through."""
-
 _OTHER, _TOOL, _LLM = Kind.OTHER, Kind.TOOL, Kind.LLM
-
-_CALL: Final = (
-    *("arguments_hash", "relaxed_hash", "subject", "result_hash", "result_relaxed", "result_size"),
-    *("call_id", "response_id", "issued", "said", "handoff", "state", "user_turn", "user_turns", "waiting"),
-    *("input_tokens", "output_tokens", "cached_tokens", "created_tokens", "reasoning_tokens"),
-    *("cost", "first_token", "agent_name", "agent_id"),
-)
-_FAILURE: Final = ("error", "error_hash", "error_text", "transient", "vague", "invalid", "absent")
 
 
 class _Known(msgspec.Struct, array_like=True):
@@ -58,6 +49,23 @@ class _Dump(msgspec.Struct, array_like=True):
     turns: dict[str, tuple[int, bytes]]
 
 
+class _Due(NamedTuple):
+    """What is due of one trace."""
+
+    steps: dict[bytes, Step]
+    gone: set[bytes]
+    order: Reorder
+    session: str
+    session_of: Callable[[bytes], str]
+
+    def alike(self, step: Step) -> Iterator[Step]:
+        """Calls of the session that wait yet and may be this one."""
+        mine = step.session_id or self.session
+        for other in self.order.alike(step):
+            if not other.view and (other.session_id or self.session_of(other.trace_id)) == mine:
+                yield other
+
+
 class Tellings:
     """The newest calls of all sessions; used by the pipeline's thread only."""
 
@@ -68,40 +76,39 @@ class Tellings:
         self.merged = 0
         """Tellings that were found to be of a call that is told already."""
 
-    def put_together(self, happenings: Iterable[Happening], session: str) -> Iterator[Happening]:
-        """The happenings of one trace, in order, each call told once.
+    def put_together(
+        self,
+        order: Reorder,
+        trace_id: bytes,
+        until: int | None = None,
+        *,
+        session_of: Callable[[bytes], str],
+    ) -> Iterator[Happening]:
+        """The happenings of one trace that are due, in order, each call told once.
 
         Args:
-            happenings: what is due.
-            session: the session that the trace belongs to.
+            order: where they wait, and what else is told of the same calls.
+            trace_id: the trace.
+            until: as of `Reorder.take`.
+            session_of: trace id -> the session that a trace belongs to.
         """
-        ready = list(happenings)
+        ready, session = list(order.take(trace_id, until)), session_of(trace_id)
         steps = {h.step.span_id: h.step for h in ready if h.phase == OPEN}
-        gone: set[bytes] = set()
-        for step in steps.values():
-            if step.view:
-                self._view(step, steps, gone)
-            elif step.kind is _TOOL and (outer := _around(step, steps)) is not None:
-                fill(outer, step)
+        gone = share(steps, order)
+        self.merged += len(gone)
+        due = _Due(steps, gone, order, session, session_of)
         for step in steps.values():
             if step.record and step.kind is _OTHER:
                 self._turn(step, session, gone)
             elif step.span_id not in gone:
-                self._call(step, step.session_id or session, steps, gone)
+                self._call(step, step.session_id or session, due)
         for happening in ready:
             step = happening.step
             if step.span_id in gone:
                 if step.record:
                     continue  # there is no such span
-                step.kind = _OTHER
+                step.kind, step.view = _OTHER, True
             yield happening
-
-    def _view(self, step: Step, steps: dict[bytes, Step], gone: set[bytes]) -> None:
-        gone.add(step.span_id)
-        self.merged += 1
-        whole = steps.get(step.parent_id)
-        if whole is not None and whole.kind is step.kind and not whole.view:
-            fill(whole, step)
 
     def _turn(self, step: Step, session: str, gone: set[bytes]) -> None:
         gone.add(step.span_id)
@@ -112,37 +119,46 @@ class Tellings:
             while len(self._turns) > MOST:
                 del self._turns[next(iter(self._turns))]
 
-    def _call(self, step: Step, session: str, steps: dict[bytes, Step], gone: set[bytes]) -> None:
+    def _call(self, step: Step, session: str, due: "_Due") -> None:
+        steps, gone = due.steps, due.gone
         if step.kind is _LLM and step.user_turns is None and session in self._turns:
             since, turn = self._turns[session]
             if step.end >= since:
                 step.user_turns, step.user_turn = 1, turn
                 del self._turns[session]
                 self._changed = True
-        for key in _keys(step, session):
-            known = self._known.get(key)
-            if known is None or known.span_id == step.span_id or not _same(known, step):
-                self._remember(key, step)
-                continue
-            self.merged += 1
-            first = steps.get(known.span_id)
-            if first is None or first.span_id in gone:
-                gone.add(step.span_id)
-            elif first.record and not step.record:
-                fill(step, first)
-                gone.add(first.span_id)
-                self._remember(key, step)
-            else:
-                fill(first, step)
-                gone.add(step.span_id)
-            break
+        keys = [_digest(kind, session, name) for kind, name in names(step)]
+        told = (self._known.get(key) for key in keys)
+        known = next((k for k in told if k and k.span_id != step.span_id and _same(k, step)), None)
+        if known is None:
+            for other in due.alike(step):  # waiting yet, for later than this
+                if _same(_known(step), other):
+                    if step.record and not other.record:
+                        self.merged += 1
+                        with due.order.renamed(other):
+                            fill(other, step)
+                        gone.add(step.span_id)
+                        return
+                    fill(step, other)
+            self._remember(keys, step)
+            return
+        self.merged += 1
+        first = steps.get(known.span_id)
+        if first is None or first.span_id in gone:
+            gone.add(step.span_id)
+        elif first.record and not step.record:
+            fill(step, first)
+            gone.add(first.span_id)
+            self._remember(keys, step)
+        else:
+            fill(first, step)
+            gone.add(step.span_id)
 
-    def _remember(self, key: bytes, step: Step) -> None:
-        self._known.pop(key, None)
-        self._known[key] = _Known(
-            step.span_id, step.start, step.end, step.name, step.arguments_hash, step.record
-        )
-        self._changed = True
+    def _remember(self, keys: Iterable[bytes], step: Step) -> None:
+        for key in keys:
+            self._known.pop(key, None)
+            self._known[key] = _known(step)
+            self._changed = True
         while len(self._known) > MOST:
             del self._known[next(iter(self._known))]
 
@@ -165,43 +181,8 @@ class Tellings:
             self._known, self._turns = dumped.known, dumped.turns
 
 
-def fill(whole: Step, part: Step) -> None:
-    """Add what another telling of the same call knows and this one does not."""
-    if whole.arguments_hash is None and part.arguments_hash is not None:
-        whole.effect = part.effect
-    for name in _CALL:
-        if getattr(whole, name) in {None, "", 0, ()}:
-            setattr(whole, name, getattr(part, name))
-    if part.error and not (whole.error and whole.error_hash):
-        for name in _FAILURE:
-            setattr(whole, name, getattr(part, name))
-
-
-def _around(step: Step, steps: dict[bytes, Step]) -> Step | None:
-    """The same tool's call around this one, with no other call and no agent between them."""
-    up = step.parent_id
-    for _ in range(_NESTED):
-        outer = steps.get(up)
-        if outer is None or outer is step:
-            return None
-        if outer.kind is not _OTHER:
-            known = step.arguments_hash is not None and outer.arguments_hash is not None
-            same = outer.kind is step.kind and outer.name == step.name
-            differ = known and step.arguments_hash != outer.arguments_hash
-            return outer if same and not differ and not outer.view else None
-        up = outer.parent_id
-    return None
-
-
-def _keys(step: Step, session: str) -> Iterator[bytes]:
-    """What a call may be recognised by: the ids that producers give it, of a model call also its usage."""
-    if step.kind is _TOOL and step.call_id:
-        yield _digest("tool", session, step.call_id)
-    elif step.kind is _LLM:
-        if step.response_id:
-            yield _digest("model", session, step.response_id)
-        if step.input_tokens and step.output_tokens:
-            yield _digest("usage", session, f"{step.input_tokens} {step.output_tokens} {step.error}")
+def _known(step: Step) -> _Known:
+    return _Known(step.span_id, step.start, step.end, step.name, step.arguments_hash, step.record)
 
 
 def _digest(*parts: str) -> bytes:

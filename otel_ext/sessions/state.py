@@ -177,6 +177,12 @@ class Session(msgspec.Struct, kw_only=True):
             if not self.crash:
                 self.told_as = ""
 
+    def follow_logs(self, trace_id: bytes) -> None:
+        """Note that detectors follow log records of it; a trace of spans is a better place for its end."""
+        self.agentic = True
+        if not self.traces:
+            self.trace_id = trace_id
+
     def new_trace(self) -> None:
         """Count a trace that belongs here; its root is missing until `root_ended`."""
         self.traces += 1

@@ -73,7 +73,8 @@ class Finding(msgspec.Struct, kw_only=True):
         evidence_count: how many spans were counted in all.
         evidence_dropped: how many of them are not listed.
         context: those of the evidence that another finding owns; their cost is its (precision rule 14).
-        missing: what was not captured and would have made this surer.
+        missing: what was not captured and would have made this surer; "spans" where evidence are log records
+            that were written in none: their ids are derived, and no backend holds them.
         explanation: one sentence that a person can act on.
         lane: span id of the lane: the nearest agent, else root or missing parent.
         scope: "agent" when the lane's span is known to be an agent's, else "trace".

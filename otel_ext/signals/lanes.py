@@ -142,6 +142,7 @@ class Trace(msgspec.Struct):
     Attributes:
         parents: span id -> parent id, least recently used first.
         agents: span ids of agents -> the agent's name.
+        records: derived ids of calls that log records told -> the span that each was written in, or empty.
         own: provisional lanes that stay lanes of their own.
         root: the root's span id, empty while unknown.
         ended: the ends of agents that ended, ns, oldest first.
@@ -157,6 +158,7 @@ class Trace(msgspec.Struct):
     root: bytes = b""
     parents: dict[bytes, bytes] = {}
     agents: dict[bytes, str] = {}
+    records: dict[bytes, bytes] = {}
     own: dict[bytes, bool] = {}
     ended: dict[bytes, int] = {}
     twins: Twins = msgspec.field(default_factory=Twins)
@@ -169,6 +171,8 @@ class Trace(msgspec.Struct):
         if step.span_id in self.parents:
             return False
         self.parents[step.span_id] = step.parent_id
+        if step.record:
+            self.records[step.span_id] = step.within
         if not step.parent_id and not self.root:
             self.root = step.span_id
         while len(self.parents) > most:
@@ -177,6 +181,7 @@ class Trace(msgspec.Struct):
             del self.parents[oldest]
             self.agents.pop(oldest, None)
             self.own.pop(oldest, None)
+            self.records.pop(oldest, None)
         return True
 
     def own_lane(self) -> Lane:

@@ -58,11 +58,16 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status, ended
         if len(evidence) >= context.settings.evidence:
             del evidence[-2:-1]  # the last of those that were counted stays
         evidence.append(ended_by)
+    # Calls that log records told are no spans: the one that a record was written in is cited in its place.
+    bare = any(span in trace.records and not trace.records[span] for span in evidence)
+    cited = {span: trace.records.get(span) or span for span in evidence}
     missing = rule.missing(context, track)
     if waste.basis in ("estimated", "mixed"):
         missing.append("usage")
     if not lane.rounds.modelled:
         missing.append("model")
+    if bare:
+        missing.append("spans")
     context.found.append(
         Finding(
             signal=rule.signal,
@@ -78,7 +83,7 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status, ended
             count=track.count,
             start=track.start,
             end=track.end,
-            evidence=evidence,
+            evidence=list(dict.fromkeys(cited.values())),
             waste=waste,
             missing=missing,
             explanation=costing(
@@ -90,14 +95,17 @@ def speak(rule: Rule[Any], context: Context, track: Track, status: Status, ended
             lane=lane.span_id,
             scope="agent" if agent else "trace",
             depth=trace.depth(lane.span_id),
-            parent=lane.span_id if agent else trace.root or lane.span_id or evidence[0],
+            parent=lane.span_id if agent else trace.root or (b"" if bare else lane.span_id or evidence[0]),
             evidence_count=count,
             evidence_dropped=count - len(evidence),
-            context=[
-                span
-                for span in evidence
-                if span == ended_by or any(mark.span_id == span and not mark.owned for mark in track.marks)
-            ],
+            context=list(
+                dict.fromkeys(
+                    cited[span]
+                    for span in evidence
+                    if span == ended_by
+                    or any(mark.span_id == span and not mark.owned for mark in track.marks)
+                )
+            ),
             distinct_arguments=len(track.distinct),
             arguments_hash=(track.arguments_hash or b"").hex(),
             result_hash=(track.result_hash or b"").hex(),

@@ -34,7 +34,7 @@ def merged(steps: Iterable[Step], tellings: Tellings | None = None) -> list[Step
     order = Reorder(0, 10**6)
     for one in steps:
         order.add(msgspec.structs.replace(one), 0, bounds=False)
-    told = (tellings or Tellings()).put_together(order.take(TRACE), "s")
+    told = (tellings or Tellings()).put_together(order, TRACE, session_of=lambda _: "s")
     return [happening.step for happening in told if happening.step.kind is not Kind.OTHER]
 
 

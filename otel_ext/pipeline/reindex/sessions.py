@@ -90,6 +90,7 @@ class Relearned:
             trace.rooted = trace.rooted or step.trace_id == trace_of(self._id)
             if trace.adopted and fresh:
                 trace.generation = self._newest()
+                self._rows[trace.generation].follow_logs(step.trace_id)
             if not trace.agentic:
                 trace.agentic, trace.resource = True, resource if trace.adopted else b""
 
@@ -133,7 +134,7 @@ class Relearned:
             if self._seen > self._known:
                 row = self._rows[generation]
                 row.new_trace()
-                if not row.agentic:
+                if not row.agentic or row.traces == 1:
                     row.trace_id = item.trace_id
         elif trace.adopted:
             trace.rooted, trace.resource = False, b""
@@ -186,7 +187,7 @@ class Relearned:
         """A session's end was told: it says all that was known of the generation then."""
         told: dict[str, Any] = finding.session
         row = self._rows.get(told["generation"])
-        if not self._beyond or row is None or row.told >= finding.revision:
+        if not (self._beyond or self.beyond) or row is None or row.told >= finding.revision:
             return
         for name, value in told.items():
             if name in Session.__struct_fields__:
