@@ -9,8 +9,9 @@ where the queue is full, the latest of whoever has most in it goes. Who gets no 
 
 import contextlib
 import threading
+import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from otel_ext.clock import Clock, SystemClock
@@ -92,9 +93,7 @@ class Turns:
         places: requests worked on at one time.
         waiting: requests that may wait, of all senders.
         patience: seconds that one may wait.
-
-    Attributes:
-        pause: what a request rests on.
+        pause: sleeps for so many seconds.
     """
 
     def __init__(
@@ -104,10 +103,11 @@ class Turns:
         patience: float = PATIENCE,
         *,
         clock: Clock | None = None,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self._places, self._most, self._patience = places, waiting, patience
         self._clock = clock or SystemClock()
-        self._lock, self.pause = threading.Lock(), threading.Event()
+        self._lock, self._pause = threading.Lock(), pause
         self._senders = OrderedDict[str, _Sender]()  # the one seen last is last
         self._ring = OrderedDict[str, _Sender]()  # those who wait, in the order of their turns
         self._inside = self._waiting = 0
@@ -184,7 +184,7 @@ class Turns:
         with self._lock:
             resting = ticket.size > _SMALL and self._others(self._senders[ticket.sender])
         if resting:
-            self.pause.wait(min(took, _LONGEST_REST) / 1e9)
+            self._pause(min(took, _LONGEST_REST) / 1e9)
 
     def _let_in(self, one: _Sender, ticket: Ticket) -> None:
         self._inside += 1

@@ -157,16 +157,8 @@ def test_threads_take_turns() -> None:
 
 def test_a_large_request_rests_while_others_are_there() -> None:
     """Its place stays taken for as long as it took, at most 0.1 s; alone, or small, it is free at once."""
-    clock = ManualClock()
-    turns = Turns(2, clock=clock)
-    pauses: list[float] = []
-
-    class Watch(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            pauses.append(timeout or 0.0)
-            return True
-
-    turns.pause = Watch()
+    clock, pauses = ManualClock(), list[float]()
+    turns = Turns(2, clock=clock, pause=pauses.append)
 
     def work(name: str, size: int, took: int) -> None:
         with turns.of(name, size):

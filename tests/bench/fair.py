@@ -1,11 +1,11 @@
 """How much one service at full rate delays the acknowledgements of another.
 
-    python -m tests.bench.fair [--seconds N] [--connections N] [--spans N]
+    python -m tests.bench.fair [--seconds N] [--connections N...] [--spans N] [--write]
 
 The polite one sends 16 spans every 20 ms. It is measured alone and beside the greedy one, by turns in the
 same run, each time with a server that has nothing left to do; the greedy one sends requests of `--spans`
 as fast as they are answered, over `--connections`, and does not wait when it is asked to. The server has one
-core to itself, the clients share the other, on which the greedy one gives way.
+core to itself, the clients share the other, on which the greedy one gives way. Figures are medians of rounds.
 """
 
 import argparse
@@ -18,14 +18,16 @@ import threading
 import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 
 from otel_ext.bench.machine import CLIENT_CORE, SERVER_CORE, on_core
 from otel_ext.bench.payload import Requests, template
+from tests.bench.tables import write
 from tests.support import METHOD, server
 
-TURNS = 3
+ROUNDS = 3
 
 
 def polite(endpoint: str, seconds: float) -> list[float]:
@@ -71,18 +73,32 @@ def greedy(
     counts.put((sum(taken), sum(refused)))
 
 
-def main() -> None:
-    """Print the latencies alone, beside the greedy one, and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--connections", type=int, default=1)
-    parser.add_argument("--spans", type=int, default=512)
-    options = parser.parse_args()
+class Outcome(NamedTuple):
+    """Latencies in seconds of the polite one by round, and what became of the greedy one's requests."""
+
+    alone: list[list[float]]
+    beside: list[list[float]]
+    taken: int
+    refused: int
+
+    def at(self, percent: int) -> tuple[float, float, float]:
+        """A percentile alone and beside, and their ratio: medians of the rounds, the ratio of each round."""
+        pairs = [
+            (statistics.quantiles(one, n=100)[percent - 1], statistics.quantiles(other, n=100)[percent - 1])
+            for one, other in zip(self.alone, self.beside, strict=True)
+        ]
+        return (
+            statistics.median(one for one, _ in pairs),
+            statistics.median(other for _, other in pairs),
+            statistics.median(other / one for one, other in pairs),
+        )
+
+
+def measure(connections: int, spans: int, seconds: float) -> Outcome:
+    """The polite one alone and beside the greedy one, in each round with a server of its own."""
     context = multiprocessing.get_context("spawn")
-    alone: list[float] = []
-    beside: list[float] = []
-    taken = refused = 0
-    for _ in range(TURNS):
+    found = Outcome([], [], 0, 0)
+    for _ in range(ROUNDS):
         # A new server each time: one that works on what the greedy one left is not one left alone.
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -90,27 +106,40 @@ def main() -> None:
                 process = stack.enter_context(server(Path(folder) / "data"))
             stack.enter_context(on_core(CLIENT_CORE))
             polite(process.endpoint, 1.0)
-            alone += polite(process.endpoint, options.seconds)
+            found.alone.append(polite(process.endpoint, seconds))
             stop, counts = context.Event(), context.Queue()
-            hog = context.Process(
-                target=greedy, args=(process.endpoint, options.connections, options.spans, stop, counts)
-            )
+            hog = context.Process(target=greedy, args=(process.endpoint, connections, spans, stop, counts))
             hog.start()
             time.sleep(1.5)
-            beside += polite(process.endpoint, options.seconds)
+            found.beside.append(polite(process.endpoint, seconds))
             stop.set()
-            more = counts.get()
-            taken, refused = taken + more[0], refused + more[1]
+            taken, refused = counts.get()
+            found = found._replace(taken=found.taken + taken, refused=found.refused + refused)
             hog.join()
-    for name, values in (("alone", alone), ("beside", beside)):
-        cuts = statistics.quantiles(values, n=100)
-        shown = ", ".join(f"p{cut} {cuts[cut - 1] * 1e3:.2f} ms" for cut in (50, 90, 99))
-        print(f"{name:>7}: {shown}")
-    one, other = statistics.quantiles(alone, n=10), statistics.quantiles(beside, n=10)
-    print(
-        f"  ratio: p50 {other[4] / one[4]:.2f}, p90 {other[8] / one[8]:.2f}; "
-        f"the greedy one: {taken} requests taken, {refused} refused"
-    )
+    return found
+
+
+def main() -> None:
+    """Print the latencies alone, beside the greedy one, and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--spans", type=int, default=512)
+    parser.add_argument("--write", action="store_true", help="write the table into docs/operations.md")
+    options = parser.parse_args()
+    lines = [
+        "| greedy connections | percentile | alone | beside | ratio | greedy requests taken, refused |",
+        "|---|---|---|---|---|---|",
+    ]
+    for connections in options.connections:
+        found = measure(connections, options.spans, options.seconds)
+        for percent in (50, 90):
+            one, other, ratio = found.at(percent)
+            cells = f"p{percent} | {one * 1e3:.1f} ms | {other * 1e3:.1f} ms | {ratio:.2f}"
+            lines.append(f"| {connections} | {cells} | {found.taken:,}, {found.refused:,} |")
+    print("\n".join(lines))
+    if options.write:
+        write("fair", lines)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """What a sidecar does with three times as much as it can take, for a minute.
 
-    python -m tests.bench.overload [--seconds N] [--share S] [--times N]
+    python -m tests.bench.overload [--seconds N] [--share S] [--times N] [--runs N] [--write]
 
 The server is held to a share of one core (stopped and continued by turns, so that it works anywhere). First
 as many spans as it acknowledges to senders that wait are counted: its capacity. Then a process of its own
 offers three times that in an open loop: each request is sent when its time has come, whatever became of those
 before it, over many connections, and is not repeated when it is refused. Printed: goodput against capacity,
 refusals by whether the delay is in both places where clients look for it, how late the schedule itself was,
-peak memory, and spans acknowledged that are not in the ledger afterwards.
+peak memory, and, once everything is processed, spans acknowledged that are not stored. Data is in memory.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from otel_ext.bench.payload import Requests
-from otel_ext.sessions import Catalog
-from tests.support import METHOD, ServerProcess, server
+from tests.bench.tables import write
+from tests.support import METHOD, RAM, ServerProcess, objects, run, server
 
 SPANS: Final = 256
 SIZE: Final = 590
@@ -143,55 +143,74 @@ def memory(process: ServerProcess, what: str) -> int:
     return int(next(line for line in status.splitlines() if line.startswith(what)).split()[1]) // 1024
 
 
-def ledger(data: Path) -> dict[str, int]:
-    """The last checkpoint's."""
-    catalog = Catalog(data / "engines/main/catalog.sqlite", read_only=True)
-    try:
-        found: dict[str, int] = catalog.meta().get("ledger", {})
-        return found
-    finally:
-        catalog.close()
+def rounded(value: float) -> str:
+    """Three digits of it."""
+    return f"{float(f'{value:.3g}'):,g}"
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--share", type=float, default=0.25)
-    parser.add_argument("--times", type=float, default=3.0)
-    parser.add_argument("--config", default="")
-    options = parser.parse_args()
+def measure(seconds: float, share: float, times: float) -> dict[str, float]:
+    """One server's life: at capacity, in the storm, and until all that it acknowledged is processed."""
     context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder) / "data", options.config) as process:
+    with tempfile.TemporaryDirectory(dir=RAM) as folder, server(Path(folder) / "data") as process:
         assert process.process is not None
-        idle = memory(process, "VmRSS")
-        with Throttle(process.process.pid, options.share):
-            seconds = max(5.0, options.seconds / 4)
-            first = calm(process.endpoint, seconds)
-            capacity = first / seconds
-            before = memory(process, "VmHWM")
+        with Throttle(process.process.pid, share):
+            before = max(5.0, seconds / 4)
+            first = calm(process.endpoint, before)
+            capacity = first / before
+            found = {
+                "capacity, with senders that wait, spans/s": capacity * SPANS,
+                "memory at capacity, MiB": memory(process, "VmHWM"),
+            }
             receiving, sending = context.Pipe(duplex=False)
-            given = (sending, process.endpoint, options.seconds, options.times * capacity)
+            given = (sending, process.endpoint, seconds, times * capacity)
             client = context.Process(target=storm, args=given)
             client.start()
             counts, latencies = receiving.recv()
             client.join()
             peak = memory(process, "VmHWM")
-        about = {name: counts.pop(name, 0) for name in ("late by over 0.1 s", "most under way", "seconds")}
-        offered, good = sum(counts.values()) / about["seconds"], counts["acknowledged"] / about["seconds"]
+        late, most = counts.pop("late by over 0.1 s"), counts.pop("most under way")
+        took = counts.pop("seconds")
         cuts = statistics.quantiles(latencies, n=100)
-        print(f"held to {options.share:.2f} of a core, {STORM} connections, requests of {SPANS} spans")
-        print(
-            f"capacity {capacity * SPANS:,.0f} spans/s, offered {offered / capacity:.1f} times that; {about}"
-        )
-        print(f"goodput {good * SPANS:,.0f} spans/s, {good / capacity:.2f} of capacity")
-        print(f"acknowledged after p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s")
-        print(f"answers {dict(counts)}")
-        print(f"memory MiB: idle {idle}, at capacity {before}, at overload {peak}", flush=True)
-        acknowledged = (first + counts["acknowledged"]) * SPANS
+        found |= {
+            "offered / capacity": sum(counts.values()) / took / capacity,
+            "goodput / capacity": counts["acknowledged"] / took / capacity,
+            "requests acknowledged": counts.pop("acknowledged"),
+            "acknowledged after, median, s": cuts[49],
+            "acknowledged after, 99th percentile, s": cuts[98],
+            **{f"requests refused: {words}": count for words, count in sorted(counts.items())},
+            "memory at overload, MiB": peak,
+            "requests sent over 0.1 s late": late,
+            "most requests under way": most,
+        }
         process.stop(patience=1800)  # it processes everything that it acknowledged
-        kept = ledger(process.data)
-    print(f"acknowledged {acknowledged:,}, received {kept['received']:,}, lost {kept.get('lost')}")
+        (report,) = objects(run("verify", process.data, "--json"))
+    acknowledged = (first + found["requests acknowledged"]) * SPANS
+    missing = max(0.0, acknowledged - report["received"])
+    unaccounted = report["received"] - report["stored"] - report["duplicate"]
+    return {**found, "spans acknowledged": acknowledged, "of these lost": missing + unaccounted}
+
+
+def main() -> None:
+    """Print the table: medians of the runs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--share", type=float, default=0.25)
+    parser.add_argument("--times", type=float, default=3.0)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="write the table into docs/operations.md")
+    options = parser.parse_args()
+    runs = []
+    for _ in range(options.runs):
+        runs.append(measure(options.seconds, options.share, options.times))
+        print(runs[-1], flush=True)
+    lines = ["| | median | runs |", "|---|---|---|"]
+    for name in dict.fromkeys(name for found in runs for name in found):
+        values = [found.get(name, 0) for found in runs]
+        shown = ", ".join(map(rounded, values))
+        lines.append(f"| {name} | {rounded(statistics.median(values))} | {shown} |")
+    print("\n".join(lines))
+    if options.write:
+        write("overload", lines)
 
 
 if __name__ == "__main__":

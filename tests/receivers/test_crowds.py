@@ -83,7 +83,7 @@ def test_memory_of_many_large_requests(tmp_path: Path, compression: grpc.Compres
 
 
 def test_a_burst_of_honest_clients_loses_nothing(tmp_path: Path) -> None:
-    """200 connections flush 512 spans each at one instant, tried again as the stock exporter does: all arrive."""
+    """200 connections flush 512 spans each at one instant, with the stock exporter's tries: all arrive."""
     batches = Requests(SPANS, 590, 1)
     untold, start = Counter[str](), threading.Barrier(CLIENTS)
     delivered = []
