@@ -74,11 +74,9 @@ class FarSide:
         until(lambda: any(needle in body for body in self.bodies), f"{needle.hex()} at the far side")
 
     def _reply(self, body: bytes, headers: Mapping[str, str], peer: str) -> Reply:
+        ruled = self.rule(body) if self.rule is not None else None  # it may wait, and others come meanwhile
         with self._lock:
-            if self.rule is not None:
-                reply = self.rule(body)
-            else:
-                reply = self.script.pop(0) if self.script else Reply()
+            reply = ruled or (self.script.pop(0) if self.script else Reply())
             reply = reply._replace(code=reply.code or self.accepts)
             self.calls.append(Call(body, time.monotonic(), headers, peer, reply.code))
         return reply

@@ -220,7 +220,12 @@ ITEMS: Final[dict[int, Item]] = {
         ),
         (70, "S", "a User-Agent with a product token", "OTLP Exporter"),
         (71, "S", "a dead destination does not hold up the others", "Multi-Destination Exporting"),
-        (72, "S", "connections are kept and used again", "Concurrent Requests"),
+        (
+            72,
+            "S",
+            "connections are kept and used again; how many requests are on their way at once is a setting",
+            "Concurrent Requests",
+        ),
     ),
     **_items(
         "The SDK side",
@@ -262,6 +267,7 @@ REMARKS: Final[dict[int, str]] = {
     58: "field 999; 1000 is reserved in ResourceSpans, where it had a meaning once",
     64: "counting is only looked at in otel_ext, in its own metrics",
     65: "counting is only looked at in otel_ext, in its own metrics",
+    69: "https:// is refused with an error until there is TLS; the protocol is the exporter's type",
     66: "counting and putting aside are only looked at in otel_ext",
 }
 """What a reader of the table should know: our choices, and how strict a rule is."""

@@ -281,10 +281,17 @@ class Collector(Target):
         protocols = {"grpc": {"endpoint": self.grpc_endpoint}, "http": {"endpoint": self.http_endpoint}}
         base: Tree = {
             "receivers": {"otlp": {"protocols": protocols}},
-            "exporters": {"file": {"path": str(folder / "traces.jsonl"), "flush_interval": "50ms"}},
+            "exporters": {
+                "file": {"path": str(folder / "traces.jsonl"), "flush_interval": "50ms"},
+                "file/others": {"path": str(folder / "others.jsonl")},
+            },
             "service": {
                 "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
-                "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
+                "pipelines": {
+                    "traces": {"receivers": ["otlp"], "exporters": ["file"]},
+                    "logs": {"receivers": ["otlp"], "exporters": ["file/others"]},
+                    "metrics": {"receivers": ["otlp"], "exporters": ["file/others"]},
+                },
             },
         }
         self.config = merged(base, config or {})

@@ -13,6 +13,7 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from tests.builders import request, span
 from tests.conformance import otlpjson
 from tests.conformance.conftest import Start
+from tests.conformance.signals import OTHERS
 from tests.conformance.targets import Target, free_endpoint, running
 from tests.conformance.wire import JSON, PROTOBUF, Answer, Grpc, Http, check, should
 
@@ -33,7 +34,9 @@ def dead_end() -> dict[str, object]:
     }
     return {
         "exporters": {"otlp/dead": exporter},
-        "service": {"pipelines": {"traces": {"exporters": ["otlp/dead"]}}},
+        "service": {
+            "pipelines": {name: {"exporters": ["otlp/dead"]} for name in ("traces", "logs", "metrics")}
+        },
     }
 
 
@@ -66,6 +69,9 @@ def test_item_22_undecodable_on_grpc(target: Target) -> None:
         answer = target.grpc.send(body)
         check(answer.code == "INVALID_ARGUMENT", f"answered {answer}")
         check(answer.retry_delay is None, "asks for a retry of garbage")
+    for signal in OTHERS:
+        for where, answer in signal.garbage(target):
+            check(answer.code in {"INVALID_ARGUMENT", "400"}, f"answered {answer} to {where}")
 
 
 def test_item_23_undecodable_on_http(target: Target) -> None:
@@ -79,6 +85,11 @@ def test_item_23_undecodable_on_http(target: Target) -> None:
                 detail is not None and detail.field_violations,
                 f"400 without BadRequest among its details ({door.name})",
             )
+    for signal in OTHERS:
+        for where, answer in signal.garbage(target):
+            if "HTTP" in where:
+                check(answer.code == "400", f"answered {answer} to {where}")
+                should(answer.detail(BadRequest), f"400 without BadRequest among its details ({where})")
 
 
 def failures(target: Target, busy: Target) -> Iterator[tuple[str, str, Answer]]:
@@ -122,6 +133,9 @@ def test_item_26_passing_failures(busy: Target) -> None:
     """UNAVAILABLE and 503."""
     answers = [busy.grpc.send(request(*busy.spans())), busy.http.send(request(*busy.spans()))]
     check([a.code for a in answers] == ["UNAVAILABLE", "503"], f"answered {[a.code for a in answers]}")
+    for signal in OTHERS:
+        codes = [answer.code for _, answer in signal.ask(busy, 1)]
+        check(codes == ["UNAVAILABLE", "503", "503"], f"answered {codes} to {signal.name}")
 
 
 def test_item_27_overload_tells_the_delay(busy: Target) -> None:
@@ -134,6 +148,17 @@ def test_item_27_overload_tells_the_delay(busy: Target) -> None:
         answer = door.send(request(*busy.spans()))
         check(answer.code in {"429", "503"}, f"answered {answer}")
         check(answer.headers.get("retry-after", b"").isdigit(), f"{answer.code} without Retry-After")
+    for signal in OTHERS:
+        over_grpc, *over_http = signal.ask(busy, 1)
+        check(
+            over_grpc[1].detail(RetryInfo) is not None,
+            f"{over_grpc[1].code} without RetryInfo to {over_grpc[0]}",
+        )
+        for where, answer in over_http:
+            check(
+                answer.headers.get("retry-after", b"").isdigit(),
+                f"{answer.code} without Retry-After to {where}",
+            )
 
 
 def test_item_28_too_large_on_grpc(large: Target) -> None:

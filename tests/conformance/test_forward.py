@@ -6,6 +6,10 @@ import gzip
 import itertools
 import json
 import re
+import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +21,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.builders import request
 from tests.conformance.conftest import Start
 from tests.conformance.farside import FarSide, GrpcFarSide, HttpFarSide, Reply
-from tests.conformance.forwarders import forwarding, grpc_exporter, http_exporter, to_grpc, to_http
+from tests.conformance.forwarders import RETRY, forwarding, grpc_exporter, http_exporter, to_grpc, to_http
+from tests.conformance.signals import OTHERS
 from tests.conformance.targets import OtelExt, Target, free_endpoint, running
 from tests.conformance.wire import check
 from tests.support import until
@@ -258,6 +263,37 @@ def test_item_69_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with running("otel_ext", tmp_path / "grpc", {"exporters": {"otlp/far": {}}}) as made:
             far.wait_for(send(made).span_id)
             check(far.calls[-1].headers.get("x-team") == "a b", "sends no metadata")
+    with HttpFarSide() as far, socket.create_server(("127.0.0.1", 0)) as silent:
+        for name in ("PROTOCOL", "ENDPOINT"):
+            monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_TRACES_{name}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{far.endpoint}/base/")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-tenant=own")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none")
+        with running("otel_ext", tmp_path / "own", {"exporters": {"otlphttp/far": {}}}) as made:
+            far.wait_for(send(made).span_id)
+            headers = far.calls[-1].headers
+            check(headers[":path"] == "/base/v1/traces", f"posts to {headers[':path']}")
+            check(headers.get("x-tenant") == "own", f"sends x-tenant {headers.get('x-tenant')}")
+            check("content-encoding" not in headers, "compresses traces")
+            for signal in OTHERS:
+                check(all(answer.ok for _, answer in signal.ask(made, 1)), f"refused {signal.name}")
+                far.wait_for(b"conformance")
+                path = f"/base/v1/{signal.name}"
+                until(lambda path=path: path in {c.headers[":path"] for c in far.calls}, path)  # type: ignore[misc]
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0.2")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with running(
+            "otel_ext", tmp_path / "late", {"exporters": {"otlphttp/far": {"retry_on_failure": RETRY}}}
+        ) as made:
+            send(made)
+            silent.settimeout(60)
+            with silent.accept()[0], silent.accept()[0]:  # there is a second one: the first try was given up
+                pass
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:4318")
+    call = [sys.executable, "-m", "otel_ext", "validate", "--config", "yaml:exporters: {otlphttp/far: {}}"]
+    said = subprocess.run(call, capture_output=True, text=True, check=False, timeout=60)
+    check(said.returncode and "TLS" in said.stderr, f"says {said.stderr!r} to https://")
 
 
 def test_item_70_user_agent(sender: Target, far: tuple[GrpcFarSide, HttpFarSide]) -> None:
@@ -285,8 +321,10 @@ def test_item_71_a_dead_destination(start: Start) -> None:
         check(busy.calls, "did not try the busy one")
 
 
-def test_item_72_connections_are_kept(sender: Target, far: tuple[GrpcFarSide, HttpFarSide]) -> None:
-    """20 requests one after the other over a connection each destination had already."""
+def test_item_72_connections_are_kept(
+    sender: Target, far: tuple[GrpcFarSide, HttpFarSide], start: Start
+) -> None:
+    """20 requests one after the other over a connection that was there; with 3 consumers 3 at one time."""
     for there in far:
         there.wait_for(send(sender).span_id)
         before = len(there.calls)
@@ -294,3 +332,21 @@ def test_item_72_connections_are_kept(sender: Target, far: tuple[GrpcFarSide, Ht
             there.wait_for(send(sender).span_id)
         peers = {call.peer for call in there.calls[before:]}
         check(len(peers) <= 4, f"used {len(peers)} connections for 20 requests")
+    for kind, configure in ((GrpcFarSide, to_grpc), (HttpFarSide, to_http)):
+        with kind() as there:
+            go_on, inside = threading.Event(), list[bytes]()
+
+            def hold(body: bytes, go_on: threading.Event = go_on, inside: list[bytes] = inside) -> Reply:
+                inside.append(body)
+                go_on.wait(60)
+                return Reply()
+
+            there.rule = hold
+            made = start(*configure(there.endpoint, sending_queue={"num_consumers": 3}))
+            for number in range(3):
+                send(made)
+                until(lambda most=number, inside=inside: len(inside) > most, "another request on its way")  # type: ignore[misc]
+            last = send(made)
+            check(len(inside) == 3, f"has {len(inside)} requests on their way with 3 consumers")
+            go_on.set()
+            there.wait_for(last.span_id)

@@ -8,6 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.builders import request
+from tests.conformance.signals import OTHERS
 from tests.conformance.targets import Target
 from tests.conformance.wire import JSON, Answer, Unseen, check
 
@@ -33,6 +34,9 @@ def test_item_10_empty_request(target: Target) -> None:
     for answer in (target.grpc.send(b""), target.http.post(b""), target.json.post(b"{}")):
         check(answer.ok, f"answered {answer}")
         check(not answer.rejected and not answer.response.partial_success.error_message, f"answered {answer}")
+    for signal in OTHERS:
+        for where, answer in signal.ask(target, 0):
+            check(answer.ok and signal.partial(answer) == (0, ""), f"answered {answer} to {where}")
 
 
 def test_item_11_full_success_is_unset(target: Target) -> None:
@@ -45,6 +49,10 @@ def test_item_11_full_success_is_unset(target: Target) -> None:
             empty,
             f"sent an empty `partial_success` on {door.name}" if not answer.rejected else "rejected spans",
         )
+    for signal in OTHERS:
+        for where, answer in signal.ask(target, 3):
+            check(answer.ok, f"answered {answer} to {where}")
+            check(answer.payload in {b"", b"{}"}, f"sent an empty `partial_success` to {where}")
 
 
 def test_item_12_http_success_is_200(target: Target) -> None:
@@ -53,6 +61,10 @@ def test_item_12_http_success_is_200(target: Target) -> None:
         answer = door.send(request(*target.spans()))
         check(answer.code == "200", f"answered {answer} on {door.name}")
         check(answer.response is not None, "answered a body that is none")
+    for signal in OTHERS:
+        for where, answer in signal.ask(target, 1):
+            check(answer.code in {"OK", "200"}, f"answered {answer} to {where}")
+            check(signal.partial(answer)[0] == 0, f"rejected {where}")
 
 
 def test_item_13_content_type_of_answers(target: Target) -> None:
@@ -108,6 +120,9 @@ def test_item_16_partial_success(target: Target) -> None:
             {s.span.span_id for s in stored} == {s.span_id for s in good},
             f"stored {len(stored)} of 3 on {name}",
         )
+    for signal in OTHERS:
+        for where, answer in signal.ask(target, 3, 4):
+            check(answer.ok and signal.partial(answer)[0] == 4, f"answered {answer} to {where}")
 
 
 def test_item_17_error_message(target: Target) -> None:
@@ -117,6 +132,12 @@ def test_item_17_error_message(target: Target) -> None:
             raise Unseen(f"never sends a partial success ({answer.code} on {name})")
         message = answer.response.partial_success.error_message
         check(len(re.findall(r"[a-z]{3,}", message)) >= 3, f"says {message!r}")
+    for signal in OTHERS:
+        for where, answer in signal.ask(target, 3, 4):
+            if not (answer.ok and signal.partial(answer)[0]):
+                raise Unseen(f"never sends a partial success ({answer.code} to {where})")
+            message = signal.partial(answer)[1]
+            check(len(re.findall(r"[a-z]{3,}", message)) >= 3, f"says {message!r} to {where}")
 
 
 def test_item_18_warnings(target: Target) -> None:
@@ -147,6 +168,9 @@ def test_item_19_rejected_spans_is_a_string(target: Target) -> None:
         raise Unseen(f"never sends a partial success ({answer.code})")
     partial = json.loads(answer.payload)["partialSuccess"]
     check(partial.get("rejectedSpans") == "4", f"wrote {partial.get('rejectedSpans')!r}")
+    (answer,) = [answer for where, answer in OTHERS[0].ask(target, 3, 4) if "JSON" in where]
+    rejected = json.loads(answer.payload).get("partialSuccess", {}).get("rejectedLogRecords")
+    check(rejected == "4", f"wrote {rejected!r}")
 
 
 def test_item_20_all_invalid(target: Target) -> None:
@@ -155,6 +179,9 @@ def test_item_20_all_invalid(target: Target) -> None:
         answer = door.send(request(*invalid(target, 4)))
         check(answer.ok, f"answered {answer} on {door.name}")
         check(answer.rejected == 4, f"answered {answer.rejected} rejected of 4 on {door.name}")
+    for signal in OTHERS:
+        for where, answer in signal.ask(target, 0, 4):
+            check(answer.ok and signal.partial(answer)[0] == 4, f"answered {answer} to {where}")
 
 
 def test_item_21_redelivery(target: Target) -> None:
