@@ -49,7 +49,7 @@ def costing(sentence: str, waste: Waste, which: str = "the repeats") -> str:
     if waste.cost and waste.cost >= _CENT // 2:
         parts.append(f"{waste.cost / 1e9:,.2f} {waste.currency}")
     if waste.duration >= SECOND or (waste.duration and not tokens):
-        parts.append(f"{lasting(waste.duration)} of tool time")
+        parts.append(lasting(waste.duration))
     if waste.carried_tokens and not tokens:
         parts.append(f"about {waste.carried_tokens:,} tokens read again by later turns")
     happened, mark, advice = sentence.partition("; ")

@@ -7,7 +7,7 @@ Law of this file: everything is tried with the rule alone and with the rule amon
 failure comes again; what is wrong is told all at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final, TypeAlias
 
@@ -17,7 +17,7 @@ from otel_ext import otlp
 from otel_ext.signals import RULES, SCOPE_NAME, Finding, Rule, Settings, Signals, derived_span, finding_of
 from otel_ext.signals.episodes import EVICTIONS
 from otel_ext.signals.installed import fault
-from otel_ext.signals.settings import SECOND
+from otel_ext.signals.settings import SECOND, RuleSettings
 from otel_ext.step import Kind, Step
 from otel_ext.testing.agentrun import AgentRun
 from otel_ext.testing.arbitrary import FIELDS, TRACES, any_steps, busy_steps
@@ -41,6 +41,7 @@ def check_detector(
     *,
     must: Sequence[Story] = (),
     must_not: Sequence[Story] = (),
+    limits: Mapping[str, Any] | None = None,
     runs: int = 30,
 ) -> None:
     """Check a rule.
@@ -54,18 +55,19 @@ def check_detector(
         rule: the class.
         must: stories about which it must speak.
         must_not: stories about which it must be silent.
+        limits: thresholds that differ from the rule's defaults, as in `Settings.rules`.
         runs: how many arbitrary sequences of steps are tried.
 
     Raises:
         AssertionError: it breaks a promise; the text names every one.
     """
-    wrong = list(dict.fromkeys(_wrong(rule, must, must_not, runs)))
+    wrong = list(dict.fromkeys(_wrong(rule, (must, must_not), limits or {}, runs)))
     if wrong:
         raise AssertionError(f"{rule.__qualname__}:\n  " + "\n  ".join(wrong[:40]))
 
 
 def _wrong(
-    rule: type[Rule[Any]], must: Sequence[Story], must_not: Sequence[Story], runs: int
+    rule: type[Rule[Any]], stories: tuple[Sequence[Story], ...], own: Mapping[str, Any], runs: int
 ) -> Iterator[str]:
     if why := fault(rule) if rule not in RULES else "":
         yield why
@@ -73,22 +75,24 @@ def _wrong(
     for name in ("react", "guards", "origin", "__doc__"):
         if not getattr(rule, name):
             yield f"it says nothing of its `{name}`"
+    set_so = {rule.signal: RuleSettings(limits=dict(own))} if own else {}
+    small, roomy = (msgspec.structs.replace(one, rules=set_so) for one in (SMALL, ROOMY))
     others = [one for one in RULES if one is not rule]
     among = list(RULES) if rule in RULES else [*others, rule]
-    for story in must:
-        yield from _fires(rule, story)
-        yield from _fed_back(rule, story)
-    for story in must_not:
-        yield from _silent(rule, story, among)
+    for story in stories[0]:
+        yield from _fires(rule, story, roomy)
+        yield from _fed_back(rule, story, roomy)
+    for story in stories[1]:
+        yield from _silent(rule, story, among, roomy)
     for seed in range(runs):
         chance = Random(seed)  # noqa: S311 - repeatable on purpose
         steps = any_steps(chance, 60) if seed % 3 == 0 else busy_steps(chance, 60 + seed * 2)
-        for settings in (SMALL, ROOMY):
+        for settings in (small, roomy):
             for rules in ([rule], among):
                 yield from (
                     f"seed {seed}: {text}" for text in _survives(rule, rules, settings, steps, chance)
                 )
-    yield from _bounded(rule)
+    yield from _bounded(rule, small)
 
 
 def written(story: Story, wrapped: bool = False) -> AgentRun:
@@ -98,33 +102,35 @@ def written(story: Story, wrapped: bool = False) -> AgentRun:
     return run
 
 
-def _fires(rule: type[Rule[Any]], story: Story) -> Iterator[str]:
+def _fires(rule: type[Rule[Any]], story: Story, roomy: Settings) -> Iterator[str]:
     for wrapped in (False, True):
         run = written(story, wrapped)
-        direct = _shown(run.findings(Signals(ROOMY, [rule])))
+        direct = _shown(run.findings(Signals(roomy, [rule])))
         if not direct:
             yield f"it is silent about {run.seed}{' with step spans' * wrapped}"
         for order in _ORDERS:
-            found = _shown(arrived(run.requests(order, seed=7), Signals(ROOMY, [rule])))
+            found = _shown(arrived(run.requests(order, seed=7), Signals(roomy, [rule])))
             if not found:
                 yield f"it is silent about {run.seed}, {order}{' with step spans' * wrapped}"
             elif order in ("reversed", "shuffled") and found != direct:
                 yield f"of {run.seed}, {order}, it says {found}, not {direct}"
 
 
-def _silent(rule: type[Rule[Any]], story: Story, among: Sequence[type[Rule[Any]]]) -> Iterator[str]:
+def _silent(
+    rule: type[Rule[Any]], story: Story, among: Sequence[type[Rule[Any]]], roomy: Settings
+) -> Iterator[str]:
     for wrapped in (False, True):
         for order in _ORDERS:
             run = written(story, wrapped)
-            told = arrived(run.requests(order, seed=7), Signals(ROOMY, among))
+            told = arrived(run.requests(order, seed=7), Signals(roomy, among))
             if found := [one for one in told if one.signal == rule.signal]:
                 where = f"{run.seed}, {order}{' with step spans' * wrapped}"
                 yield f"it speaks about {where}: {found[-1].explanation}"
 
 
-def _fed_back(rule: type[Rule[Any]], story: Story) -> Iterator[str]:
+def _fed_back(rule: type[Rule[Any]], story: Story, roomy: Settings) -> Iterator[str]:
     run = written(story)
-    found = run.findings(Signals(ROOMY, [rule]))
+    found = run.findings(Signals(roomy, [rule]))
     own = []
     for number, finding in enumerate(found * 20):
         raw = otlp.parse(derived_span(finding))
@@ -135,7 +141,7 @@ def _fed_back(rule: type[Rule[Any]], story: Story) -> Iterator[str]:
                 start=raw.start_time_unix_nano, end=raw.end_time_unix_nano, name=SCOPE_NAME,
             )
         )  # fmt: skip
-    again = detect([*run.steps(), *own], Signals(ROOMY, [rule]))
+    again = detect([*run.steps(), *own], Signals(roomy, [rule]))
     if _shown(again) != _shown(found):
         yield f"of {run.seed} it says something else when its own findings are fed back"
 
@@ -208,9 +214,9 @@ def _homed(finding: Finding) -> Finding:
     return finding
 
 
-def _bounded(rule: type[Rule[Any]]) -> Iterator[str]:
+def _bounded(rule: type[Rule[Any]], small: Settings) -> Iterator[str]:
     """Its state is as large after long as after twice as long."""
-    signals, state = Signals(SMALL, [rule]), dict[str, bytes]()
+    signals, state = Signals(small, [rule]), dict[str, bytes]()
     chance, sizes = Random(1), list[int]()  # noqa: S311 - as above
     for number, step in enumerate(_different(chance, 2400)):
         signals.open(step, number * SECOND)

@@ -17,7 +17,7 @@ from otel_ext.signals import RULES, Finding, Levels, Rule, Settings, Signals
 from otel_ext.signals.explain import lasting
 from otel_ext.signals.settings import SECOND, SEVERITIES
 from otel_ext.testing import AgentRun
-from tests.signals.vectors import Vector, must, must_not
+from tests.signals.vectors import CONFIGURED, Vector, must, must_not
 from tests.support import ROOT
 
 PAGE: Final = ROOT / "docs/signals.md"
@@ -97,11 +97,13 @@ def page() -> str:
 
 def example(rule: type[Rule[Any]]) -> Finding | None:
     """The last word of a rule about its first vector, among all rules or else alone."""
+    ruled = {name: told for name, told in CONFIGURED.items() if name == rule.signal}
     for vector in _of(rule.signal):
         for rules in (RULES, (rule,)):
             run = AgentRun(vector.story.__name__)
             vector.story(run)
-            found = [one for one in run.findings(Signals(rules=rules)) if one.signal == rule.signal]
+            told = run.findings(Signals(Settings(rules=ruled), rules))
+            found = [one for one in told if one.signal == rule.signal]
             if found:
                 return found[-1]
     return None

@@ -1,5 +1,6 @@
 """Agent runs on their way: through the SDK in this process, and through a real sidecar."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from opentelemetry.trace import (
 
 from otel_ext import AgentSpanProcessor
 from otel_ext.testing import AgentRun, request
+from tests.signals.vectors import CONFIGURED
 from tests.support import METHOD, server
 
 BATCH = 7
@@ -50,7 +52,7 @@ def send_in_process(data: Path, runs: list[AgentRun]) -> None:
     """Begin and end every span in the order of the runs' own times, by the SDK, through our processor."""
     given = _Given()
     provider = TracerProvider(shutdown_on_exit=False, id_generator=given)
-    signals = {"baselines": BASELINES}
+    signals = {"baselines": BASELINES, "rules": _rules()}
     processor = AgentSpanProcessor(data, crash_hooks=False, shutdown_timeout=60.0, signals=signals)
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("an agent")
@@ -87,7 +89,8 @@ def send_in_process(data: Path, runs: list[AgentRun]) -> None:
 
 def send_to_sidecar(data: Path, runs: list[AgentRun]) -> None:
     """Export every run to one real server over gRPC, children first, and wait until its sessions ended."""
-    config = f"processors: {{sessions: {{idle_timeout: 2s}}, signals: {{baselines: {BASELINES}}}}}"
+    signals = json.dumps({"baselines": BASELINES, "rules": _rules()})
+    config = f"processors: {{sessions: {{idle_timeout: 2s}}, signals: {signals}}}"
     with server(data, config) as process:
         with grpc.insecure_channel(process.endpoint) as channel:
             export = channel.unary_unary(METHOD)
@@ -102,6 +105,10 @@ def send_to_sidecar(data: Path, runs: list[AgentRun]) -> None:
                     answer.result()
         process.wait_for_ends(sum(len(run.spans()) for run in runs))
         process.stop()
+
+
+def _rules() -> dict[str, Any]:
+    return {name: {"limits": dict(told.limits)} for name, told in CONFIGURED.items()}
 
 
 def _context(span: Span) -> Context:

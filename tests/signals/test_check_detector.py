@@ -11,7 +11,7 @@ from otel_ext.signals.rule import Call, Context
 from otel_ext.step import Step
 from otel_ext.testing import AgentRun, check_detector
 from otel_ext.testing.arbitrary import FIELDS
-from tests.signals.vectors import must, must_not
+from tests.signals.vectors import CONFIGURED, must, must_not
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.signal for rule in RULES])
@@ -21,6 +21,7 @@ def test_every_rule_keeps_its_promises(rule: type[Rule[Any]]) -> None:
         rule,
         must=[one.story for one in must() if one.signal == rule.signal],
         must_not=[one.story for one in must_not() if one.signal == rule.signal],
+        limits=CONFIGURED[rule.signal].limits if rule.signal in CONFIGURED else None,
         runs=6,
     )
 

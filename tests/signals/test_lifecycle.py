@@ -238,7 +238,7 @@ def test_an_explanation_is_one_sentence_that_names_the_facts() -> None:
     (finding,) = final(play(run)).values()
     assert finding.explanation == (
         "read_file was called 5 times in 8 s with the same arguments and got the same result each time, the "
-        "repeats costing 4,200 tokens and 2 s of tool time; nothing changed between the calls, so let the "
+        "repeats costing 4,200 tokens and 2 s; nothing changed between the calls, so let the "
         "agent use the result it has, or stop it."
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -17,12 +17,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ext.cli.folder import engines, findings
 from otel_ext.pipeline import Engine, EngineSettings
-from otel_ext.signals import RULES, Settings, derived_span, scope_bytes
+from otel_ext.signals import RULES, Settings, Signals, derived_span, scope_bytes
 from otel_ext.signals.settings import SEVERITIES
 from otel_ext.testing import AgentRun
-from otel_ext.testing.arrivals import Order
+from otel_ext.testing.arrivals import Order, arrived
 from tests.signals.sending import BASELINES, send_in_process, send_to_sidecar
-from tests.signals.vectors import Vector, must, must_not
+from tests.signals.vectors import CONFIGURED, Vector, must, must_not
 from tests.support import findings_set
 
 Found = Mapping[bytes, list[dict[str, Any]]]
@@ -30,10 +30,11 @@ Found = Mapping[bytes, list[dict[str, Any]]]
 
 KNOWN = {kind.signal for kind in RULES}
 SESSION_ENDS = {"termination.completed", "termination.interrupted", "termination.crashed"}
+BEYOND = {"managers_and_helpers", "three_agents_one_missing_path", "nested_retries"}
+"""Stories whose outer spans end, and so arrive, seconds after the inner ones that are told of before that."""
 SHAPES = {"flat": False, "step spans": True}
-SETTINGS = EngineSettings(
-    sync="never", min_free=0, reserve=0, idle_timeout=5 * 3600.0, signals=Settings(baselines=BASELINES)
-)
+RULED = Settings(baselines=BASELINES, rules=CONFIGURED)
+SETTINGS = EngineSettings(sync="never", min_free=0, reserve=0, idle_timeout=5 * 3600.0, signals=RULED)
 """An agent that sleeps for an hour between two steps is followed only where a session lives as long."""
 
 
@@ -86,7 +87,7 @@ def ready(vector: Vector) -> bool:
 
 def direct(run: AgentRun) -> list[dict[str, Any]]:
     """The last revisions of what the detectors find in a run's steps."""
-    return [one.as_json() for one in {one.id: one for one in run.findings()}.values()]
+    return [one.as_json() for one in {one.id: one for one in run.findings(Signals(RULED))}.values()]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -103,6 +104,23 @@ def test_must_fire(vector: Vector, shape: str) -> None:
 def test_must_not_fire(vector: Vector, shape: str) -> None:
     """It stays silent."""
     assert judge(vector, direct(told(vector, shape)), fires=False) == ""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("vector", there([*must(), *must_not()]))
+def test_no_order_of_arrival_changes_what_is_found(vector: Vector, shape: str) -> None:
+    """All findings of all rules, whole: spans as they end, up to 1.9 s late, reversed, shuffled."""
+
+    def found(order: Order) -> list[tuple[Any, ...]]:
+        every = arrived(told(vector, shape).requests(order, seed=3), Signals(RULED))
+        last = {one.id: one for one in every}.values()
+        keys = [(one.signal, one.lane, one.evidence, one.count, one.status, one.severity) for one in last]
+        return sorted(keys)
+
+    orders: tuple[Order, ...] = ("shuffled",) if vector.story.__name__ in BEYOND else get_args(Order)
+    first = found("reversed")
+    for order in orders:
+        assert found(order) == first, order
 
 
 def through_engine(order: Order) -> Callable[[Path, list[AgentRun]], None]:

@@ -8,10 +8,13 @@ happens. `test_vectors.py` takes all of them through everything that an agent's 
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from otel_ext.signals.settings import Severity
+from otel_ext.signals.settings import RuleSettings, Severity
 from otel_ext.testing import AgentRun
+
+CONFIGURED: Final = {"waste.cost_velocity": RuleSettings(limits={"tokens": 5_000_000})}
+"""What the stories are told with: limits that a rule does not have of its own."""
 
 
 class Vector(NamedTuple):

@@ -90,7 +90,25 @@ def small_and_steady(run: AgentRun) -> None:
     run.think("done", usage=(6_900, 100))
 
 
+def first_not_reported(run: AgentRun) -> None:
+    """The first step reports no tokens, the others hardly more from one to the next."""
+    for size in (0, 21_000, 21_400, 21_900, 22_300, 23_200):
+        run.think(usage=(size, 50))
+        run.more("look", {"at": size}, f"{size}")
+    run.think("done", usage=(23_300, 50))
+
+
+def one_large_result(run: AgentRun) -> None:
+    """One result makes the input large; before and after it hardly grows."""
+    for size in (5_000, 5_400, 5_900, 31_000, 31_500, 32_000):
+        run.think(usage=(size, 50))
+        run.more("look", {"at": size}, f"{size}")
+    run.think("done", usage=(32_100, 50))
+
+
 MUST_NOT = [
+    Vector(first_not_reported, "behavior.input_growth"),
+    Vector(one_large_result, "behavior.input_growth"),
     Vector(reads_edits_checks, "behavior."),
     Vector(one_tool_at_work, "behavior."),
     Vector(small_and_steady, "behavior."),

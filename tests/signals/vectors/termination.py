@@ -66,6 +66,12 @@ def goes_on_after_a_cut(run: AgentRun) -> None:
     run.think("The answer is 7.")
 
 
+def works_on_after_a_cut(run: AgentRun) -> None:
+    """The last answer was cut off, and the call in it was made all the same."""
+    run.think("I will now write the file", finish="length")
+    run.more("write_file", {"path": "/a.py", "content": "x"}, "written")
+
+
 def failures_that_are_marked(run: AgentRun) -> None:
     """A failed span is not silent; a log that mentions errors is no failure."""
     run.fail("lookup", {"id": 1}, "Error: unknown")
@@ -77,5 +83,6 @@ MUST_NOT = [
     Vector(ends_on_a_passing_test, "termination."),
     Vector(failure_is_answered, "termination."),
     Vector(goes_on_after_a_cut, "termination.limit_hit"),
+    Vector(works_on_after_a_cut, "termination.limit_hit"),
     Vector(failures_that_are_marked, "termination.silent_tool_error"),
 ]

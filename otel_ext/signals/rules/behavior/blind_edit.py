@@ -7,6 +7,7 @@ tell.
 from typing import ClassVar, Final
 
 from otel_ext.signals.episodes import add, advance, close, find, keep
+from otel_ext.signals.explain import over
 from otel_ext.signals.finding import Status
 from otel_ext.signals.hears import ABOUT, DONE, Hears
 from otel_ext.signals.lanes import Track
@@ -15,7 +16,7 @@ from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect
 
 EDITS: Final = "OTX-B002/edits"
-"""Table: a file's edits since it was last looked at; those told are kept under notes."""
+"""Table: a file's edits since it was last looked at; recovered: enough of them, and then a look."""
 
 _WRITE = Effect.WRITE
 
@@ -38,7 +39,7 @@ class BlindEdit(Rule[BlindEditLimits]):
     react: ClassVar[str] = "Have the agent read a file again before it edits it a third time."
     guards: ClassVar[tuple[str, ...]] = (
         "a read of the file, a check or a question about any place looks at it",
-        "told at the agent's end, for the files where it stayed so",
+        "told at the agent's end, once for a file, with the edits up to the next look at it",
     )
     origin: ClassVar[str] = "SWE-agent's linter guard is the remedy; no peer tells the behaviour."
     per_turn = False
@@ -59,14 +60,19 @@ class BlindEdit(Rule[BlindEditLimits]):
             self._looked(context, subject.resource)
             return
         track = find(context, EDITS, subject.resource)
+        if track is not None and track.recovered:
+            return  # what is told are the edits up to the look
         if track is None:
             track = keep(self, context, EDITS, subject.resource, Track(tool=call.tool))
         add(context, EDITS, subject.resource, track, call, each=True)
 
     def _looked(self, context: Context, key: bytes) -> None:
         track = context.lane.tables.get(EDITS, {}).get(key)
-        if track is not None and self.limits.edits.severity(track.count) is None:
+        if track is None:
+            return
+        if self.limits.edits.severity(track.count) is None:
             close(self, context, EDITS, key, "recovered")
+        track.recovered = True
 
     def ended(self, context: Context, status: Status) -> None:
         """Speak for each file."""
@@ -83,6 +89,6 @@ class BlindEdit(Rule[BlindEditLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"one file was edited {track.count} times without being read or checked between; have the agent "
-            "look at it first"
+            f"One file was edited {track.count} times{over(track.end - track.start)} and neither read nor "
+            "checked between; have the agent read it before it edits it again"
         )

@@ -1,7 +1,7 @@
 """behavior.input_growth: what the model is given grows and grows.
 
-Law of this file: growth from nothing is growth: where the first steps report 0 tokens, the last are held
-against the least that counts, not divided by zero.
+Law of this file: growth goes on. From nothing counts too (where the first step reports 0 tokens nothing is
+divided by it), but one jump is not growth: it is one large result, or a first count that was not reported.
 """
 
 from typing import ClassVar, Final
@@ -15,7 +15,7 @@ from otel_ext.signals.usage import reported
 from otel_ext.step import Step
 
 GROWTH: Final = "OTX-B005/growth"
-"""Table: a model; notes: tokens of its first and its newest input."""
+"""Table: a model; notes: tokens of its first and its newest input, and the largest rise between two."""
 
 
 class InputGrowthLimits(Limits, frozen=True):
@@ -25,15 +25,20 @@ class InputGrowthLimits(Limits, frozen=True):
         steps: steps of one model in a run that are looked at at least.
         times: how many times as large as the first the last input is, at least.
         tokens: tokens that the last input has at least.
+        jump: percent of the growth that the largest single rise makes up at most; 100 to allow one jump.
     """
 
     steps: Levels = Levels(notice=5)
     times: int = 3
     tokens: int = 8_000
+    jump: int = 50
 
 
 class InputGrowth(Rule[InputGrowthLimits]):
-    """The last input of a model in an agent's run was several times as large as its first, be that 0."""
+    """The last input of a model in an agent's run was several times as large as its first, be that 0.
+
+    It got there by and by: no single rise makes up more than half of the growth.
+    """
 
     id = "OTX-B005"
     signal = "behavior.input_growth"
@@ -42,6 +47,7 @@ class InputGrowth(Rule[InputGrowthLimits]):
         "each model of a lane is compared with itself",
         "an input that fell to half or less (a compaction) begins anew",
         "small inputs may grow as they like",
+        "one jump is no growth: one large result, or a first input whose tokens were not reported",
     )
     origin: ClassVar[str] = "A ratio to the first input misses growth from 0, which some producers report."
     per_turn = False
@@ -58,8 +64,10 @@ class InputGrowth(Rule[InputGrowthLimits]):
             close(self, context, GROWTH, key, "recovered")
             track = None
         if track is None:
-            track = keep(self, context, GROWTH, key, Track(tool="", notes=[b"%d" % given, b"0"]))
-        track.notes[1] = b"%d" % given
+            fresh = Track(tool="", notes=[b"%d" % given, b"%d" % given, b"0"])
+            track = keep(self, context, GROWTH, key, fresh)
+        rise = max(int(track.notes[2]), given - int(track.notes[1]))
+        track.notes = [track.notes[0], b"%d" % given, b"%d" % rise]
         add(context, GROWTH, key, track, evidence(context, step))
 
     def ended(self, context: Context, status: Status) -> None:
@@ -67,20 +75,21 @@ class InputGrowth(Rule[InputGrowthLimits]):
         if status == "evicted":
             return
         for key, track in list(context.lane.tables.get(GROWTH, {}).items()):
-            first, last = map(int, track.notes)
-            if last >= self.limits.tokens and last >= self.limits.times * first:
+            first, last, rise = map(int, track.notes)
+            steady = 100 * rise <= self.limits.jump * (last - first)
+            if steady and last >= self.limits.tokens and last >= self.limits.times * first:
                 severity = self.limits.steps.severity(track.count)
                 advance(self, context, GROWTH, key, track, severity=severity, confidence="candidate")
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Steps per severity, the ratio and the least size."""
-        bounds = {"times": self.limits.times, "tokens": self.limits.tokens}
+        bounds = {"times": self.limits.times, "tokens": self.limits.tokens, "jump": self.limits.jump}
         return {**self.limits.steps.as_dict(), **bounds}
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        first, last = map(int, track.notes)
+        first, last, _ = map(int, track.notes)
         return (
-            f"over {track.count} steps the model's input grew from {first:,} to {last:,} tokens; look at "
-            "what is carried along"
+            f"Over {track.count} model steps the input grew by and by from {first:,} to {last:,} tokens; "
+            "leave out or summarise old results that are carried along"
         )

@@ -74,5 +74,6 @@ class NoVerification(Rule[NoVerificationLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the agent ended after {track.count} writes to files that no test or build followed; check them"
+            f"The agent ended after {track.count} writes to files, and no test, build, linter or type check "
+            "followed them; check them, and tell the agent how its work is checked"
         )

@@ -85,6 +85,6 @@ class OutputDecay(Rule[OutputDecayLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"over {track.count} answers the model's output fell to {track.score} % of its first length; "
-            "look whether its last answers still do the work"
+            f"Over {track.count} answers the model's output fell to {track.score} % of the tokens that it "
+            "began with; look whether its last answers still do the work"
         )

@@ -10,11 +10,15 @@ from otel_ext.signals.episodes import add, advance, claimed, find, keep
 from otel_ext.signals.finding import Status
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
+from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
+from otel_ext.signals.similar import silent
+from otel_ext.step import Effect
 
 TOOLS: Final = "OTX-B003/tools"
 """Table: a tool; score: its calls in vain; notes: its newest results."""
 
+_WRITE = Effect.WRITE
 _RESULTS: Final = 16
 """Results of one tool that are remembered."""
 
@@ -43,6 +47,7 @@ class SingleToolDependency(Rule[SingleToolDependencyLimits]):
     )
     guards: ClassVar[tuple[str, ...]] = (
         "calls that returned something new are work, whatever the tool",
+        "writes, polls, and commands of unknown effect that say little are work as well",
         "told at the agent's end only, and not where a loop of the same calls is",
     )
     origin: ClassVar[str] = (
@@ -58,7 +63,7 @@ class SingleToolDependency(Rule[SingleToolDependencyLimits]):
         add(context, TOOLS, key, track, call, each=True)
         step = call.step
         result = step.result_hash
-        track.score += step.error or (result is not None and result in track.notes)
+        track.score += step.error or (result is not None and result in track.notes and _asks(call))
         if result is not None and result not in track.notes:
             track.notes = [*track.notes[-_RESULTS + 1 :], result]
 
@@ -83,6 +88,11 @@ class SingleToolDependency(Rule[SingleToolDependencyLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"{track.tool} was called {track.count} times and hardly anything else, {track.score} times in "
-            "vain; see whether the agent knows its other tools"
+            f"{track.tool} was called {track.count} times and hardly anything else, and {track.score} of the "
+            "calls failed or returned what was known; see whether the agent knows its other tools"
         )
+
+
+def _asks(call: Call) -> bool:
+    """Whether the same result again tells nothing: "ok" after a write, or "pending", is no repeat."""
+    return call.step.effect is not _WRITE and not is_poll(call) and not silent(call.step)

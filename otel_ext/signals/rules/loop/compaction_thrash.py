@@ -91,6 +91,6 @@ class CompactionThrash(Rule[CompactionThrashLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the history was compacted {track.count} times{over(track.end - track.start)} and was full "
+            f"The history was made smaller {track.count} times{over(track.end - track.start)} and was full "
             f"again within {self.limits.turns} turns each time; find what fills it"
         )

@@ -83,8 +83,7 @@ class DelegationRecursion(Rule[DelegationRecursionLimits]):
         """One sentence."""
         return (
             f"{track.tools[0]} handed its own task down to itself, {track.score} runs deep; take the "
-            "delegating "
-            "tool away from the inner one"
+            "delegating tool away from the inner one"
         )
 
 

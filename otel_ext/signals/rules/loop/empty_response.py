@@ -84,6 +84,6 @@ class EmptyResponse(Rule[EmptyResponseLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the model answered nothing {track.count} times in a row{over(track.end - track.start)}; look "
+            f"The model answered nothing {track.count} times in a row{over(track.end - track.start)}; look "
             "at what it is given, asking again unchanged does not help"
         )

@@ -15,6 +15,9 @@ from otel_ext.signals.settings import Levels
 STREAK: Final = "OTX-L028/streak"
 """Table: the failures since the last success; one key a lane."""
 
+WORKED: Final = "OTX-L028/worked"
+"""Ring: the newest round in which a call succeeded."""
+
 _KEY: Final = b"streak"
 
 
@@ -40,11 +43,12 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
         "lacks a permission, a package or a fact that no further attempt will give it."
     )
     guards: ClassVar[tuple[str, ...]] = (
-        "any call that succeeds ends it",
+        "any call that succeeds ends it, be it one of several at once",
         "failures that waiting mends, and those that say nothing, do not count",
         "one missing path after another is exploring: a notice at most",
         "silent where the same failures are told as a repeat or as variants",
     )
+    costs = "all but the first"
     origin: ClassVar[str] = (
         "Cline's mistake tracker and OpenHands' error rule count consecutive mistakes too; both count "
         "transient failures, and neither asks whether the agent merely looks where a file is."
@@ -54,12 +58,16 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
         """Count a failure; a success ends the row."""
         step = call.step
         track = find(context, STREAK, _KEY)
+        at = call.round.number.to_bytes(8, "big")
         if not step.error:
+            context.lane.rings[WORKED] = [at]
             if track is not None and call.round.number >= track.round:
                 close(self, context, STREAK, _KEY, "recovered")
             return
         if step.transient or step.vague or step.error_hash is None or not call.key:
             return  # "exit code 1" may as well be an answer: nothing matched
+        if context.lane.rings.get(WORKED) == [at]:
+            return  # not all of this round failed
         if track is None:
             track = keep(self, context, STREAK, _KEY, Track(tool=call.tool))
         if call.tool not in track.tools and len(track.tools) < MOST_DISTINCT:
@@ -87,7 +95,7 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        who = track.tool if len(track.tools) == 1 else f"{len(track.tools)} tools"
+        who = track.tool if len(track.tools) == 1 else f"Calls of {len(track.tools)} tools"
         return (
             f"{who} failed {track.count} times in a row{over(track.end - track.start)} and nothing worked "
             f"between{quoted(track.error_text, 'the last ')}; find out what all these attempts lack, or stop "

@@ -96,6 +96,6 @@ class HandoffPingPong(Rule[HandoffPingPongLimits]):
         """One sentence."""
         return (
             f"{' and '.join(sorted(track.tools))} handed the work to each other {track.count} times"
-            f"{over(track.end - track.start)} and nothing about it changed; give one of them the right "
+            f"{over(track.end - track.start)} and the task did not change; give one of them the right "
             "to end it"
         )

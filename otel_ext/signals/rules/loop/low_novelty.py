@@ -16,7 +16,7 @@ from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.step import Effect
 
 RECENT: Final = "OTX-L009/recent"
-"""Ring: the newest calls since the last write, each its symbol and its span id."""
+"""Ring: the newest calls since the last write, each its symbol, its round and its span id."""
 
 OLD: Final = "OTX-L009/old"
 """Table: the calls that were nothing new."""
@@ -47,7 +47,7 @@ class LowNovelty(Rule[LowNoveltyLimits]):
     guards = (
         "a new outcome makes a call new",
         "any successful write starts anew",
-        "polls are left out",
+        "polls are left out, and equal calls of one model response count once",
         "silent where other findings own half of the window",
         "never an alarm",
     )
@@ -61,8 +61,12 @@ class LowNovelty(Rule[LowNoveltyLimits]):
             return
         mine = symbol(step.arguments_hash, step.error_hash or step.result_hash or b"")
         ring = rings.setdefault(RECENT, [])
-        old = any(each[:16] == mine for each in ring)
-        ring.append(mine + step.span_id)
+        at = call.round.number.to_bytes(8, "big")
+        same = [each[16:24] for each in ring if each[:16] == mine]
+        if at in same:
+            return  # a fan-out counts once
+        old = bool(same)
+        ring.append(mine + at + step.span_id)
         del ring[: -limits.window]
         track = find(context, OLD, b"")
         if old:
@@ -76,7 +80,7 @@ class LowNovelty(Rule[LowNoveltyLimits]):
         low = 100 * len({each[:16] for each in ring}) < limits.novel * len(ring)
         if not low and track.score:
             close(self, context, OLD, b"", "recovered")
-        elif low and 2 * sum(claimed(context, each[16:]) for each in ring) < len(ring):
+        elif low and 2 * sum(claimed(context, each[24:]) for each in ring) < len(ring):
             track.score = 1
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:

@@ -78,6 +78,6 @@ class Monologue(Rule[MonologueLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the model answered {track.count} times in a row{over(track.end - track.start)} without calling "
+            f"The model answered {track.count} times in a row{over(track.end - track.start)} without calling "
             "a tool; see whether it knows its tools and how to say that it is done"
         )

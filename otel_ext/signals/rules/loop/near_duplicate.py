@@ -123,6 +123,7 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"{track.tool} was asked nearly the same {track.count} times{over(track.end - track.start)} and "
-            "answered nearly the same; rewording does not help, so give the agent another source"
+            f"{track.tool} was called {track.count} times{over(track.end - track.start)} with nearly the "
+            "same arguments and answered nearly the same; rewording does not help, so give the agent "
+            "another source"
         )

@@ -91,5 +91,5 @@ class NoopEdit(Rule[NoopEditLimits]):
         """One sentence."""
         return (
             f"{track.tool} wrote to one file {track.count} times{over(track.end - track.start)} and changed "
-            "nothing; tell the agent what the file holds, or stop it"
+            "nothing in it; tell the agent what the file holds, or stop it"
         )

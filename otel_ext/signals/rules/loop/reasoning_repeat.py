@@ -71,6 +71,8 @@ class ReasoningRepeat(Rule[ReasoningRepeatLimits]):
         if add(context, ALIKE, _KEY, track, evidence(context, step)):
             confidence: Confidence = "probable" if _loops(context.lane) else "candidate"
             severity = self.limits.answers.severity(track.count)
+            if track.episode is not None and confidence == "probable":
+                track.episode.confidence = confidence  # the loop began after the first equal answers
             advance(self, context, ALIKE, _KEY, track, severity=severity, confidence=confidence)
 
     def thresholds(self, track: Track) -> dict[str, int]:

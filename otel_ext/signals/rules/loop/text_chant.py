@@ -72,5 +72,8 @@ class TextChant(Rule[TextChantLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        answers = "an answer" if track.count == 1 else f"{track.count} answers in a row"
-        return f"{answers} of the model ended in one passage repeated {track.score} times; cut it off"
+        answers = "An answer" if track.count == 1 else f"{track.count} answers in a row"
+        return (
+            f"{answers} of the model ended in one passage that is repeated {track.score} times; cut such an "
+            "answer off"
+        )

@@ -75,6 +75,6 @@ class TextStreak(Rule[TextStreakLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the model gave the same answer {track.count} times in a row{over(track.end - track.start)} "
+            f"The model gave the same answer {track.count} times in a row{over(track.end - track.start)} "
             "without calling a tool; stop it, or change what it is given"
         )

@@ -62,7 +62,6 @@ class DeadEnd(Rule[Limits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the agent's last call, of {track.tool}, failed{quoted(track.error_text)} and no answer "
-            "followed; "
-            "see what the user was told"
+            f"The agent's last call, of {track.tool}, failed{quoted(track.error_text)} and no answer "
+            "followed; see what the user was told"
         )

@@ -18,7 +18,7 @@ LIMIT: Final = "OTX-T004/limit"
 """Table: an agent that failed by a limit."""
 
 CUT: Final = "OTX-T004/cut"
-"""Table: the newest answer, when it was cut off; one key a lane."""
+"""Table: the newest answer, when it was cut off, and how many calls there were by then; one key a lane."""
 
 _KEY: Final = b"cut"
 _CUT: Final = frozenset(("length", "max_tokens", "max_output_tokens", "model_length", "incomplete"))
@@ -41,7 +41,7 @@ class LimitHit(Rule[Limits]):
     react: ClassVar[str] = "Read the loop findings of the same agent first: a limit is rarely the cause."
     guards: ClassVar[tuple[str, ...]] = (
         "only an agent's own failure, or its very last answer",
-        "an answer that was cut off and then went on is no end",
+        "an answer that was cut off and then went on, or that a call followed, is no end",
     )
     origin: ClassVar[str] = "Frameworks raise these errors; each has its own words, which are listed here."
     per_turn = False
@@ -52,13 +52,13 @@ class LimitHit(Rule[Limits]):
         if find(context, CUT, _KEY) is not None:
             close(self, context, CUT, _KEY, "recovered")
         if step.said is not None and step.said.finish.lower() in _CUT and not step.issued:
-            track = keep(self, context, CUT, _KEY, Track(tool=""))
+            track = keep(self, context, CUT, _KEY, Track(tool="", epoch=context.lane.calls))
             add(context, CUT, _KEY, track, evidence(context, step))
 
     def ended(self, context: Context, status: Status) -> None:
         """Speak for the last answer."""
         track = find(context, CUT, _KEY)
-        if track is not None and status != "evicted" and track.epoch <= context.lane.calls:
+        if track is not None and status != "evicted" and track.epoch == context.lane.calls:
             advance(self, context, CUT, _KEY, track, severity="notice", confidence="confirmed")
 
     def agent_ended(self, context: Context, step: Step) -> None:
@@ -76,8 +76,8 @@ class LimitHit(Rule[Limits]):
         """One sentence."""
         if not track.error_text:
             return (
-                "the agent's last answer was cut off by a limit of tokens; raise the limit, or ask for less"
+                "The agent's last answer was cut off by a limit of tokens; raise the limit, or ask for less"
             )
         return (
-            f"the agent was stopped by a limit{quoted(track.error_text)}; see first whether it was in a loop"
+            f"The agent was stopped by a limit{quoted(track.error_text)}; see first whether it was in a loop"
         )

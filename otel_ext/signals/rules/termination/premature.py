@@ -59,7 +59,6 @@ class Premature(Rule[Limits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the agent ended although its last check by {track.tool} had failed{quoted(track.error_text)}; "
-            "see "
-            "whether its answer says so"
+            f"The agent ended although its last check by {track.tool} had failed{quoted(track.error_text)}; "
+            "see whether its answer says so"
         )

@@ -64,8 +64,8 @@ class AbandonedSubagent(Rule[AbandonedSubagentLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        who = "a sub-agent" if track.count == 1 else f"{track.count} sub-agents"
+        who = "A sub-agent" if track.count == 1 else f"{track.count} sub-agents"
         return (
-            f"{who} went on for up to {lasting(track.gap)} after the agent that asked had ended; wait for "
+            f"{who} went on for up to {lasting(track.gap)} after the agent above had ended; wait for "
             "sub-agents, or cancel them"
         )

@@ -96,9 +96,8 @@ class CacheBust(Rule[CacheBustLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        what = "a model call" if track.count == 1 else f"{track.count} model calls"
+        what = "A model call" if track.count == 1 else f"{track.count} model calls"
         return (
-            f"{what} paid in full for a prompt that had been in the cache and only grew; look for what "
-            "changes "
-            "at its front from call to call"
+            f"{what} paid in full for input that the call before had read from the cache, and that did "
+            "not get shorter; look for what changes at the front of the prompt from call to call"
         )

@@ -89,6 +89,5 @@ class CacheWriteUnread(Rule[CacheWriteUnreadLimits]):
         """One sentence."""
         return (
             f"{track.count} calls of the model in a row wrote to the prompt cache and none read from it; "
-            "move the "
-            "cache mark behind what stays equal, or do not write"
+            "move the cache mark behind what stays equal, or do not write"
         )

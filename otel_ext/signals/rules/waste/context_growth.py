@@ -142,7 +142,6 @@ class ContextGrowth(Rule[ContextGrowthLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the context grew to {track.score} times its first size, and neither results nor answers "
-            "explain it; "
-            "see what the framework adds to each call"
+            f"The context grew to {track.score} times its first size, and neither results nor "
+            "answers explain it; see what the framework adds to each call"
         )

@@ -84,7 +84,6 @@ class CostSpike(Rule[CostSpikeLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"this run cost {track.score} times what this agent's runs usually cost; look at its other "
-            "findings "
-            "and set a budget for a run"
+            f"This run cost {track.score} times what this agent's runs usually cost; look at its other "
+            "findings and set a budget for a run"
         )

@@ -1,7 +1,6 @@
 """waste.cost_velocity: spending faster than allowed, for minutes on end.
 
-Law of this file: what is too dear only the operator knows, so the built-in limit is one that no single agent
-reaches in ordinary work: 25 calls a minute with 200,000 tokens each.
+Law of this file: what is too fast only the operator knows, so without a configured limit it is silent.
 """
 
 from typing import Final
@@ -27,25 +26,25 @@ class CostVelocityLimits(Limits, frozen=True):
     """What is too fast.
 
     Attributes:
-        tokens: tokens a minute, in and out.
-        cents: hundredths of the currency a minute.
+        tokens: tokens a minute, in and out; 0, as built in, for no such limit.
+        cents: hundredths of the currency a minute; 0, as built in, for no such limit.
         minutes: minutes in a row.
     """
 
-    tokens: int = 5_000_000
+    tokens: int = 0
     cents: int = 0
     minutes: int = 3
 
 
 class CostVelocity(Rule[CostVelocityLimits]):
-    """A lane uses more tokens or money a minute than allowed, three minutes in a row."""
+    """A lane uses as many tokens or as much money a minute as configured, three minutes in a row, or more."""
 
     id = "OTX-W022"
     signal = "waste.cost_velocity"
     costs = "these minutes"
     react = "Slow the agent down, or stop it, and look at what it repeats."
     guards = (
-        "the built-in limit is far above ordinary work, and there is none for money",
+        "silent until a limit is configured, of tokens or of money",
         "each of the minutes must be above it, the newest one included",
         "money only where a price is known",
     )
@@ -91,7 +90,6 @@ class CostVelocity(Rule[CostVelocityLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the agent spent more than allowed in each of {self.limits.minutes} minutes and more; slow it "
-            "down, or "
-            "stop it and look at what it repeats"
+            f"The agent spent more than the configured limit in each of {self.limits.minutes} minutes in a "
+            "row; slow it down, or stop it and look at what it repeats"
         )

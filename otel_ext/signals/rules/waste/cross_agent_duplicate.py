@@ -6,6 +6,7 @@ result. What anybody wrote in between makes reading again right; it does not men
 """
 
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -31,6 +32,9 @@ WRITES: Final = b"OTX-W005/writes"
 """Key of the trace's notes: when anybody wrote."""
 
 _READ, _UNKNOWN, _WRITE, _POLL = Effect.READ, Effect.UNKNOWN, Effect.WRITE, Effect.POLL
+
+
+_WRITES_KEPT: Final = 8
 
 
 class CrossAgentDuplicateLimits(Limits, frozen=True):
@@ -99,7 +103,8 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         """Remember when something was written, whoever did it."""
         times = context.trace.seen.setdefault(WRITES, [])
         times.append(_packed(call.step.start))
-        del times[:-8]
+        times.sort()
+        del times[:-_WRITES_KEPT]
 
     def ended(self, context: Context, status: Status) -> None:
         """Now it is known whether the lane is an agent's."""
@@ -181,8 +186,7 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         how = f"failed alike{quoted(track.error_text)}" if track.score else "returned the same"
         return (
             f"{track.count} agents made the same call of {track.tool}{over(track.end - track.start)} and it "
-            f"{how}; "
-            "hand what one agent learned over to the others"
+            f"{how}; hand what one agent learned over to the others"
         )
 
 
@@ -193,6 +197,7 @@ def _count(whole: Context, track: Track, mark: Mark) -> None:
     track.end = max(track.end, mark.end)
     if len(track.marks) < whole.settings.evidence:
         track.marks.append(mark)
+        track.marks.sort(key=attrgetter("start"))  # lanes are known in another order than they worked
 
 
 def _rank(episode: Episode) -> int:
@@ -200,8 +205,10 @@ def _rank(episode: Episode) -> int:
 
 
 def _written(times: list[bytes], one: Mark, other: Mark) -> bool:
+    """Whether somebody wrote between the two, or may have: older writes than are kept are not known."""
     first, last = sorted((_packed(one.start), _packed(other.start)))
-    return any(first <= time <= last for time in times)
+    forgotten = len(times) == _WRITES_KEPT and first < times[0]
+    return forgotten or any(first <= time <= last for time in times)
 
 
 def _packed(time: int) -> bytes:

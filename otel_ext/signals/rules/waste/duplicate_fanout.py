@@ -87,7 +87,6 @@ class DuplicateFanout(Rule[DuplicateFanoutLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"one response of the model asked {track.count} times for the same call of {track.tool}; run it "
-            "once "
-            "and give its result to all of them"
+            f"One response of the model asked {track.count} times for the same call of {track.tool}; run it "
+            "once and give its result to all of them"
         )

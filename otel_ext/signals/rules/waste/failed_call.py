@@ -81,5 +81,5 @@ class FailedCall(Rule[Limits]):
         after = " before it worked again" if track.recovered else ""
         return (
             f"{track.tool} failed {times}{after}{quoted(track.error_text)}; see whether its description "
-            "tells the agent how to call it"
+            "and this message tell the agent what to do instead"
         )

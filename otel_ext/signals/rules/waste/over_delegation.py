@@ -102,8 +102,7 @@ class OverDelegation(Rule[OverDelegationLimits]):
         """One sentence."""
         return (
             f"{track.count} sub-agents of one agent made at most {self.limits.calls} tool call each; let "
-            "the agent "
-            "make such calls itself"
+            "the agent make such calls itself"
         )
 
 

@@ -46,7 +46,7 @@ class OversizedResult(Rule[OversizedResultLimits]):
 
     id = "OTX-W014"
     signal = "waste.oversized_result"
-    costs = "this"
+    costs = "carrying it"
     react = "Give the tool a limit, pages or a filter, or keep the result outside and hand over a summary."
     guards = (
         "sizes are estimated from bytes",
@@ -117,9 +117,8 @@ class OversizedResult(Rule[OversizedResultLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        what = "a result" if track.count == 1 else f"{track.count} results, the largest"
+        what = "one result" if track.count == 1 else f"{track.count} large results, the largest"
         return (
-            f"{track.tool} returned {what} of about {track.score:,} tokens, which every later model turn "
-            "reads "
-            "again; give the tool a limit, pages or a filter"
+            f"{track.tool} returned {what} of about {track.score:,} tokens; give the tool a limit, pages "
+            "or a filter, or keep the result outside and hand over a summary"
         )

@@ -88,7 +88,6 @@ class PostCompletion(Rule[PostCompletionLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"the agent went on for {track.count - 1} steps after its final answer by {track.tool}; end its "
-            "loop "
-            "when that tool returns"
+            f"The agent went on for {track.count - 1} steps after its final answer by {track.tool}; end its "
+            "loop when that tool returns"
         )

@@ -89,7 +89,6 @@ class RetryAmplification(Rule[RetryAmplificationLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"{track.score} attempts of {track.tool or 'a model call'} made {track.count} attempts inside "
-            "of them"
-            f"{over(track.end - track.start)}; retry in one layer only"
+            f"{track.score} failing attempts of {track.tool or 'a model call'} made {track.count} "
+            f"failing calls inside of them{over(track.end - track.start)}; retry in one layer only"
         )

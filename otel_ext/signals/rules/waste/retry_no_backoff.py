@@ -7,6 +7,7 @@ no loop owns, and a success in the end does not excuse it.
 from typing import Final
 
 from otel_ext.signals.episodes import add, find, keep
+from otel_ext.signals.explain import lasting
 from otel_ext.signals.hears import KEYED, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
@@ -85,7 +86,6 @@ class RetryNoBackoff(Rule[RetryNoBackoffLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"{track.tool} was tried again at once {track.count} times after a failure that only waiting "
-            "mends; "
-            "wait between the attempts"
+            f"{track.tool} was tried again within {lasting(self.limits.gap)} {track.count} times after "
+            "a failure that only waiting mends; wait between the attempts"
         )

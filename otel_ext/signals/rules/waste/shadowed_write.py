@@ -48,19 +48,21 @@ class ShadowedWrite(Rule[ShadowedWriteLimits]):
         step, subject = call.step, call.step.subject
         resource = subject.resource if subject is not None else None
         if step.effect is _WRITE and not step.error:
-            if subject is not None and resource is not None and subject.content is not None:
+            if subject is not None and resource is not None:
                 self._wrote(context, call, resource, subject.content, subject.partial)
-            return
-        if step.effect is _READ and resource is not None and not (subject and subject.verifies):
+                return
+        elif step.effect is _READ and resource is not None and not (subject and subject.verifies):
             if find(context, WRITTEN, resource) is not None:
                 close(self, context, WRITTEN, resource, "recovered")
             return
         for key, _ in held(context.lane, WRITTEN):
             close(self, context, WRITTEN, key, "recovered")
 
-    def _wrote(self, context: Context, call: Call, resource: bytes, content: bytes, part: bool) -> None:
+    def _wrote(
+        self, context: Context, call: Call, resource: bytes, content: bytes | None, part: bool
+    ) -> None:
         track = find(context, WRITTEN, resource)
-        if part or (track is not None and track.value == content):
+        if part or content is None or (track is not None and track.value == content):
             if track is not None:
                 close(self, context, WRITTEN, resource, "recovered")
             return
@@ -82,7 +84,6 @@ class ShadowedWrite(Rule[ShadowedWriteLimits]):
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
         return (
-            f"{track.tool} wrote one thing {track.count} times with other contents and nothing looked at it "
-            "in "
-            "between; let the agent edit instead of writing all of it again"
+            f"{track.tool} wrote one thing whole {track.count} times, with other contents each time, and "
+            "nothing looked at it in between; let the agent edit instead of writing all of it again"
         )

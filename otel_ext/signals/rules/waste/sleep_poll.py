@@ -106,7 +106,6 @@ class SleepPoll(Rule[SleepPollLimits]):
                 "context; let the runtime wait without the model"
             )
         return (
-            f"{track.tool} was polled {track.count} times in {lasting(track.end - track.start)} and never "
-            "more "
-            "slowly; let the waits grow, or have the runtime call back"
+            f"{track.tool} was polled {track.count} times in {lasting(track.end - track.start)} and "
+            "hardly ever more slowly; let the waits grow, or have the runtime call back"
         )

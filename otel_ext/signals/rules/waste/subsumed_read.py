@@ -101,11 +101,10 @@ class SubsumedRead(Rule[SubsumedReadLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        times = "once" if track.count == 2 else f"{track.count - 1} times"
+        times = "once more" if track.count == 2 else f"{track.count - 1} times more"
         return (
-            f"{track.tool} was asked {times} for lines that the agent had read already, nothing written to "
-            "them "
-            "since; let it read larger parts at a time"
+            f"{track.tool} was asked {times} for lines that the agent had read already, and nothing was "
+            "written to them since; let it read larger parts at a time"
         )
 
 

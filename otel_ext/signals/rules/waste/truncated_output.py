@@ -101,9 +101,8 @@ class TruncatedOutput(Rule[TruncatedOutputLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        what = "an answer was" if track.count == 1 else f"{track.count} answers were"
+        what = "An answer was" if track.count == 1 else f"{track.count} answers were"
         return (
             f"{what} cut at the output limit and generated anew; raise the limit, ask for less at a time, "
-            "or let "
-            "the model continue"
+            "or let the model continue"
         )
