@@ -1,7 +1,8 @@
 """A call that is told twice: two instrumentations, an MCP client and its server, a wrapper.
 
 Law of this file: one call, several spans, one inside the other, no agent between them, and nothing known of
-the one that differs in the other. A span has one twin at most: what wraps three calls is no twin of any.
+the one that differs in the other. A span has one twin inside it at most, which may have one in turn: what
+wraps three calls is no twin of any.
 """
 
 from collections.abc import Container, Mapping
@@ -66,7 +67,8 @@ class Twins(msgspec.Struct):
         mine = Told(step.kind, step.name, step.arguments_hash, step.response_id)
         inner = self.inside.pop(step.span_id, None)
         if inner is not None and inner.same(mine):
-            inner.twin = True
+            inner.twin = mine.twin = True
+            self._keep(self.told, step.span_id, mine)
             return True
         here = step.parent_id
         for _ in range(NESTED):
@@ -75,6 +77,7 @@ class Twins(msgspec.Struct):
             if (outer := self.told.get(here)) is not None:
                 if outer.same(mine):
                     outer.twin = True
+                    self._keep(self.told, step.span_id, mine)  # an agent's call, its client's, its server's
                     return True
                 break
             if (up := parents.get(here)) is None:
