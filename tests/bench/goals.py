@@ -42,11 +42,11 @@ class _Of:
 
 
 def _least(what: str, value: float | None, bound: float, unit: str = "x") -> Goal:
-    return Goal(what, f"at least {bound:g} {unit}", value, None if value is None else value >= bound)
+    return Goal(what, f"at least {bound:,g} {unit}", value, None if value is None else value >= bound)
 
 
 def _most(what: str, value: float | None, bound: float, unit: str) -> Goal:
-    return Goal(what, f"at most {bound:g} {unit}", value, None if value is None else value <= bound)
+    return Goal(what, f"at most {bound:,g} {unit}", value, None if value is None else value <= bound)
 
 
 def goals(figures: Figures) -> list[Goal]:

@@ -78,7 +78,7 @@ def lines(title: str, series: Mapping[str, Sequence[tuple[float, float]]], acros
     parts += [
         _text(at(x, 0)[0], below + 18, short(x), "middle", GREY) for x in sorted({x for x, _ in points})
     ]
-    parts.append(_text(WIDTH - right, below + 38, across, "end", GREY))
+    parts.append(_text(WIDTH - right, below + 38, f"{across} (logarithmic)", "end", GREY))
     for place, (label, values) in enumerate(series.items()):
         colour, where = COLOURS[place % len(COLOURS)], [at(x, y) for x, y in values]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in where)

@@ -3,10 +3,10 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -51,17 +51,16 @@ def environment(*packages: str) -> Path:
     home = CACHE / f"{packages[0].partition('=')[0]}-{key}"
     if not home.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        # Environments hold their own path, so that it is made in its place and marked when whole.
-        with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"{home.name}.") as work:
-            (Path(work) / "new").mkdir()
-            place = CACHE / f"{home.name}.{os.getpid()}"
-            try:
-                subprocess.run([sys.executable, "-m", "venv", place], check=True, capture_output=True)
-                install: list[str | Path] = ["nice", place / "bin/pip", "install", "-q", *packages]
-                subprocess.run(install, check=True, capture_output=True, text=True)
-            except subprocess.CalledProcessError as error:
-                subprocess.run(["rm", "-rf", place], check=True)
-                said = str(error.stderr or "").strip().splitlines()[-1:]
-                raise CannotBeMeasuredError(f"{packages[0]} cannot be installed: {said}") from error
+        # An environment holds its own path, so that it is made in its place and named when it is whole.
+        place = CACHE / f"{home.name}.{os.getpid()}"
+        install: list[str | Path] = ["nice", place / "bin/pip", "install", "-q", *packages]
+        try:
+            subprocess.run([sys.executable, "-m", "venv", place], check=True, capture_output=True)
+            subprocess.run(install, check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            shutil.rmtree(place, ignore_errors=True)
+            said = str(error.stderr or "").strip().splitlines()[-1:]
+            raise CannotBeMeasuredError(f"{packages[0]} cannot be installed: {said}") from error
+        with contextlib.suppress(FileExistsError):  # another run was faster
             home.symlink_to(place)
     return home / "bin"
