@@ -8,13 +8,12 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, thin
+from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, marked, thin
 from otel_ext.signals.finding import Confidence
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.periods import counters, extend, period_of
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, LimitsT, Rule
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.waste import mark_of
 
 _ONE: Final = b""  # the key of the one track of each of the tables
 
@@ -23,6 +22,11 @@ class Cycling(Rule[LimitsT]):
     """A sequence of rounds that repeats. A subclass says what a call's symbol is."""
 
     confidence: ClassVar[Confidence] = "confirmed"
+
+    def __init__(self, limits: LimitsT | None = None) -> None:
+        super().__init__(limits)
+        self._ring, self._tail, self._run = f"{self.id}/ring", f"{self.id}/tail", f"{self.id}/run"
+        self._least = min(self.levels()[0].as_dict().values(), default=0)
 
     def member(self, call: Call) -> bytes | None:
         """A call's symbol of 16 bytes; None breaks the sequence."""
@@ -38,7 +42,7 @@ class Cycling(Rule[LimitsT]):
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """A sequence whose newest round was another one is over."""
-        counts = counters(context.lane.rings.get(f"{self.id}/ring", []))
+        counts = counters(context.lane.rings.get(self._ring, []))
         if track.notes and counts and not counts[self.period(track)]:
             track.recovered = True
 
@@ -48,23 +52,24 @@ class Cycling(Rule[LimitsT]):
 
     def call(self, context: Context, call: Call) -> None:
         """Extend the sequence, and tell the shortest that repeats often enough."""
-        levels, longest = self.levels()
-        ring_name, tail, run = f"{self.id}/ring", f"{self.id}/tail", f"{self.id}/run"
-        rings = context.lane.rings
-        ring = rings.setdefault(ring_name, [])
-        member = self.member(call)
+        member, run, rings = self.member(call), self._run, context.lane.rings
+        ring = rings.get(self._ring)
+        if ring is None:
+            if member is None:
+                return
+            ring = rings[self._ring] = []
         active = find(context, run, _ONE)
         if active is not None and (member is None or self._broken(ring, active, call.round.number)):
             close(self, context, run, _ONE, "recovered")
             active = None
         if member is None:
             ring.clear()
-            context.lane.tables.pop(tail, None)
+            context.lane.tables.pop(self._tail, None)
             return
+        (levels, longest), least = self.levels(), self._least
         if not extend(ring, call, member, longest):
             return
-        least = min(levels.as_dict().values(), default=0)
-        self._remember(context, tail, call, least * longest)
+        self._remember(context, call, least * longest)
         counts = counters(ring)
         if active is None:
             period = period_of(counts, least) if least else 0
@@ -84,16 +89,19 @@ class Cycling(Rule[LimitsT]):
         # Only when a round is over is it known that it was not the one that the sequence asks for.
         return number > int.from_bytes(ring[1], "big") and not counters(ring)[self.period(active)]
 
-    def _remember(self, context: Context, tail: str, call: Call, most: int) -> None:
-        tracks = context.lane.tables.setdefault(tail, {})
-        track = tracks.setdefault(_ONE, Track(tool=""))
-        track.marks.append(mark_of(call.step, call.round, context.settings))
+    def _remember(self, context: Context, call: Call, most: int) -> None:
+        tracks = context.lane.tables.get(self._tail)
+        if not tracks:
+            tracks = context.lane.tables[self._tail] = {_ONE: Track(tool="")}
+        track = tracks[_ONE]
+        track.marks.append(marked(context, call))
         track.tools.append(call.tool)
-        del track.marks[:-most], track.tools[:-most]
-        call.round.touched.append((tail, _ONE))
+        if len(track.marks) > most:
+            del track.marks[:-most], track.tools[:-most]
+        call.round.touched.append((self._tail, _ONE))
 
     def _open(self, context: Context, call: Call, period: int, repeats: int) -> Track:
-        kept = context.lane.tables[f"{self.id}/tail"][_ONE]
+        kept = context.lane.tables[self._tail][_ONE]
         rounds = sorted({mark.round for mark in kept.marks})[-period * repeats :]
         marks = [msgspec.structs.replace(mark) for mark in kept.marks if mark.round in rounds]
         tools = list(dict.fromkeys(kept.tools[-len(marks) :]))

@@ -67,9 +67,7 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
         if track.episode is not None:
             claim(context, step.span_id, track.episode.id)
         return False
-    if call.mark is None:
-        call.mark = mark_of(step, call.round, context.settings)
-    mark = _copy(call.mark)
+    mark = marked(context, call)
     mark.counted = not track.count  # the first occurrence is never waste
     if track.last and step.start > track.last:
         gap = step.start - track.last
@@ -83,6 +81,13 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
     put(context, track, mark)
     call.round.touched.append((table, key))
     return True
+
+
+def marked(context: Context, call: Call) -> Mark:
+    """A call's mark of one's own."""
+    if call.mark is None:
+        call.mark = mark_of(call.step, call.round, context.settings)
+    return _copy(call.mark)
 
 
 def put(context: Context, track: Track, mark: Mark) -> None:

@@ -50,7 +50,7 @@ class Track(msgspec.Struct, omit_defaults=True, gc=False):
         ledger, whole: what thinned marks cost: those that the finding owns, and all of them.
         vague: the failure says nothing (`Step.vague`).
         absent: digests of different paths that the failures said are not there, a few.
-        notes: what the rule itself must remember of it, a few short byte strings.
+        notes, numbers: what the rule itself must remember of it, a few short byte strings or numbers.
         recovered: the rule knows already that this ended well.
         gap: ns between the two newest calls; `grew` how often it grew.
     """
@@ -79,6 +79,7 @@ class Track(msgspec.Struct, omit_defaults=True, gc=False):
     vague: bool = False
     absent: list[bytes] = []
     notes: list[bytes] = []
+    numbers: list[int] = []
     recovered: bool = False
 
 

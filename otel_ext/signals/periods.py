@@ -6,6 +6,7 @@ how many symbols in a row were equal to the one p before: k repeats are a counte
 """
 
 from hashlib import sha256
+from struct import pack
 from typing import Final
 
 from otel_ext.signals.rule import Call
@@ -21,6 +22,17 @@ _MOST: Final = 65_535
 def symbol(*parts: bytes) -> bytes:
     """A digest of several of fixed length."""
     return sha256(b"".join(parts)).digest()[:_SIZE]
+
+
+def outcome_of(call: Call) -> bytes:
+    """A digest of a call and what came of it, as far as it is known; its arguments must be."""
+    if not call.outcome:
+        step = call.step
+        came = step.result_hash or b""
+        if step.error:
+            came = b"E" + (step.error_hash or came)
+        call.outcome = symbol(step.arguments_hash or b"", came)
+    return call.outcome
 
 
 def extend(ring: list[bytes], call: Call, member: bytes, longest: int) -> bool:
@@ -41,7 +53,8 @@ def extend(ring: list[bytes], call: Call, member: bytes, longest: int) -> bool:
             total = int.from_bytes(ring[-1], "big") + int.from_bytes(member, "big")
             ring[-1] = (total % _MODULUS).to_bytes(_SIZE, "big")
             return True
-        ring[0] = b"".join(min(count, _MOST).to_bytes(2, "big") for count in counters(ring))
+        counts = counters(ring)
+        ring[0] = pack(f">{len(counts)}H", *counts) if any(counts) else bytes(2 * len(counts))
         ring[1] = number.to_bytes(8, "big")
     else:
         ring += [b"", number.to_bytes(8, "big")]
@@ -54,12 +67,15 @@ def counters(ring: list[bytes]) -> list[int]:
     """By period, how many symbols in a row were equal to the one so far before; period 0 is not used."""
     if not ring:
         return []
-    before, symbols = ring[0], ring[2:]
-    newest = symbols[-1]
-    found = [0]
-    for period in range(1, len(symbols)):
-        had = int.from_bytes(before[2 * period : 2 * period + 2], "big")
-        found.append(had + 1 if newest == symbols[-1 - period] else 0)
+    newest, count = ring[-1], len(ring) - 2
+    found = [0] * count
+    if ring.index(newest, 2) > count:
+        return found  # nothing like it before: so it is with most
+    before = ring[0]
+    for period in range(1, count):
+        if newest == ring[-1 - period]:
+            had = int.from_bytes(before[2 * period : 2 * period + 2], "big")
+            found[period] = min(had + 1, _MOST)
     return found
 
 

@@ -56,6 +56,7 @@ class Call(msgspec.Struct, gc=False):
         key: tool and arguments; empty when the arguments were not captured.
         relaxed: tool and arguments without free-text labels; equal to `key` when they hold none.
         mark: what it costs, worked out when a rule first counts it; each track takes a copy.
+        outcome: 16 bytes for the arguments and what came of them, made when a rule first asks (`outcome_of`).
     """
 
     step: Step
@@ -64,6 +65,7 @@ class Call(msgspec.Struct, gc=False):
     key: bytes = b""
     relaxed: bytes = b""
     mark: Mark | None = None
+    outcome: bytes = b""
 
 
 def call_of(step: Step, at: Round) -> Call:

@@ -6,7 +6,8 @@ no more words than that it holds all of them, so for a search's arguments the li
 """
 
 import re
-from struct import pack
+from functools import lru_cache
+from struct import pack, unpack
 from typing import Final
 from zlib import crc32
 
@@ -70,9 +71,12 @@ def likeness(one: bytes, other: bytes) -> float:
     if one == other:
         return 1.0
     first, second = _digests(one), _digests(other)
-    union = sorted(first | second)[:KEPT]
-    return sum(digest in first and digest in second for digest in union) / len(union)
+    shared, every = first & second, first | second
+    if len(every) > KEPT and shared:
+        return sum(digest in shared for digest in sorted(every)[:KEPT]) / KEPT
+    return len(shared) / len(every)
 
 
-def _digests(data: bytes) -> set[bytes]:
-    return {data[at : at + _WIDTH] for at in range(0, len(data), _WIDTH)}
+@lru_cache(maxsize=256)  # a call is compared with several others, and they with several later ones
+def _digests(data: bytes) -> frozenset[int]:
+    return frozenset(unpack(f">{len(data) // _WIDTH}I", data))

@@ -15,7 +15,7 @@ from otel_ext.signals.usage import reported
 from otel_ext.step import Step
 
 GROWTH: Final = "OTX-B005/growth"
-"""Table: a model; notes: tokens of its first and its newest input, and the largest rise between two."""
+"""Table: a model; numbers: tokens of its first and its newest input, and the largest rise between two."""
 
 
 class InputGrowthLimits(Limits, frozen=True):
@@ -60,14 +60,14 @@ class InputGrowth(Rule[InputGrowthLimits]):
             return
         key = step.name[:LONGEST_NAME].encode("utf-8", "surrogatepass")
         track = find(context, GROWTH, key)
-        if track is not None and 2 * given <= int(track.notes[1]):
+        if track is not None and 2 * given <= track.numbers[1]:
             close(self, context, GROWTH, key, "recovered")
             track = None
         if track is None:
-            fresh = Track(tool="", notes=[b"%d" % given, b"%d" % given, b"0"])
+            fresh = Track(tool="", numbers=[given, given, 0])
             track = keep(self, context, GROWTH, key, fresh)
-        rise = max(int(track.notes[2]), given - int(track.notes[1]))
-        track.notes = [track.notes[0], b"%d" % given, b"%d" % rise]
+        first, last, rise = track.numbers
+        track.numbers = [first, given, max(rise, given - last)]
         add(context, GROWTH, key, track, evidence(context, step))
 
     def ended(self, context: Context, status: Status) -> None:
@@ -75,7 +75,7 @@ class InputGrowth(Rule[InputGrowthLimits]):
         if status == "evicted":
             return
         for key, track in list(context.lane.tables.get(GROWTH, {}).items()):
-            first, last, rise = map(int, track.notes)
+            first, last, rise = track.numbers
             steady = 100 * rise <= self.limits.jump * (last - first)
             if steady and last >= self.limits.tokens and last >= self.limits.times * first:
                 severity = self.limits.steps.severity(track.count)
@@ -88,7 +88,7 @@ class InputGrowth(Rule[InputGrowthLimits]):
 
     def explain(self, context: Context, track: Track) -> str:
         """One sentence."""
-        first, last, _ = map(int, track.notes)
+        first, last, _ = track.numbers
         return (
             f"Over {track.count} model steps the input grew by and by from {first:,} to {last:,} tokens; "
             "leave out or summarise old results that are carried along"

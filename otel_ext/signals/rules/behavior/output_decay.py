@@ -17,7 +17,7 @@ from otel_ext.signals.usage import reported
 from otel_ext.step import Step
 
 DECAY: Final = "OTX-B004/decay"
-"""Table: answers with calls, answers without; notes: output tokens of the first and the last three."""
+"""Table: answers with calls, answers without; numbers: output tokens of the first and the last three."""
 
 
 class OutputDecayLimits(Limits, frozen=True):
@@ -60,15 +60,15 @@ class OutputDecay(Rule[OutputDecayLimits]):
         key = b"calls" if step.issued else b"text"
         track = find(context, DECAY, key) or keep(self, context, DECAY, key, Track(tool=""))
         if add(context, DECAY, key, track, evidence(context, step)):
-            notes = [*track.notes, b"%d" % made]
-            track.notes = notes if len(notes) <= 6 else [*notes[:3], *notes[-3:]]
+            track.numbers.append(made)
+            del track.numbers[3:-3]
 
     def ended(self, context: Context, status: Status) -> None:
         """Compare the last answers with the first."""
         if status == "evicted":
             return
         for key, track in list(context.lane.tables.get(DECAY, {}).items()):
-            lengths = [int(note) for note in track.notes]
+            lengths = track.numbers
             if len(lengths) < 6:
                 continue
             first, last = median(lengths[:3]), median(lengths[3:])

@@ -9,7 +9,7 @@ from typing import Final
 from otel_ext.signals.episodes import add, advance, close, find, keep, tracks_of
 from otel_ext.signals.explain import over
 from otel_ext.signals.lanes import Track
-from otel_ext.signals.periods import symbol
+from otel_ext.signals.periods import outcome_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
@@ -60,7 +60,7 @@ class CompactionPersisted(Rule[CompactionPersistedLimits]):
             self._learn(context, compacted)
         if step.error or step.result_hash is None or step.arguments_hash is None or is_poll(call):
             return
-        mine, number = symbol(step.arguments_hash, step.result_hash), call.round.number
+        mine, number = outcome_of(call), call.round.number
         newest = rings.setdefault(NEWEST, [])
         newest.append(number.to_bytes(8, "big") + mine)
         del newest[: -2 * KEPT]  # a compaction is known a round late

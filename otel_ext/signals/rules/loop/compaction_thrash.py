@@ -17,7 +17,7 @@ from otel_ext.signals.usage import reported
 from otel_ext.step import Step
 
 REFILLS: Final = "OTX-L026/refills"
-"""Table: a model's input and how often it was full again; notes: largest, newest, turns since the fall."""
+"""Table: a model's input and how often it was full again; numbers: largest, newest, turns since the fall."""
 
 
 class CompactionThrashLimits(Limits, frozen=True):
@@ -63,26 +63,24 @@ class CompactionThrash(Rule[CompactionThrashLimits]):
         key = step.name[:LONGEST_NAME].encode("utf-8", "surrogatepass")
         track = find(context, REFILLS, key)
         if track is None:
-            keep(self, context, REFILLS, key, Track(tool="", notes=[b"%d" % given, b"%d" % given, b"0"]))
+            keep(self, context, REFILLS, key, Track(tool="", numbers=[given, given, 0]))
             return
-        largest, newest, since = map(int, track.notes)
+        largest, newest, since = track.numbers
         if not since:
             fell = newest >= LEAST and 2 * given <= newest
-            track.notes = [b"%d" % max(given, newest), b"%d" % given, b"1" if fell else b"0"]
-            if fell:
-                track.notes[0] = b"%d" % newest
+            track.numbers = [max(given, newest), given, int(fell)]
             return
         if 100 * given >= self.limits.percent * largest:
-            track.notes = [b"%d" % given, b"%d" % given, b"0"]
+            track.numbers = [given, given, 0]
             if (since > 1 or track.count >= 2) and add(context, REFILLS, key, track, evidence(context, step)):
                 severity = self.limits.refills.severity(track.count)
                 advance(self, context, REFILLS, key, track, severity=severity, confidence="confirmed")
             return
         if since >= self.limits.turns:
             close(self, context, REFILLS, key, "recovered")
-            keep(self, context, REFILLS, key, Track(tool="", notes=[b"%d" % given, b"%d" % given, b"0"]))
+            keep(self, context, REFILLS, key, Track(tool="", numbers=[given, given, 0]))
             return
-        track.notes = [b"%d" % largest, b"%d" % given, b"%d" % (since + 1)]
+        track.numbers = [largest, given, since + 1]
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Refills per severity, within how many turns, and how full."""

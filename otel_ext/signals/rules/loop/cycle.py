@@ -7,7 +7,7 @@ so does any write that is not the same again. One call over and over is `loop.ex
 from otel_ext.signals.cycling import Cycling
 from otel_ext.signals.explain import over
 from otel_ext.signals.lanes import Track
-from otel_ext.signals.periods import symbol
+from otel_ext.signals.periods import outcome_of
 from otel_ext.signals.rule import Call, Context, Limits
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
@@ -51,11 +51,8 @@ class Cycle(Cycling[CycleLimits]):
         step = call.step
         if not call.key or step.arguments_hash is None or is_poll(call):
             return None
-        if step.error:
-            outcome = None if step.error_hash is None or step.transient else b"E" + step.error_hash
-        else:
-            outcome = None if step.result_hash is None else b"R" + step.result_hash
-        return None if outcome is None else symbol(step.arguments_hash, outcome)
+        known = not step.transient and step.error_hash if step.error else step.result_hash
+        return outcome_of(call) if known else None
 
     def levels(self) -> tuple[Levels, int]:
         """Repeats per severity, longest period."""

@@ -74,8 +74,9 @@ class ErrorRepeat(Rule[ErrorRepeatLimits]):
             return
         table, other = (TRANSIENT, SAME) if step.transient else (SAME, TRANSIENT)
         if not step.error:
-            self._clear(context, table, call.key)
-            self._clear(context, other, call.key)
+            if SAME in context.lane.tables or TRANSIENT in context.lane.tables:
+                self._clear(context, table, call.key)
+                self._clear(context, other, call.key)
             return
         if step.error_hash is None:
             return

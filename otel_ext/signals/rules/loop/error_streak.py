@@ -57,6 +57,8 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
     def call(self, context: Context, call: Call) -> None:
         """Count a failure; a success ends the row."""
         step = call.step
+        if not step.error and STREAK not in context.lane.tables:
+            return
         track = find(context, STREAK, _KEY)
         at = call.round.number.to_bytes(8, "big")
         if not step.error:

@@ -44,7 +44,10 @@ class InvalidTool(Rule[InvalidToolLimits]):
 
     def call(self, context: Context, call: Call) -> None:
         """Count a call that was not taken."""
-        step, key = call.step, call.tool.encode("utf-8", "surrogatepass")
+        step = call.step
+        if not step.invalid and TOOL not in context.lane.tables:
+            return
+        key = call.tool.encode("utf-8", "surrogatepass")
         track = find(context, TOOL, key)
         if not step.error:
             if track is not None:

@@ -10,13 +10,16 @@ from otel_ext.signals.episodes import add, claimed, close, find, keep, last_word
 from otel_ext.signals.explain import over
 from otel_ext.signals.hears import KEYED, POLLS, Hears
 from otel_ext.signals.lanes import Track
-from otel_ext.signals.periods import symbol
+from otel_ext.signals.periods import outcome_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.step import Effect
 
 RECENT: Final = "OTX-L009/recent"
-"""Ring: the newest calls since the last write, each its symbol, its round and its span id."""
+"""Ring: the newest calls since the last write, by call and outcome."""
+
+SPANS: Final = "OTX-L009/spans"
+"""Ring: their span ids, each with its round."""
 
 OLD: Final = "OTX-L009/old"
 """Table: the calls that were nothing new."""
@@ -59,15 +62,15 @@ class LowNovelty(Rule[LowNoveltyLimits]):
         step, rings, limits = call.step, context.lane.rings, self.limits
         if step.arguments_hash is None or is_poll(call) or (step.effect is _WRITE and not step.error):
             return
-        mine = symbol(step.arguments_hash, step.error_hash or step.result_hash or b"")
-        ring = rings.setdefault(RECENT, [])
-        at = call.round.number.to_bytes(8, "big")
-        same = [each[16:24] for each in ring if each[:16] == mine]
-        if at in same:
+        mine, most = outcome_of(call), limits.window
+        ring, spans = rings.setdefault(RECENT, []), rings.setdefault(SPANS, [])
+        old, at = mine in ring, call.round.number.to_bytes(8, "big")
+        if old and any(one == mine and span.endswith(at) for one, span in zip(ring, spans, strict=True)):
             return  # a fan-out counts once
-        old = bool(same)
-        ring.append(mine + at + step.span_id)
-        del ring[: -limits.window]
+        ring.append(mine)
+        spans.append(step.span_id + at)
+        if len(ring) > most:
+            del ring[:-most], spans[:-most]
         track = find(context, OLD, b"")
         if old:
             if track is None:
@@ -77,10 +80,10 @@ class LowNovelty(Rule[LowNoveltyLimits]):
                 track.marks[-1].counted = False  # its first occurrence is in the window, and not in the track
         if track is None or len(ring) < limits.least:
             return
-        low = 100 * len({each[:16] for each in ring}) < limits.novel * len(ring)
+        low = 100 * len(set(ring)) < limits.novel * len(ring)
         if not low and track.score:
             close(self, context, OLD, b"", "recovered")
-        elif low and 2 * sum(claimed(context, each[24:]) for each in ring) < len(ring):
+        elif low and 2 * sum(claimed(context, each[:-8]) for each in spans) < len(ring):
             track.score = 1
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
@@ -91,6 +94,7 @@ class LowNovelty(Rule[LowNoveltyLimits]):
     def wrote(self, context: Context, call: Call) -> None:
         """Start anew."""
         context.lane.rings.pop(RECENT, None)
+        context.lane.rings.pop(SPANS, None)
         if find(context, OLD, b"") is not None:
             close(self, context, OLD, b"", "recovered")
 

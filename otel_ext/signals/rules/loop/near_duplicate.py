@@ -71,10 +71,9 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
 
     def _group(self, context: Context, table: str, call: Call, subject: Subject, least: int) -> bool:
         """Count the call into a group; whether a finding told of it."""
-        prefix = call.tool.encode("utf-8", "surrogatepass") + b"\0"
         place = (subject.resource or subject.place or b"").ljust(16, b"\0") + b"%d" % subject.page
         tracks = context.lane.tables.setdefault(table, {})
-        mine = [(key, track) for key, track in tracks.items() if key.startswith(prefix)]
+        mine = [(key, track) for key, track in tracks.items() if track.tool == call.tool]
         for key, track in mine:
             words, told, where = track.notes
             if where != place or 100 * likeness(words, subject.words) < least:
@@ -87,9 +86,10 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
             if not add(context, table, key, track, call):
                 return track.episode is not None
             severity = self.limits.rounds.severity(track.count)
-            free = sum(not claimed(context, mark.span_id) for mark in track.marks)
-            if track.episode is None and self.limits.rounds.severity(free) is None:
-                return False
+            if track.episode is None:
+                free = sum(not claimed(context, mark.span_id) for mark in track.marks) if severity else 0
+                if self.limits.rounds.severity(free) is None:
+                    return False
             if table == ALIKE:
                 advance(self, context, table, key, track, severity=severity, confidence="probable")
             else:
@@ -97,7 +97,7 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
             return track.episode is not None
         if len(mine) >= MOST:
             close(self, context, table, mine[0][0], "evicted")
-        key = prefix + (call.step.arguments_hash or b"")
+        key = call.key
         notes = [subject.words, subject.result_words, place]
         track = keep(self, context, table, key, Track(tool=call.tool, notes=notes))
         add(context, table, key, track, call)

@@ -63,6 +63,8 @@ class PollStalled(Rule[PollStalledLimits]):
         if step.error or not call.key or step.result_hash is None:
             return
         if not is_poll(call):
+            if STRICT not in context.lane.tables:
+                return
             for table in (STRICT, VOLATILE):
                 if find(context, table, call.relaxed) is not None:
                     close(self, context, table, call.relaxed, "recovered")

@@ -77,17 +77,17 @@ class SameResult(Rule[SameResultLimits]):
             return
         if subject is None or not subject.words or step.arguments_hash is None:
             return
-        little = says_little(subject.result_words)
         if silent(step):
             return
+        little = says_little(subject.result_words)
         place = subject.resource or subject.place or bytes(16)
         key = key_of(call.tool, step.result_hash + place)
         ring = context.lane.rings.setdefault(RECENT, [])
         ring.append(key)
-        for gone in ring[: -self.limits.window]:
-            if gone not in ring[-self.limits.window :] and find(context, RESULT, gone) is not None:
+        while len(ring) > self.limits.window:
+            gone = ring.pop(0)
+            if gone not in ring and find(context, RESULT, gone) is not None:
                 close(self, context, RESULT, gone, "recovered")
-        del ring[: -self.limits.window]
         track = find(context, RESULT, key)
         if track is None:
             track = keep(self, context, RESULT, key, Track(tool=call.tool, vague=little and not subject.asks))
@@ -96,7 +96,7 @@ class SameResult(Rule[SameResultLimits]):
             return
         levels = self.limits.little if track.vague else self.limits.rounds
         severity = levels.severity(min(track.count, ring.count(key)))
-        if track.episode is None:
+        if severity is not None and track.episode is None:
             free = sum(not claimed(context, mark.span_id) for mark in track.marks)
             if len(track.distinct) < self.limits.distinct or levels.severity(free) is None:
                 return

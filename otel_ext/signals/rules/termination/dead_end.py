@@ -52,7 +52,7 @@ class DeadEnd(Rule[Limits]):
             advance(self, context, LAST, _KEY, track, severity="notice", confidence="candidate")
 
     def _forget(self, context: Context) -> None:
-        if find(context, LAST, _KEY) is not None:
+        if LAST in context.lane.tables and find(context, LAST, _KEY) is not None:
             close(self, context, LAST, _KEY, "recovered")
 
     def thresholds(self, track: Track) -> dict[str, int]:

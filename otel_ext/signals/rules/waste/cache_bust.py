@@ -16,7 +16,7 @@ from otel_ext.signals.waste import Mark
 from otel_ext.step import Step
 
 BUST: Final = "OTX-W011/bust"
-"""Table: one model; `notes` hold its newest call: tokens in, tokens read from the cache, end, round."""
+"""Table: one model; `numbers` hold its newest call: tokens in, tokens read from the cache, end, round."""
 
 
 class CacheBustLimits(Limits, frozen=True):
@@ -66,8 +66,8 @@ class CacheBust(Rule[CacheBustLimits]):
         key = step.name.encode("utf-8", "surrogatepass")
         track = find(context, BUST, key) or keep(self, context, BUST, key, Track(tool=""))
         at = context.lane.rounds.recent[-1].number
-        if track.notes:
-            before, held, end, last = (int.from_bytes(note, "big") for note in track.notes)
+        if track.numbers:
+            before, held, end, last = track.numbers
             fresh = 0 <= step.start - end <= self.limits.within and context.lane.contexts.compacted <= last
             if fresh and given < before:
                 return  # a side call: the chain goes on from what came before it
@@ -76,7 +76,7 @@ class CacheBust(Rule[CacheBustLimits]):
                 severity = self.limits.times.severity(track.count)
                 advance(self, context, BUST, key, track, severity=severity, confidence="probable")
         ends = min(max(step.start, step.end, 0), (1 << 63) - 1)
-        track.notes = [number.to_bytes(8, "big") for number in (given, min(cached, given), ends, at)]
+        track.numbers = [given, min(cached, given), ends, at]
 
     def _lost(self, given: int, cached: int, before: int, held: int) -> bool:
         dropped = held * 100 // before - cached * 100 // given

@@ -4,13 +4,14 @@ Law of this file: the agent is right to ask, so this is the compaction's cost an
 like a compaction may be a side call until the model step after it, so it is told last, when that is known.
 """
 
-from hashlib import blake2b
+from struct import Struct
 from typing import Final
 
 from otel_ext.signals.episodes import add, find, keep, put
 from otel_ext.signals.hears import DONE, KEYED, READ, TOLD, Hears
 from otel_ext.signals.lanes import Track
 from otel_ext.signals.last import speak_last
+from otel_ext.signals.periods import outcome_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.waste import Mark
 from otel_ext.step import Effect
@@ -19,7 +20,13 @@ AGAIN: Final = "OTX-W003/again"
 """Table: one reading call, as last read before a compaction and as read after it."""
 
 READS: Final = "OTX-W003/reads"
-"""Ring: the newest reads: what, with which result, in which round, when, by which span."""
+"""Ring: the newest reads, by what was read and its result."""
+
+WHEN: Final = "OTX-W003/when"
+"""Ring: of each its round, its times and its span."""
+
+_WHEN: Final = Struct(">QQQ")
+_LATEST: Final = (1 << 63) - 1
 
 _READ = Effect.READ
 
@@ -57,25 +64,26 @@ class CompactionReread(Rule[CompactionRereadLimits]):
         step = call.step
         if step.effect is not _READ or step.error or not call.key or step.result_hash is None:
             return
-        same = blake2b(call.key + b"\0" + step.result_hash, digest_size=16).digest()
-        ring = context.lane.rings.setdefault(READS, [])
-        before = next((read for read in ring if read[:16] == same), None)
-        number = call.round.number
-        if before is not None:
-            ring.remove(before)
-            if int.from_bytes(before[16:24], "big") < context.lane.contexts.dropped:
+        same, rings, number = outcome_of(call), context.lane.rings, call.round.number
+        ring, when = rings.setdefault(READS, []), rings.setdefault(WHEN, [])
+        if same in ring:
+            at = ring.index(same)
+            del ring[at]
+            before = when.pop(at)
+            if int.from_bytes(before[:8], "big") < context.lane.contexts.dropped:
                 self._again(context, call, before)
-        times = (number, max(0, step.start), max(0, step.start, step.end))
-        packed = b"".join(min(time, (1 << 63) - 1).to_bytes(8, "big") for time in times)
-        ring.append(same + packed + step.span_id)
-        del ring[: -context.settings.keys]
+        start, end = max(0, step.start), max(0, step.start, step.end)
+        ring.append(same)
+        when.append(_WHEN.pack(number, min(start, _LATEST), min(end, _LATEST)) + step.span_id)
+        if len(ring) > context.settings.keys:
+            del ring[0], when[0]
 
     def _again(self, context: Context, call: Call, before: bytes) -> None:
         track = find(context, AGAIN, call.key)
         if track is None:
             track = keep(self, context, AGAIN, call.key, Track(tool=call.tool))
-            number, start, end = (int.from_bytes(before[at : at + 8], "big") for at in (16, 24, 32))
-            put(context, track, Mark(before[40:], start, end, number, counted=True, owned=False))
+            number, start, end = _WHEN.unpack(before[:24])
+            put(context, track, Mark(before[24:], start, end, number, counted=True, owned=False))
             track.epoch = number
         add(context, AGAIN, call.key, track, call)
 

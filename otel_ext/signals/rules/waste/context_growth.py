@@ -50,6 +50,9 @@ class _State(msgspec.Struct, array_like=True, gc=False):
     asked: int = 0
 
 
+_ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_State)
+
+
 class ContextGrowth(Rule[ContextGrowthLimits]):
     """Tokens in grow to a multiple of the turn's first call, mostly by neither results nor answers."""
 
@@ -75,7 +78,7 @@ class ContextGrowth(Rule[ContextGrowthLimits]):
 
     def call(self, context: Context, call: Call) -> None:
         """Count what the agent learned."""
-        state = self._state(context)
+        state = self._state(context) if STATE in context.lane.rings else None
         if state is None:
             return
         step = call.step
@@ -124,10 +127,10 @@ class ContextGrowth(Rule[ContextGrowthLimits]):
 
     def _state(self, context: Context) -> _State | None:
         ring = context.lane.rings.get(STATE)
-        return msgspec.msgpack.decode(ring[0], type=_State) if ring else None
+        return _DECODER.decode(ring[0]) if ring else None
 
     def _save(self, context: Context, state: _State) -> None:
-        context.lane.rings[STATE] = [msgspec.msgpack.encode(state)]
+        context.lane.rings[STATE] = [_ENCODER.encode(state)]
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """The limits."""

@@ -3,6 +3,7 @@
 Law of this file: what is too fast only the operator knows, so without a configured limit it is silent.
 """
 
+from struct import Struct
 from typing import Final
 
 from otel_ext.signals.episodes import advance, find, keep, put
@@ -20,6 +21,8 @@ MINUTES: Final = "OTX-W022/minutes"
 """Ring: the newest minutes with a model call: number of the minute, tokens, cost, packed."""
 
 _KEY: Final = b"lane"
+_MINUTE: Final = Struct(">QQQQ")  # the minute, tokens, cost in two halves
+_LOWER: Final = (1 << 64) - 1
 
 
 class CostVelocityLimits(Limits, frozen=True):
@@ -62,25 +65,28 @@ class CostVelocity(Rule[CostVelocityLimits]):
         tokens = max(0, reported(step.input_tokens)) + max(0, reported(step.output_tokens))
         minute, cost = step.start // MINUTE, max(0, cost_of(context.settings, step)) if limits.cents else 0
         ring = context.lane.rings.setdefault(MINUTES, [])
-        if ring and int.from_bytes(ring[-1][:8], "big") == minute:
-            before = ring.pop()
-            tokens += int.from_bytes(before[8:16], "big")
-            cost += int.from_bytes(before[16:], "big")
-        ring.append(minute.to_bytes(8, "big") + tokens.to_bytes(8, "big") + cost.to_bytes(16, "big"))
+        if ring:
+            newest, spent, upper, lower = _MINUTE.unpack(ring[-1])
+            if newest == minute:
+                ring.pop()
+                tokens += spent
+                cost += (upper << 64) + lower
+        ring.append(_MINUTE.pack(minute, tokens, cost >> 64, cost & _LOWER))
         del ring[: -max(1, limits.minutes)]
-        if not self._fast(ring[-1]):
+        if not self._fast(tokens, cost):
             return
         row = [int.from_bytes(one[:8], "big") for one in ring] == [
             *range(minute - limits.minutes + 1, minute + 1)
         ]
-        if row and all(self._fast(one) for one in ring):
+        if row and all(
+            self._fast(int.from_bytes(one[8:16], "big"), int.from_bytes(one[16:], "big")) for one in ring
+        ):
             track = find(context, FAST, _KEY) or keep(self, context, FAST, _KEY, Track(tool=""))
             put(context, track, mark_of(step, evidence(context, step).round, context.settings))
             severity = Levels(notice=1).severity(track.count)
             advance(self, context, FAST, _KEY, track, severity=severity, confidence="confirmed")
 
-    def _fast(self, minute: bytes) -> bool:
-        tokens, cost = int.from_bytes(minute[8:16], "big"), int.from_bytes(minute[16:], "big")
+    def _fast(self, tokens: int, cost: int) -> bool:
         return 0 < self.limits.tokens <= tokens or 0 < self.limits.cents * (PICO // 100) <= cost
 
     def thresholds(self, track: Track) -> dict[str, int]:

@@ -49,9 +49,10 @@ class DuplicateFanout(Rule[DuplicateFanoutLimits]):
     def call(self, context: Context, call: Call) -> None:
         """Count equal calls of the round that is open; those of older rounds are done with."""
         step, number = call.step, call.round.number
-        for key, old in held(context.lane, ROUND):
-            if old.round != number:
-                close(self, context, ROUND, key, "persisted")
+        if context.lane.tables.get(ROUND):
+            for key, old in held(context.lane, ROUND):
+                if old.round != number:
+                    close(self, context, ROUND, key, "persisted")
         if step.effect not in (_READ, _UNKNOWN) or not call.key or call.tool in self.limits.sampling:
             return
         track = find(context, ROUND, call.key)

@@ -75,8 +75,9 @@ class NoBatch(Rule[NoBatchLimits]):
         return not paged and len(call.round.issued) <= 1 and own_name(call.tool) not in SHELLS
 
     def _drop(self, context: Context, status: str) -> None:
-        for key, _ in held(context.lane, ROW):
-            close(self, context, ROW, key, "recovered")
+        if ROW in context.lane.tables:
+            for key, _ in held(context.lane, ROW):
+                close(self, context, ROW, key, "recovered")
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """Speak for a row that no loop owns."""

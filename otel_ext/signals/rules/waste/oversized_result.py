@@ -79,7 +79,10 @@ class OversizedResult(Rule[OversizedResultLimits]):
 
     def model(self, context: Context, step: Step) -> None:
         """Compare what came in with the context that it came into."""
-        given, waiting = reported(step.input_tokens), context.lane.rings.pop(WAITING, [])
+        waiting = context.lane.rings.pop(WAITING, None)
+        if not waiting:
+            return
+        given = reported(step.input_tokens)
         if given <= 0 or self.limits.share <= 0:
             return
         for one in waiting:

@@ -55,9 +55,10 @@ class RetryNoBackoff(Rule[RetryNoBackoffLimits]):
 
     def call(self, context: Context, call: Call) -> None:
         """Count an attempt that came too soon after its predecessor's failure."""
-        step, key = call.step, call.tool.encode("utf-8", "surrogatepass")
-        if not call.key or not (step.transient or RETRIES in context.lane.tables):
+        step = call.step
+        if not (step.transient or RETRIES in context.lane.tables):
             return
+        key = call.tool.encode("utf-8", "surrogatepass")
         track = find(context, RETRIES, key)
         if track is None:
             if not step.transient:

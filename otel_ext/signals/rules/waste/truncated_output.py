@@ -60,8 +60,7 @@ class TruncatedOutput(Rule[TruncatedOutputLimits]):
 
     def call(self, context: Context, call: Call) -> None:
         """A call means that the answer was used."""
-        if context.lane.rings:
-            context.lane.rings.pop(CUT, None)
+        context.lane.rings.pop(CUT, None)
 
     def model(self, context: Context, step: Step) -> None:
         """Compare with the cut answer before; remember this one when it is cut."""
