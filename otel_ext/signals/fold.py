@@ -96,10 +96,10 @@ def end(hooks: Hooks, context: Context, status: Status) -> None:
     recent = context.lane.rounds.recent
     _settle(context, recent[-1] if recent else None)
     context.watch.each(hooks.ended, context, status)
-    busy = _busy(context.lane)
-    for rule in hooks.rules:
-        if rule.id in busy:
-            _close_all(rule, context, status)
+    if busy := _busy(context.lane):
+        for rule in hooks.rules:
+            if rule.id in busy:
+                _close_all(rule, context, status)
 
 
 def agent_ended(hooks: Hooks, context: Context, step: Step) -> None:
@@ -132,7 +132,7 @@ def _model(hooks: Hooks, context: Context, step: Step) -> None:
         # The turn's answer went back to a person: what was open lasted until the end of its turn.
         _settle(context, rounds.recent[-1] if rounds.recent else None)
         busy = _busy(lane)
-        for rule in hooks.rules:
+        for rule in hooks.rules if busy else ():
             if rule.per_turn and rule.id in busy:
                 _close_all(rule, context, "persisted")
     _settle(context, rounds.model(step))

@@ -78,9 +78,8 @@ class CostVelocity(Rule[CostVelocityLimits]):
         row = [int.from_bytes(one[:8], "big") for one in ring] == [
             *range(minute - limits.minutes + 1, minute + 1)
         ]
-        if row and all(
-            self._fast(int.from_bytes(one[8:16], "big"), int.from_bytes(one[16:], "big")) for one in ring
-        ):
+        each = map(_MINUTE.unpack, ring)
+        if row and all(self._fast(spent, (upper << 64) + lower) for _, spent, upper, lower in each):
             track = find(context, FAST, _KEY) or keep(self, context, FAST, _KEY, Track(tool=""))
             put(context, track, mark_of(step, evidence(context, step).round, context.settings))
             severity = Levels(notice=1).severity(track.count)

@@ -56,7 +56,7 @@ class RetryNoBackoff(Rule[RetryNoBackoffLimits]):
     def call(self, context: Context, call: Call) -> None:
         """Count an attempt that came too soon after its predecessor's failure."""
         step = call.step
-        if not (step.transient or RETRIES in context.lane.tables):
+        if not call.key or not (step.transient or RETRIES in context.lane.tables):
             return
         key = call.tool.encode("utf-8", "surrogatepass")
         track = find(context, RETRIES, key)
