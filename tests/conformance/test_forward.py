@@ -291,8 +291,15 @@ def test_item_69_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             with silent.accept()[0], silent.accept()[0]:  # there is a second one: the first try was given up
                 pass
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:4318")
-    call = [sys.executable, "-m", "otel_ext", "validate", "--config", "yaml:exporters: {otlphttp/far: {}}"]
-    said = subprocess.run(call, capture_output=True, text=True, check=False, timeout=60)
+    validate = [
+        sys.executable,
+        "-m",
+        "otel_ext",
+        "validate",
+        "--config",
+        "yaml:exporters: {otlphttp/far: {}}",
+    ]
+    said = subprocess.run(validate, capture_output=True, text=True, check=False, timeout=60)
     check(said.returncode and "TLS" in said.stderr, f"says {said.stderr!r} to https://")
 
 
