@@ -6,7 +6,8 @@ admit (decode check, span by span), append, return. No meaning is given here.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from types import TracebackType
 from typing import Final, NamedTuple
 
 from otel_ext import otlp
@@ -99,7 +100,7 @@ class Intake:
             Retryable: `turn` has none for this request.
         """
         service = otlp.service_name(body)
-        with self._room_for(len(body), service):
+        with _Room(self, len(body), service):
             end = None
             with turn or contextlib.nullcontext():
                 admitted = otlp.admit(body, telemetry)
@@ -123,7 +124,7 @@ class Intake:
 
         Raises: as `accept`.
         """
-        with self._room_for(len(body)):
+        with _Room(self, len(body)):
             self._append(REQUEST, body, spans, self._time.now())
         self._stats.add(_ACCEPTED, spans)
 
@@ -136,7 +137,7 @@ class Intake:
 
         Raises: as `accept`.
         """
-        with self._room_for(len(body)):
+        with _Room(self, len(body)):
             self._append(STARTED, body, 0, self._time.now())
 
     def mark(self, session_id: str, kind: MarkKind, reason: str) -> None:
@@ -147,7 +148,7 @@ class Intake:
         if not session_id:
             raise InvalidRequest("a mark names no session; say which one it is about")
         payload = pack_mark(storable(session_id), kind, storable(reason))
-        with self._room_for(len(payload)):
+        with _Room(self, len(payload)):
             self._append(MARK, payload, 0, self._time.now())
 
     def refusal(self) -> Retryable | None:
@@ -185,7 +186,7 @@ class Intake:
 
         Raises: as `accept`.
         """
-        with self._room_for(len(body)):
+        with _Room(self, len(body)):
             self._append(RELAY, body, 0, self._time.now())
 
     def close(self) -> None:
@@ -209,21 +210,39 @@ class Intake:
             return error
         return None
 
-    @contextlib.contextmanager
-    def _room_for(self, size: int, service: str = "") -> Iterator[None]:
+    def _enter(self, size: int, service: str) -> None:
+        if (refused := self._refused()) is not None:
+            self._failed(refused)
+            raise refused
         try:
-            self._enter(size, service)
-            try:
-                yield
-            finally:
-                self._admission.leave(size, service)
+            self._admission.enter(size, service)
         except BaseException as error:
-            if isinstance(error, Busy):
-                self._journal.wake()  # it stopped; its reader is who reopens it
-            self._stats.add("otelcol_receiver_refused_requests")
+            self._failed(error)
             raise
 
-    def _enter(self, size: int, service: str) -> None:
-        if (refusal := self._refused()) is not None:
-            raise refusal
-        self._admission.enter(size, service)
+    def _leave(self, size: int, service: str, error: BaseException | None) -> None:
+        self._admission.leave(size, service)
+        if error is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        if isinstance(error, Busy):
+            self._journal.wake()  # it stopped; its reader is who reopens it
+        self._stats.add("otelcol_receiver_refused_requests")
+
+
+class _Room:
+    """A request's room, while it is inside. No generator: that would cost as much as all that it does."""
+
+    __slots__ = ("_intake", "_service", "_size")
+
+    def __init__(self, intake: Intake, size: int, service: str = "") -> None:
+        self._intake, self._size, self._service = intake, size, service
+
+    def __enter__(self) -> None:
+        self._intake._enter(self._size, self._service)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._intake._leave(self._size, self._service, error)

@@ -90,8 +90,9 @@ class SpanReader:
         """The spans of a request of spans that have begun."""
         for group, spans in self._groups.of(body):
             for raw in spans:
-                span = otlp.parse(raw)
-                own = conventions.session_of(otlp.attributes(span)) or group.session_id
+                span, own = otlp.parse(raw), group.session_id
+                if any(hint in raw for hint in conventions.session_hints):
+                    own = conventions.session_of(otlp.attributes(span)) or own
                 yield Begun(span.trace_id, span.span_id, *group[:4], raw, own)
 
     def unfinished(self, begun: Begun) -> Item:
