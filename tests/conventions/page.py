@@ -49,6 +49,15 @@ never equal to another one. Usage is read of model calls only, because producers
 Langfuse's word on what a span is stands above the others'; its values are mirrors, and the originals are
 read first.
 
+A session's tool calls, failures and tokens count steps, when detectors take them (`hold` after they came): a
+call once, log records' calls as well. A session that only log records tell of ends by silence like any other,
+and where they told of calls its end is told (`termination.*`), in a trace that is derived from its id.
+
+A call that only a log record told has no span. Findings cite the span that the record was written in,
+where the record says so; else its place in `evidence` is taken by an id derived from the record, which
+no backend holds, and `missing` (`otel_ext.evidence.missing`) says `spans`. Such calls stand in the files
+of log records (`otel-ext cat`), found by session, tool and time.
+
 altimate-code's trace files are no OpenTelemetry; what it sends is in the dialect of Vercel's AI SDK.
 
 Session: the first of {sessions};

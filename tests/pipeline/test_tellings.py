@@ -38,9 +38,30 @@ def merged(steps: Iterable[Step], tellings: Tellings | None = None) -> list[Step
     return [happening.step for happening in told if happening.step.kind is not Kind.OTHER]
 
 
-@given(st.integers(0, 10**6), st.integers(1, 12))
-def test_a_call_is_one_step_with_all_that_was_told(seed: int, calls: int) -> None:
-    """Spans, records and views of each call, in any order of arrival: one step, and nothing of it is lost."""
+WINDOW = 2 * SECOND
+
+
+def as_they_come(arrivals: Iterable[tuple[int, Step]]) -> list[Step]:
+    """The calls among steps that come one by one at their times; a dump and a load between any two."""
+    order, tellings, found = Reorder(WINDOW, 10**6), Tellings(), list[Step]()
+
+    def take(now: int) -> None:
+        while (due := order.due(now)) is not None:
+            told = tellings.put_together(order, *due, session_of=lambda _: "s")
+            found.extend(h.step for h in told if h.step.kind is not Kind.OTHER)
+
+    for now, one in sorted(arrivals, key=lambda pair: pair[0]):
+        take(now)
+        order.add(msgspec.structs.replace(one), now, bounds=False)
+        dumped, order = order.dump(), Reorder(WINDOW, 10**6)
+        order.load(dumped)
+    take(2**60)
+    return found
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.booleans())
+def test_a_call_is_one_step_with_all_that_was_told(seed: int, calls: int, at_once: bool) -> None:
+    """Spans, records and views of each call, in any order and batches: one step, nothing of it is lost."""
     rng = random.Random(seed)
     steps: list[Step] = []
     number = 0
@@ -57,12 +78,20 @@ def test_a_call_is_one_step_with_all_that_was_told(seed: int, calls: int) -> Non
                 steps.append(step(number, start, parent_id=parent, view=True, error=True, error_hash=result))
             else:
                 late = rng.randint(0, SECOND) if telling == "record" else 0
-                steps.append(step(number, start + late, call_id=call_id, record=telling == "record"))
+                trace = rng.choice((TRACE, b"r" * 16)) if telling == "record" and not at_once else TRACE
+                record = telling == "record"
+                steps.append(step(number, start + late, call_id=call_id, record=record, trace_id=trace))
         whole = [s for s in steps if s.start >= start and not s.view]
         rng.choice(whole).arguments_hash = arguments
         rng.choice(whole).result_hash = result
     rng.shuffle(steps)
-    found = merged(steps)
+    if at_once:
+        found = merged(steps)
+    else:
+        arrived = [
+            (s.start // (10 * SECOND) * 10 * SECOND + 2 * SECOND + rng.randrange(WINDOW), s) for s in steps
+        ]
+        found = sorted(as_they_come(arrived), key=lambda one: one.start)
     assert [s.arguments_hash for s in found] == [bytes([call]) * 16 for call in range(calls)]
     assert [s.result_hash for s in found] == [bytes([100 + call]) * 16 for call in range(calls)]
     spans = {s.start // (10 * SECOND) for s in steps if not s.record}

@@ -16,6 +16,8 @@ from otel_ext.pipeline.reorder import CLOSE
 from otel_ext.signals import Detectors, Finding, RuleSettings, Settings
 from otel_ext.testing import AgentRun, ManualClock, in_order, request
 from otel_ext.testing.agentspans import SECOND, START
+from tests.builders import telemetry_of
+from tests.pipeline.twice import all_of_them
 from tests.signals.test_vectors import SESSION_ENDS, SHAPES, told
 from tests.signals.vectors import Vector, must, must_not
 from tests.support import CORPUS, corpus_files, findings_set, lines
@@ -57,7 +59,7 @@ def through(folder: Path, bodies: Iterable[tuple[int, bytes]], *, restarts: bool
     engine = Engine(folder, SETTINGS, clock=clock)
     for number, (at, body) in enumerate(bodies):
         clock.advance(max(0, at - clock.now()))
-        engine.intake.accept(body)
+        engine.intake.accept(body, telemetry_of(body))
         if restarts:
             if number % 2:
                 clock.advance(2 * SECOND if number % 4 == 1 else 0)
@@ -100,6 +102,16 @@ def in_pieces(spans: Sequence[tuple[int, bytes]], chance: random.Random) -> list
         piece, rest = rest[:size], rest[size:]
         found.append((piece[-1][0], request(*[Span.FromString(raw) for _, raw in piece])))
     return found
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_after_every_record_of_log_records_and_twins(ram: Path, seed: int) -> None:
+    """Sessions of log records alone, calls told by two or three, and a span and a record in either order."""
+    bodies = all_of_them(seed)
+    calm, killed = (through(ram / str(restarts), bodies, restarts=restarts) for restarts in (False, True))
+    assert {one["session_id"] for one in calm} == {"codex", "traced", "mcp", "both"}
+    assert findings_set(killed) == findings_set(calm)
+    assert sorted(map(json.dumps, killed)) == sorted(map(json.dumps, calm))
 
 
 @pytest.mark.parametrize("share", [6, pytest.param(1, marks=pytest.mark.long)])
