@@ -46,7 +46,7 @@ def share(steps: dict[bytes, Step], order: Reorder) -> set[bytes]:
             if outer is not None:
                 inside.setdefault(outer.span_id, []).append(step)
     for span_id, parts in inside.items():
-        with order.renamed(rest[span_id]) if span_id in rest else nullcontext():
+        with order.named.renamed(rest[span_id]) if span_id in rest else nullcontext():
             _learn(known[span_id], parts)
     return {step.span_id for step in steps.values() if step.view}
 

@@ -8,7 +8,6 @@ A trace of which no span was understood when its turn comes is dropped: no detec
 is made of its spans (`Outline`) that only a detector would need.
 """
 
-import contextlib
 import heapq
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -17,11 +16,11 @@ import msgspec
 
 from otel_ext.errors import UnsupportedVersion
 from otel_ext.pipeline.dumps import check_version, version_of
+from otel_ext.pipeline.named import Named
 from otel_ext.step import Kind, Step
 
 VERSION = 2
 OPEN, CLOSE = 0, 1
-_TOOL, _LLM = Kind.TOOL, Kind.LLM  # looked up once: a member of an enum costs more than a branch
 
 _LATEST: Final = 2**63 - 1
 """A span may end at 2^64 - 1; its negative could not be dumped."""
@@ -53,18 +52,6 @@ class Outline(msgspec.Struct, array_like=True, gc=False):
     end: int
     bounds: bool
     arrived: int = 0
-
-
-def names(step: Step) -> Iterator[tuple[str, str]]:
-    """What a call may be recognised by: the ids that producers give it, of a model call also its usage."""
-    if step.kind is _TOOL:
-        if step.call_id:
-            yield "tool", step.call_id
-    elif step.kind is _LLM:
-        if step.response_id:
-            yield "model", step.response_id
-        if step.input_tokens and step.output_tokens:
-            yield "usage", f"{step.input_tokens} {step.output_tokens} {step.error}"
 
 
 class _Dump(msgspec.Struct, array_like=True):
@@ -120,7 +107,8 @@ class Reorder:
         # (oldest arrival, trace id); an entry counts only while it agrees with `_traces`.
         self._queue: list[tuple[int, bytes]] = []
         self._count = 0
-        self._named: dict[tuple[str, str], list[Step]] = {}
+        self.named = Named()
+        """Calls that wait."""
 
     def __len__(self) -> int:
         return self._count
@@ -132,7 +120,7 @@ class Reorder:
             waiting = self._wait_from(step.trace_id, now)
         waiting.newest = now
         self._count += waiting.add(step, now, bounds=bounds)
-        self._name(step)
+        self.named.add(step)
         if step.kind is not Kind.OTHER:
             waiting.agentic = True
 
@@ -174,25 +162,13 @@ class Reorder:
         self._count -= ready
         for happening in ordered[:ready]:
             if happening.phase == OPEN:
-                self._unname(happening.step)
+                self.named.remove(happening.step)
         rest = ordered[ready:]
         if rest:
             again = self._wait_from(trace_id, min(h.arrived for h in rest))
             again.happenings, again.agentic, again.newest = rest, waiting.agentic, waiting.newest
         if waiting.agentic:
             yield from ordered[:ready]
-
-    def alike(self, step: Step) -> list[Step]:
-        """Steps of any trace that wait and by whose ids or usage they may be of the same call."""
-        found = [other for name in names(step) for other in self._named.get(name, ()) if other is not step]
-        return sorted(found, key=lambda other: (other.start, other.trace_id, other.span_id))
-
-    @contextlib.contextmanager
-    def renamed(self, step: Step) -> Iterator[None]:
-        """While a step that waits learns more, so that it is found by that, too."""
-        self._unname(step)
-        yield
-        self._name(step)
 
     def rest(self, trace_id: bytes) -> dict[bytes, Step]:
         """Steps of a trace that wait, by span id."""
@@ -233,28 +209,15 @@ class Reorder:
             waiting.agentic, waiting.newest = agentic, max(arrived)
             for happening in happenings:
                 if happening.phase == OPEN:
-                    self._name(happening.step)
+                    self.named.add(happening.step)
             self._count += len(waiting)
 
     def clear(self) -> None:
         """Forget everything that waits."""
         self._traces.clear()
         self._queue.clear()
-        self._named.clear()
+        self.named.clear()
         self._count = 0
-
-    def _name(self, step: Step) -> None:
-        for name in names(step):
-            self._named.setdefault(name, []).append(step)
-
-    def _unname(self, step: Step) -> None:
-        """Forget the names of a step."""
-        for name in names(step):
-            kept = [other for other in self._named.get(name, ()) if other is not step]
-            if kept:
-                self._named[name] = kept
-            else:
-                self._named.pop(name, None)
 
     def _wait_from(self, trace_id: bytes, oldest: int) -> _Waiting:
         waiting = self._traces[trace_id] = _Waiting(oldest)

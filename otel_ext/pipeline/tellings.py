@@ -21,8 +21,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from otel_ext.pipeline.dumps import check_version
+from otel_ext.pipeline.named import names
 from otel_ext.pipeline.nested import fill, share
-from otel_ext.pipeline.reorder import OPEN, Happening, Reorder, names
+from otel_ext.pipeline.reorder import OPEN, Happening, Reorder
 from otel_ext.step import Kind, Step
 
 VERSION = 1
@@ -61,7 +62,7 @@ class _Due(NamedTuple):
     def alike(self, step: Step) -> Iterator[Step]:
         """Calls of the session that wait yet and may be this one."""
         mine = step.session_id or self.session
-        for other in self.order.alike(step):
+        for other in self.order.named.alike(step):
             if not other.view and (other.session_id or self.session_of(other.trace_id)) == mine:
                 yield other
 
@@ -135,7 +136,7 @@ class Tellings:
                 if _same(_known(step), other):
                     if step.record and not other.record:
                         self.merged += 1
-                        with due.order.renamed(other):
+                        with due.order.named.renamed(other):
                             fill(other, step)
                         gone.add(step.span_id)
                         return
