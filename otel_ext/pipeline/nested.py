@@ -45,21 +45,22 @@ def share(steps: dict[bytes, Step], order: Reorder) -> set[bytes]:
             outer = _around(step, known)
             if outer is not None:
                 inside.setdefault(outer.span_id, []).append(step)
-    for span_id, parts in inside.items():
+    for span_id, parts in reversed(inside.items()):  # the innermost first
         with order.named.renamed(rest[span_id]) if span_id in rest else nullcontext():
             _learn(known[span_id], parts)
     return {step.span_id for step in steps.values() if step.view}
 
 
 def _learn(whole: Step, parts: list[Step]) -> None:
-    alone = sum(not part.view for part in parts) == 1  # what wraps several model calls is no twin of any
     for part in parts:
         if part.view or whole.kind is _TOOL:
             fill(whole, part)
-        elif alone:
-            for name in _USAGE:
-                if getattr(whole, name) is None:
-                    setattr(whole, name, getattr(part, name))
+    inner = [part for part in parts if not part.view]
+    if inner and whole.kind is _LLM:
+        first = min(inner, key=lambda part: (part.start, -part.end, part.span_id))
+        for name in _USAGE:  # of several it is the first that is told twice (`signals.twins`)
+            if getattr(whole, name) is None:
+                setattr(whole, name, getattr(first, name))
 
 
 def fill(whole: Step, part: Step) -> None:

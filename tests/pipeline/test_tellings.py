@@ -138,6 +138,18 @@ def test_a_wrapper_knows_what_is_known_inside() -> None:
     assert outer.arguments_hash is None
 
 
+def test_what_is_known_innermost_is_known_outermost() -> None:
+    """An agent's call, its client's and its server's; of a model's wrapper, what the provider's span used."""
+    chain = [step(n, 100 * n, parent_id=(n - 1).to_bytes(8, "big"), end=SECOND - n) for n in (1, 2, 3)]
+    chain[-1].result_hash = b"r" * 16
+    assert merged(chain)[0].result_hash == b"r" * 16
+    models = [msgspec.structs.replace(one, kind=Kind.LLM, name=str(one.start)) for one in chain]
+    models[-1].input_tokens = 5
+    assert [one.input_tokens for one in merged(models)] == [5, 5, 5]
+    models[0].response_id, models[1].response_id = "one", "another"
+    assert [one.input_tokens for one in merged(models)] == [None, 5, 5]
+
+
 def test_usage_makes_a_record_and_a_span_one_model_call() -> None:
     """Of two spans, usage alone does not: a retry may cost the same."""
     usage = {"kind": Kind.LLM, "input_tokens": 100, "output_tokens": 7}
