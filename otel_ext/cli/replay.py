@@ -165,7 +165,7 @@ def _run(files: tuple[str, ...], replay: Replay) -> bool:
     "--config",
     multiple=True,
     metavar="FILE",
-    help="With --data: as of `serve`, above all `processors.signals`.",
+    help="With --data: as of `serve`; its `processors.signals`.",
 )
 @click.option("--endpoint", metavar="URL", help="Send to this OTLP endpoint, e.g. http://127.0.0.1:4317.")
 @click.option(

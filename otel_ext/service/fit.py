@@ -8,6 +8,8 @@ switches gRPC on); a later layer's null has already taken the key out.
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from enum import Enum
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -177,11 +179,18 @@ def _why(text: str, value: object, kind: Any, path: str) -> str:
         ]
         known = [field.name for item in items for field in msgspec.structs.fields(item)]
         return unknown("key", f"{path}.{stranger[1]}", stranger[1], known)
+    if text.startswith("Invalid enum value") and isinstance(kind, type) and issubclass(kind, Enum):
+        return f"`{path}`: {value!r} is none of {', '.join(one.value for one in kind)}"
+    if text.startswith("Invalid enum value") and get_origin(kind) is Literal:
+        return f"`{path}`: {value!r} is none of {', '.join(word for word in get_args(kind) if word)}"
     shown = "" if value == "" or repr(value) in text else f", the value is {value!r}"
+    if text.startswith("Expected `int`") and isinstance(value, str):
+        with suppress(ValueError):
+            shown += f"; a time is in ns here: {round(_duration(Duration, value) * 1e9)}"
     return f"`{path}`: {text}{shown}"[:300]
 
 
-def _duration(kind: type, value: object) -> object:
+def _duration(kind: type, value: object) -> Duration:
     if kind is not Duration:
         raise NotImplementedError(kind)
     text = f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

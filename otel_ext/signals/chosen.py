@@ -61,7 +61,8 @@ def mistakes(types: Sequence[type[Rule[Any]]], settings: Settings) -> Iterator[M
         try:
             _limits(kind, said.limits)
         except (msgspec.ValidationError, ValueError, TypeError) as wrong:
-            yield Mistake(path, str(wrong))
+            text, _, place = str(wrong).partition(" - at `$.")
+            yield Mistake((*path, *place.rstrip("`").split(".")) if place else path, text)
     names = [*by_signal, *ENDS]
     for mute in settings.mute:
         if mute.rule and not any(fnmatchcase(name, mute.rule) for name in names):

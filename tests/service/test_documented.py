@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator
 
 import msgspec
+import pytest
 
+from otel_ext.service import load_config
 from otel_ext.service.fit import Duration, Named, seconds_as_text
 from otel_ext.service.shape import FileShape
 from tests.support import ROOT
@@ -32,3 +34,12 @@ def test_every_key_and_its_default_are_documented() -> None:
     """The page's table is the shape, in its order."""
     page = (ROOT / "docs/configuration.md").read_text()
     assert re.findall(r"^\| `([^`]+)` \| `([^`]*)` \| \S", page, re.MULTILINE) == list(keys(FileShape()))
+
+
+@pytest.mark.parametrize("page", ["costs.md", "signals.md"])
+def test_what_a_page_shows_loads(page: str) -> None:
+    """Every piece of configuration."""
+    shown = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    assert shown
+    for text in shown:
+        load_config(text, source=page)

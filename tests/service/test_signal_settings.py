@@ -28,6 +28,16 @@ MISTAKES = {
     "rules: {loop.exact_repeat: {mod: off}}": "loop.exact_repeat.mod`; did you mean `mode`",
     "mute: [{rule: loop.exakt_repeat}]": "no such rule as loop.exakt_repeat; did you mean",
     "mute: [{until: 2026-12-01}]": "say whom to mute",
+    "mute: [{signal: loop.exact_repeat}]": "mute[0].signal`; known are: rule, tool, agent, until",
+    "mute: [{tool: a}, {tool: 3}]": "mute[1].tool`: Expected `str`, got `int`",
+    "prices: {claude-*: {input: 3}}": "prices.claude-*` needs `output`",
+    "prices: {claude-*: }": "prices.claude-*` needs `input` and `output`",
+    "prices: {claude-*: {input: , output: 1}}": "prices.claude-*` needs `input`",
+    "prices: {claude-*: 3}": "must be a mapping with the keys input, output",
+    "effects: {my_tool: reed}": "effects.my_tool`: 'reed' is none of read, write, ",
+    "rules: {loop.exact_repeat: {mode: shaddow}}": "mode`: 'shaddow' is none of on, off, shadow",
+    "rules: {loop.exact_repeat: {limits: {rounds: 3}}}": "limits.rounds`: Expected `object`, got `int`",
+    "ttl: 2h": "ttl`: Expected `int`, got `str`, the value is '2h'; a time is in ns here: 7200000000000",
     "keys: 0": "keys`: Expected `int` >= 1",
 }
 
