@@ -1,6 +1,7 @@
 """Agents of which several tell the same calls, or log records alone: scripts of requests with their times."""
 
 import random
+from typing import Any
 
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -24,7 +25,7 @@ def codex(number: int, second: int, session: str = "codex") -> list[LogRecord]:
         "arguments": '{"q": "x"}',
         "output": "same",
     }
-    named = {"codex.sse_event": said, "codex.tool_result": called}
+    named: dict[str, dict[str, Any]] = {"codex.sse_event": said, "codex.tool_result": called}
     return [
         log(name, seconds=second + n, event__name=name, conversation__id=session, **values)
         for n, (name, values) in enumerate(named.items())

@@ -56,26 +56,26 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
 
     def call(self, context: Context, call: Call) -> None:
         """Count a failure; a success ends the row."""
-        step = call.step
-        if not step.error and STREAK not in context.lane.tables:
-            return
-        track = find(context, STREAK, _KEY)
+        step, lane = call.step, context.lane
         at = call.round.number.to_bytes(8, "big")
         if not step.error:
-            context.lane.rings[WORKED] = [at]
+            lane.rings[WORKED] = [at]
+            track = find(context, STREAK, _KEY) if STREAK in lane.tables else None
             if track is not None and call.round.number >= track.round:
                 close(self, context, STREAK, _KEY, "recovered")
             return
         if step.transient or step.vague or step.error_hash is None or not call.key:
             return  # "exit code 1" may as well be an answer: nothing matched
-        if context.lane.rings.get(WORKED) == [at]:
-            return  # not all of this round failed
-        if track is None:
-            track = keep(self, context, STREAK, _KEY, Track(tool=call.tool))
+        if lane.rings.get(WORKED) != [at]:  # all of this round failed
+            self._failed(context, call, step.error_hash)
+
+    def _failed(self, context: Context, call: Call, failure: bytes) -> None:
+        step = call.step
+        track = find(context, STREAK, _KEY) or keep(self, context, STREAK, _KEY, Track(tool=call.tool))
         if call.tool not in track.tools and len(track.tools) < MOST_DISTINCT:
             track.tools.append(call.tool)
-        if step.error_hash not in track.notes and len(track.notes) < MOST_DISTINCT:
-            track.notes.append(step.error_hash)
+        if failure not in track.notes and len(track.notes) < MOST_DISTINCT:
+            track.notes.append(failure)
         if step.absent and step.absent not in track.absent and len(track.absent) < MOST_DISTINCT:
             track.absent.append(step.absent)
         if not add(context, STREAK, _KEY, track, call):
@@ -84,10 +84,8 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
         severity = self.limits.rounds.severity(track.count)
         if severity is not None and len(track.absent) >= min(track.count, MOST_DISTINCT):
             severity = "notice"
-        if len(track.notes) < self.limits.kinds:
-            return
         told = sum(claimed(context, mark.span_id) for mark in track.marks)
-        if track.episode is None and 2 * told > len(track.marks):
+        if len(track.notes) < self.limits.kinds or (track.episode is None and 2 * told > len(track.marks)):
             return
         advance(self, context, STREAK, _KEY, track, severity=severity, confidence="probable")
 
