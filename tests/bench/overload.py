@@ -182,6 +182,7 @@ def measure(seconds: float, share: float, times: float) -> dict[str, float]:
             "requests sent over 0.1 s late": late,
             "most requests under way": most,
         }
+        print(found, flush=True)  # what follows may take long
         process.stop(patience=1800)  # it processes everything that it acknowledged
         (report,) = objects(run("verify", process.data, "--json"))
     acknowledged = (first + found["requests acknowledged"]) * SPANS
