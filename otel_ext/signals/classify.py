@@ -85,14 +85,15 @@ def is_waiting(observation: Observation) -> bool:
         return False
     if len(result) > LONGEST_STATUS:
         return False
-    if len(result) <= LONGEST_PHRASE and _may_hold(_PHRASES, result) and _WAITING_PHRASE.search(result):
+    if len(result) <= LONGEST_PHRASE and may_hold(_PHRASES, result) and _WAITING_PHRASE.search(result):
         return True
-    if not _may_hold(_FIELDS, result):
+    if not may_hold(_FIELDS, result):
         return False
     return any(state.lower() in words.WAITING_STATES for state in _WAITING_FIELD.findall(result))
 
 
-def _may_hold(words: Sequence[str], text: str) -> bool:
+def may_hold(words: Sequence[str], text: str) -> bool:
+    """Whether a text may hold one of these words, given in lower case; surely so beyond ASCII."""
     # Looking for a word costs a twentieth of a search for a pattern in any letter case. Beyond ASCII there
     # are letters whose lower case is not what `re` takes them for, so there the pattern itself has to tell.
     if not text.isascii():

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from otel_ext.signals import words
-from otel_ext.signals.classify import LONGEST_NAME, own_name
+from otel_ext.signals.classify import LONGEST_NAME, may_hold, own_name
 from otel_ext.step import Observation
 
 LONGEST: Final = 4096
@@ -56,6 +56,12 @@ _TRANSIENT = re.compile(
     r"|^\W*(?:error\W+)?(?:timeout|rate_limit|throttled|overloaded)\W*$",
     re.IGNORECASE,
 )
+# Without one of these the pattern above does not match; of its numbers the first two digits, or 425 and 408.
+_TRANSIENT_WORDS: Final = (
+    *("rate", "throttl", "many requests", "quota", "overloaded", "timed", "time", "deadline", "connection"),
+    *("econn", "again", "busy", "unavailable", "temporar", "gateway", "server error", "lock", "conflict"),
+    *("408", "42", "50", "52"),
+)
 _NO_TOOL = re.compile(
     r"\b(?:unknown|unsupported|nonexistent|no such) (?:tool|function)\b"
     r"|\bno (?:tool|function) (?:named|called)\b"
@@ -98,7 +104,9 @@ def is_transient(observation: Observation) -> bool:
             text = text.replace(value, "''")
     if not text.lstrip().startswith(("{", "[")):  # in JSON everything is quoted
         text = _QUOTED.sub("''", text)
-    return _PROGRAMMING.search(text) is None and _TRANSIENT.search(text) is not None
+    if not may_hold(_TRANSIENT_WORDS, text):
+        return False
+    return _TRANSIENT.search(text) is not None and _PROGRAMMING.search(text) is None
 
 
 def is_invalid(observation: Observation) -> bool:

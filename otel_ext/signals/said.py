@@ -50,7 +50,7 @@ _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 
 _WORD = re.compile(r"\w+")
 _ESCAPE = re.compile(r"\\[ntr]")
-_SPREAD, _BITS = 0x9E3779B97F4A7C15, 0xFFFFFFFFFFFFFFFF  # a word's 32 bits become 64
+_SPREAD = 0x9E3779B97F4A7C15  # a word's 32 bits become 64
 _NOTHING = ("0", "None", "False")
 
 
@@ -100,18 +100,21 @@ def sketch(text: str) -> int:
     count = len(words) - 1
     if count < 1:
         return 0
-    hashed = array("Q", [crc32(word) * _SPREAD & _BITS for word in words])
+    hashed = array("I", bytes(16 * len(words)))
+    hashed[::4] = array("I", map(crc32, words))
     if sys.byteorder == "big":
         hashed.byteswap()
-    every = int.from_bytes(hashed.tobytes(), "little")
+    # One multiplication spreads each word's 32 bits over 64, in 128 bits of room; the lower half counts.
+    room = (int.from_bytes(hashed.tobytes(), "little") * _SPREAD).to_bytes(16 * len(words), "little")
+    every = int.from_bytes(array("Q", room)[::2].tobytes(), "little")
     # Each word's 64 bits meet those of the next one, moved by three so that the order counts.
     pairs = (every ^ (every >> 61)).to_bytes(8 * len(words), "little")[: 8 * count]
-    found = 0
-    for place in range(8):
-        column = int.from_bytes(pairs[place::8], "little")
-        for bit in range(8):
-            if 2 * (column & _mask(bit, count)).bit_count() > count:
-                found |= 1 << (8 * place + bit)
+    found, half, masks = 0, count >> 1, _masks(count)
+    for place in range(0, 64, 8):
+        column = int.from_bytes(pairs[place >> 3 :: 8], "little")
+        for bit, mask in masks:
+            if (column & mask).bit_count() > half:
+                found |= bit << place
     return found
 
 
@@ -124,9 +127,10 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode("utf-8", "replace")).digest()[:16]
 
 
-@lru_cache(maxsize=4_096)
-def _mask(bit: int, count: int) -> int:
-    return int.from_bytes(bytes([1 << bit]) * count, "little")
+@lru_cache(maxsize=256)
+def _masks(count: int) -> list[tuple[int, int]]:
+    """Each bit of a byte, and that bit of so many bytes."""
+    return [(1 << bit, int.from_bytes(bytes([1 << bit]) * count, "little")) for bit in range(8)]
 
 
 def _chant(text: str) -> int:

@@ -4,8 +4,9 @@ Law of this file: nothing is run or expanded. A line is cut into simple commands
 line a write, then any wait makes it a poll, then anything unknown makes it unknown.
 """
 
+import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
@@ -65,6 +66,10 @@ _SUBCOMMANDS: Final[dict[str, tuple[frozenset[str], frozenset[str], frozenset[st
 }
 
 
+_WORD = re.compile(r"""[();<>|&]+|(?:[^ \t\r\n'"();<>|&]+|'[^']*'|"[^"]*")+""")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+
+
 def classify(command: str) -> Effect:
     """The effect of a command line; UNKNOWN for whatever cannot be told."""
     found = {_simple(parts) for parts in simple_commands(command[:LONGEST])}
@@ -87,12 +92,28 @@ def simple_commands(command: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(parts) for parts in _commands(command))
 
 
-def _commands(text: str) -> Iterator[list[str]]:
-    lexer = shlex.shlex(text.replace("\\\n", " ").replace("\n", " ; "), posix=True, punctuation_chars=True)
+def words_of(text: str) -> Iterable[str]:
+    """What `shlex` makes of a text, in a tenth of its time where there is no backslash and no open quote.
+
+    Raises:
+        ValueError: a quote is open; while iterating.
+    """
+    if "\\" not in text and not _WORD.sub("", text).strip(" \t\r\n"):
+        found = _WORD.findall(text)
+        return [_QUOTED.sub(_unquoted, word) for word in found] if "'" in text or '"' in text else found
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split, lexer.commenters = True, ""
+    return lexer
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    return match[0][1:-1]
+
+
+def _commands(text: str) -> Iterator[list[str]]:
     parts: list[str] = []
     try:
-        for word in lexer:
+        for word in words_of(text.replace("\\\n", " ").replace("\n", " ; ")):
             if word and not word.strip(";&|()"):
                 yield parts
                 parts = []
