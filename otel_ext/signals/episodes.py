@@ -173,20 +173,6 @@ def close(
         speak(rule, context, track, status, by.step.span_id if by is not None else b"")
 
 
-def last_word(context: Context, table: str, key: bytes, track: Track, confidence: Confidence) -> None:
-    """Let a track that closes speak once, as a notice; to be called in `closing`.
-
-    For rules that leave others the first word: nothing where those own half of the calls or more.
-    """
-    free = sum(not claimed(context, mark.span_id) for mark in track.marks)
-    if track.episode is not None or 2 * free <= len(track.marks):
-        return
-    name = identity(context.lane, table, key, track)
-    for mark in track.marks:
-        mark.owned = claim(context, mark.span_id, name)
-    track.episode = Episode(name, 0, "notice", confidence, 0)
-
-
 def settle(lane: Lane, ended: Round | None) -> None:
     """Correct the shares of a round's calls, now that all of them are known."""
     if ended is None:

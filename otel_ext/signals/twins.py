@@ -1,5 +1,8 @@
 """A call that is told twice: two instrumentations, an MCP client and its server, a wrapper.
 
+Here a call of two *spans* of one trace is known by its shape; tellings that name the same call by an id, log
+records included, are put together before, by `pipeline.tellings`.
+
 Law of this file: one call, several spans, one inside the other, no agent between them, and nothing known of
 the one that differs in the other. A span has one twin inside it at most, which may have one in turn: what
 wraps three calls is no twin of any.

@@ -6,10 +6,11 @@ only while nothing is written, and only of what no surer rule tells. It never al
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, claimed, close, find, keep, last_word
+from otel_ext.signals.episodes import add, claimed, close, find, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.hears import KEYED, POLLS, Hears
 from otel_ext.signals.lanes import Track
+from otel_ext.signals.last import last_word
 from otel_ext.signals.periods import outcome_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll

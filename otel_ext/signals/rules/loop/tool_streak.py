@@ -6,9 +6,10 @@ candidate, never an alarm.
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, close, find, keep, last_word
+from otel_ext.signals.episodes import add, close, find, keep
 from otel_ext.signals.explain import over
 from otel_ext.signals.lanes import Track
+from otel_ext.signals.last import last_word
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.similar import silent
