@@ -17,7 +17,7 @@ from otel_ext.cli.refused import Refused
 from otel_ext.errors import OtelExtError
 
 _COMMANDS: Final = {
-    "serve": "Receive OTLP traces on this machine and keep them.",
+    "serve": "Receive OTLP traces, logs and metrics on this machine and keep them.",
     "validate": "Print the effective configuration and where each value comes from; exit 1 on a mistake.",
     "replay": "Feed OTLP JSON lines through the engine or to an endpoint.",
     "sessions": "List sessions: state, sums, findings, files.",

@@ -19,8 +19,9 @@ from otel_ext.cli.signals import as_text
 from otel_ext.cli.verify import balance, check_engine
 from otel_ext.errors import DataFolderError
 
-_CONFIG = "processors: {sessions: {idle_timeout: 3s, hold: 500ms}}\nservice: {checkpoint_interval: 500ms}\n"
-_PATIENCE = 20.0
+_CONFIG = "processors: {sessions: {idle_timeout: 8s, hold: 500ms}}\nservice: {checkpoint_interval: 500ms}\n"
+"""A session must not end while its agent's exporter waits to try again: stock ones pause up to 5 s."""
+_PATIENCE = 30.0
 """Seconds that any single wait may take before the demo says what it waited for."""
 
 

@@ -5,10 +5,12 @@ and goes on when it reads a line; what happens to the sidecar in between is not 
 """
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -18,6 +20,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, Status, StatusCode
 
 _Tool = Callable[..., object]
+_PATIENCE: Final = 20
+"""Seconds that the exporter goes on trying: on a busy machine a sidecar needs some of them to start again."""
 
 
 class Agent:
@@ -114,8 +118,9 @@ class FlakyService:
 
 def main(endpoint: str, role: str) -> None:
     """Run one agent against a sidecar."""
+    logging.disable()  # what the exporter says while the sidecar is away would stand between the demo's lines
     provider = TracerProvider(resource=Resource.create({"service.name": f"demo-{role}"}))
-    exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True)
+    exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=_PATIENCE)
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=200))
     trace.set_tracer_provider(provider)
     tools: dict[str, _Tool] = {
@@ -132,6 +137,7 @@ def main(endpoint: str, role: str) -> None:
     {"support": support, "billing": billing}[role](
         Agent(trace.get_tracer("demo"), f"demo-{role}", tools), half
     )
+    provider.force_flush(_PATIENCE * 1000)  # `shutdown` gives up what is being tried again
     provider.shutdown()
 
 

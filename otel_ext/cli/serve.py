@@ -17,7 +17,7 @@ from otel_ext.cli.refused import Refused
 from otel_ext.service import Server, configure, load, source_of
 
 
-@click.command(help="Receive OTLP traces on this machine and keep them.")
+@click.command(help="Receive OTLP traces, logs and metrics on this machine and keep them.")
 @configuration
 def command(config: tuple[str, ...], **options: str | None) -> None:
     """`otel-ext serve`."""

@@ -28,8 +28,8 @@ _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)
 
 _WORDS: Final = {
-    "trace_id": "with a trace_id that is not 16 bytes or all zero",
-    "span_id": "with a span_id that is not 8 bytes or all zero",
+    "trace_id": "with a trace_id that is all zero or not 16 bytes long",
+    "span_id": "with a span_id that is all zero or not 8 bytes long",
     UTF8: "with a string that is not UTF-8 (in them, their resource or their scope)",
     DEPTH: "with values nested deeper than protobuf reads (100 messages)",
     UNDECODABLE: "that cannot be decoded",

@@ -56,7 +56,7 @@ def source_of(reference: str) -> Source:
     """
     scheme, _, rest = reference.partition(":")
     if scheme == "yaml":
-        return Source(rest, "--config=yaml:", paths=True)
+        return Source(rest, "yaml", paths=True)
     if scheme == "env":
         text = os.environ.get(rest)
         if text is None:

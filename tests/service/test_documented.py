@@ -36,7 +36,7 @@ def test_every_key_and_its_default_are_documented() -> None:
     assert re.findall(r"^\| `([^`]+)` \| `([^`]*)` \| \S", page, re.MULTILINE) == list(keys(FileShape()))
 
 
-@pytest.mark.parametrize("page", ["costs.md", "signals.md"])
+@pytest.mark.parametrize("page", ["costs.md", "forwarding.md", "signals.md"])
 def test_what_a_page_shows_loads(page: str) -> None:
     """Every piece of configuration."""
     shown = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
