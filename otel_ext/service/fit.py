@@ -82,7 +82,7 @@ def fit(tree: Tree, base: ShapeT, path: str, origins: Origins) -> ShapeT:
             inner = getattr(base, "named")[kind]  # noqa: B009 - a class variable of those shapes only
             given.setdefault(kind, Named())[key] = fit(value, inner(), where, origins)
         elif key not in fields:
-            raise ConfigError(f"{origin_of(value, where)}: {unknown('key', where, key, fields)}")
+            raise ConfigError(f"{origin_of(value)}{unknown('key', where, key, fields)}")
         elif isinstance(default := getattr(base, key), msgspec.Struct):
             given[key] = fit(value, default, where, origins)
         elif get_origin(fields[key]) is dict:
@@ -139,7 +139,7 @@ def _member(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:
         said = tree if isinstance(tree, dict) else {} if _is_nothing(tree) else None
         missing = [] if said is None else [n for n in needed if n not in said or _is_nothing(said[n])]
         if missing:
-            raise ConfigError(f"{origin_of(tree, path)}: `{path}` needs `{'` and `'.join(missing)}`")
+            raise ConfigError(f"{origin_of(tree)}`{path}` needs `{'` and `'.join(missing)}`")
         return fit(tree, kind(**dict.fromkeys(needed)), path, origins)  # none of these stays
     if kind is Any and not isinstance(tree, Leaf):  # whose shape is known further in
         return {key: _member(value, Any, _join(path, key), origins) for key, value in tree.items()}
@@ -152,7 +152,7 @@ def _is_nothing(tree: Tree) -> bool:
 
 def _value(tree: Tree, kind: Any, path: str, origins: Origins) -> Any:
     if not isinstance(tree, Leaf):
-        raise ConfigError(f"{origin_of(tree, path)}: `{path}` is one value, not a mapping")
+        raise ConfigError(f"{origin_of(tree)}`{path}` is one value, not a mapping")
     leaf = tree if tree.secret or not is_secret(path) else tree._replace(secret=True)
     origins[path] = leaf
     wants_text = kind is str or (get_origin(kind) is Literal and leaf.text in get_args(kind))

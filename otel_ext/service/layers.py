@@ -123,9 +123,9 @@ def leaves(tree: Tree) -> Iterator[Leaf]:
             yield from leaves(inner)
 
 
-def origin_of(tree: Tree, otherwise: str) -> str:
-    """Where a tree begins."""
-    return next((leaf.origin for leaf in leaves(tree)), otherwise)
+def origin_of(tree: Tree) -> str:
+    """The beginning of an error about a tree: where it begins; nothing where it holds no value to know it."""
+    return next((f"{leaf.origin}: " for leaf in leaves(tree)), "")
 
 
 def _over(below: Tree, above: Tree) -> Tree:
