@@ -3,7 +3,7 @@
 Law of this file: a figure that is not known is a dash, never a zero.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from otel_ext.bench.figures import Change, Middle
@@ -49,10 +49,13 @@ def rows(session: Session, cases: Sequence[str] | None = None) -> list[list[str]
     return found
 
 
-def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; numbers to the right."""
+def markdown(
+    header: Sequence[str], body: Sequence[Sequence[str]], left: Collection[int] = frozenset({0, 1})
+) -> str:
+    """A Markdown table; columns but those in `left`, which hold text, are aligned to the right."""
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in body]
-    lines = [" | ".join(header), "|".join(["---"] * 2 + ["---:"] * (len(header) - 2))]
+    rule = "|".join("---" if at in left else "---:" for at in range(len(header)))
+    lines = [" | ".join(header), rule]
     return "\n".join(f"| {line} |" if at != 1 else f"|{line}|" for at, line in enumerate(lines)) + "".join(
         "\n| " + " | ".join(row) + " |" for row in escaped
     )

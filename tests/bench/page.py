@@ -4,10 +4,10 @@ Law of this file: prose is written by hand, figures never are. Markers without f
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from otel_ext.bench.baseline import Baseline
+from otel_ext.bench.baseline import REFERENCE, Baseline
 from otel_ext.bench.cases import BATCH, shown, suites
 from otel_ext.bench.figures import Middle
 from otel_ext.bench.tables import COLUMNS, markdown
@@ -23,11 +23,12 @@ def _cell(value: Middle | None, digits: int = 1, factor: float = 1.0) -> str:
     return "-" if value is None else f"{value.median * factor:,.{digits}f}"
 
 
-def _table(kept: Baseline, cases: Sequence[str]) -> str:
+def _table(kept: Baseline, cases: Sequence[str], only: Collection[str] | None = None) -> str:
     rows = []
     for case in cases:
         for server, known in kept.figures.items():
-            if (row := known.get(case)) is None or "acknowledged" not in row:
+            row = known.get(case)
+            if row is None or "acknowledged" not in row or (only and server not in only):
                 continue
             rate = row["acknowledged"]
             cells = [write(row.get(figure)) for figure, (_, write) in COLUMNS.items()]
@@ -47,7 +48,8 @@ def sections(kept: Baseline) -> dict[str, str]:
             )
     rivals = [BASE, HTTP, LARGE, LARGE.replace("grpc", "http")]
     found = {"rivals": _table(kept, rivals)}
-    found |= {name: _table(kept, cases) for name, cases in by_suite.items()}
+    for name, cases in by_suite.items():
+        found[name] = _table(kept, cases, {OURS, REFERENCE} if name in {"sync", "work"} else None)
     machine = kept.machine
     found["machine"] = (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_mib'] / 1024:.0f} GiB; kernel "
@@ -63,7 +65,7 @@ def sections(kept: Baseline) -> dict[str, str]:
         ]
         for goal in goals(kept.figures)
     ]
-    found["goals"] = markdown(("what", "aim", "measured", "met"), judged)
+    found["goals"] = markdown(("what", "aim", "measured", "met"), judged, {0, 1, 3})
     ends = [
         [
             server,
@@ -85,16 +87,16 @@ def sections(kept: Baseline) -> dict[str, str]:
         "all CPU µs a span",
         "idle, of a core",
     )
-    found["inprocess"] = markdown(ended, ends) if ends else ""
+    found["inprocess"] = markdown(ended, ends, {0}) if ends else ""
     begins = [[name, _cell(row.get("start"), 0, 1000)] for name, row in kept.figures.get("start", {}).items()]
-    found["starts"] = markdown(("what", "ms"), begins) if begins else ""
+    found["starts"] = markdown(("what", "ms"), begins, {0}) if begins else ""
     restarts = [
         [case, _cell(row.get("journal"), 0), _cell(row.get("start"), 2), _cell(row.get("first"), 2)]
         for case, row in kept.figures.get(OURS, {}).items()
         if case.startswith("restart")
     ]
     titles = ("case", "journal MiB", "ready s", "first acknowledgement s")
-    found["restart"] = markdown(titles, restarts) if restarts else ""
+    found["restart"] = markdown(titles, restarts, {0}) if restarts else ""
     return found
 
 
@@ -170,7 +172,7 @@ def speed(kept: Baseline) -> str:
         rows.append([server, *cells, kept.promises.get(server, "")])
     titles = ("server", "acked/s, gRPC", "HTTP", "processed/s", "CPU s/100k", "peak MiB", "OK means")
     plot = "\n\n![acknowledged spans a second](docs/plots/acknowledged-grpc.svg)"
-    return markdown(titles, rows) + plot * (len(rows) > 1) if rows else ""
+    return markdown(titles, rows, {0, 6}) + plot * (len(rows) > 1) if rows else ""
 
 
 def write(
