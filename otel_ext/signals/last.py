@@ -1,8 +1,8 @@
 """Speaking last: a rule that leaves every span to the more serious ones, and tells what is left.
 
-Law of this file: only when a track closes is it certain that no loop claims its calls, so both ways are called
-in `closing` and give a finding of one revision, the final one. `speak_last` tells waste: what others own is not
-counted, and a first occurrence is nobody's. `last_word` tells a loop of weaker evidence, whole or not at all.
+Law of this file: only when a track closes is it certain that no loop claims its calls, so both are called in
+`closing` and give a finding of one revision, the final one. `speak_last` tells waste: what others own is
+not counted, a first occurrence is nobody's. `last_word` tells a loop of weaker evidence, whole or not at all.
 """
 
 from otel_ext.signals.episodes import claim, claimed, identity
