@@ -35,5 +35,5 @@ class MLflow(Server):
         call += ["--artifacts-destination", str(self.folder / "artifacts")]
         path = f"{bin_}:/usr/local/bin:/usr/bin:/bin"
         self.spawn(call, {"PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"})
-        wait_for_door(self, port, 180.0)
+        wait_for_door(self, port, 600.0)
         self.endpoints = {"http": f"127.0.0.1:{port}"}

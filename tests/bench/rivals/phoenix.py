@@ -26,8 +26,8 @@ class Phoenix(Server):
             "PHOENIX_TELEMETRY_ENABLED": "false",
         }
         self.spawn([environment("arize-phoenix==20.26.1") / "phoenix", "serve"], settings)
-        wait_for_door(self, grpc, 180.0)
-        wait_for_door(self, http, 180.0)
+        wait_for_door(self, grpc, 600.0)
+        wait_for_door(self, http, 600.0)
         self.endpoints = {"grpc": f"127.0.0.1:{grpc}", "http": f"127.0.0.1:{http}"}
 
     def done(self) -> int:
