@@ -19,6 +19,7 @@ from otel_ext.errors import InvalidRequest, OtelExtError, Retryable
 from otel_ext.receivers.budget import Budget, Share
 from otel_ext.receivers.endpoint import UNIX, identity_of, refused, remove, unix_socket
 from otel_ext.receivers.patience import Patience
+from otel_ext.receivers.refusals import count_refused
 from otel_ext.receivers.threads import CallThreads
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
@@ -135,9 +136,7 @@ class GrpcReceiver:
             with self._budget.share() as share:
                 _, rejected, message = self._accept(self._read(requests, share, context), telemetry)
         except OtelExtError as error:
-            self._stats.add(
-                f"otel_ext.receiver.{'retryable' if isinstance(error, Retryable) else 'permanent'}"
-            )
+            count_refused(self._stats, "grpc", error)
             self._refuse(context, error)
         except grpc.RpcError:  # the call is over: nobody is there to be told
             raise

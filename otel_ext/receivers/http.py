@@ -28,6 +28,7 @@ from otel_ext.receivers.body import Body, Headers
 from otel_ext.receivers.budget import Budget, Share
 from otel_ext.receivers.endpoint import UNIX, identity_of, listen, remove
 from otel_ext.receivers.inflate import beginning, encodings, inflate
+from otel_ext.receivers.refusals import count_refused
 from otel_ext.receivers.threads import Threads
 from otel_ext.stats import Stats
 from otel_ext.telemetry import Telemetry
@@ -149,8 +150,7 @@ class _Door:
             kind = JSON if json else PROTOBUF
             status, headers = 200, [(b"content-type", kind), (b"content-length", b"%d" % len(content))]
         except OtelExtError as error:
-            kind_of_error = "retryable" if isinstance(error, Retryable) else "permanent"
-            self._stats.add(f"otel_ext.receiver.{kind_of_error}")
+            count_refused(self._stats, "http", error)
             status, headers, content = answer(error, body.headers)
             if isinstance(error, WrongMethod):
                 headers.append((b"allow", b"POST"))

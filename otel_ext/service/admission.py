@@ -63,9 +63,6 @@ class Doorkeeper:
                 outcome = "refused"
                 self._tell(error)
                 raise
-            except OtelExtError as error:
-                log.info("a request over %s is refused for good: %s", transport, type(error).__name__)
-                raise
             else:
                 outcome = "success"
                 self._tell(None)

@@ -49,7 +49,7 @@ METRICS: Final = (
     Metric(
         "otelcol_receiver_requests_total",
         "counter",
-        "requests by what was answered: success, refused (come again), failure (never)",
+        "requests that reached admission, by what was answered: success, refused (come again), failure (never)",
         (*_DOOR, "outcome"),
     ),
     Metric(
@@ -110,6 +110,11 @@ METRICS: Final = (
     Metric("otel_ext_detector_off", "gauge", "1: switched off until the process ends", ("rule",)),
     Metric("otel_ext_evictions_total", "counter", "forgotten to stay within a bound", ("what",)),
     Metric("otel_ext_quarantined_files_total", "counter", "session files set aside"),
+    Metric(
+        "otel_ext_receiver_failures_total",
+        "counter",
+        "requests that no sender should send again: refused for good at a door or behind it, by whatever rule",
+    ),
     Metric("otel_ext_pipeline_pauses_total", "counter", "failures after which the pipeline began anew"),
     Metric(
         "otel_ext_pipeline_failed_records_total", "counter", "records that could not be processed, set aside"

@@ -28,6 +28,7 @@ from otel_ext.turns import WHY, Turns
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTED: Final = {
     "otel_ext_quarantined_files_total": "otel_ext.sessions.quarantined_files",
+    "otel_ext_receiver_failures_total": "otel_ext.receiver.permanent",
     "otel_ext_pipeline_pauses_total": "otel_ext.pipeline.pauses",
     "otel_ext_pipeline_failed_records_total": "otel_ext.pipeline.failed_records",
 }
