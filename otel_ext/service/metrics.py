@@ -49,7 +49,7 @@ METRICS: Final = (
     Metric(
         "otelcol_receiver_requests_total",
         "counter",
-        "requests that reached admission, by what was answered: success, refused (come again), failure (never)",
+        "requests at admission by what was answered: success, refused (come again), failure (never)",
         (*_DOOR, "outcome"),
     ),
     Metric(
@@ -113,7 +113,7 @@ METRICS: Final = (
     Metric(
         "otel_ext_receiver_failures_total",
         "counter",
-        "requests that no sender should send again: refused for good at a door or behind it, by whatever rule",
+        "requests refused for good, at a door or behind it",
     ),
     Metric("otel_ext_pipeline_pauses_total", "counter", "failures after which the pipeline began anew"),
     Metric(
