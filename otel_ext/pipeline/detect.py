@@ -25,7 +25,7 @@ from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.tellings import Tellings
 from otel_ext.sessions import Trace
 from otel_ext.signals import Detectors, Finding, Status, derived_span, scope_bytes
-from otel_ext.signals.episodes import EVICTIONS
+from otel_ext.signals.findings.episodes import EVICTIONS
 from otel_ext.signals.watch import Watch
 from otel_ext.step import Kind, Step
 

@@ -58,7 +58,7 @@ def _learn(whole: Step, parts: list[Step]) -> None:
     inner = [part for part in parts if not part.view]
     if inner and whole.kind is _LLM:
         first = min(inner, key=lambda part: (part.start, -part.end, part.span_id))
-        for name in _USAGE:  # of several it is the first that is told twice (`signals.twins`)
+        for name in _USAGE:  # of several it is the first that is told twice (`signals.lane.twins`)
             if getattr(whole, name) is None:
                 setattr(whole, name, getattr(first, name))
 

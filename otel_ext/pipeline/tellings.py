@@ -3,7 +3,7 @@
 Law of this file: nothing is dropped that may be a call of its own. Two tellings are of one call only where
 they name the same call (its id, or the response's), lie in the same session, overlap in time, and differ in
 nothing that both know. Equal names and arguments alone never make two calls one: that is what a loop is.
-(Spans inside one another, as a client's and its server's, are known for one call by `signals.twins`.)
+(Spans inside one another, as a client's and its server's, are known for one call by `signals.lane.twins`.)
 
 * A *view* (`Step.view`) tells more of the call that its parent is, and is gone.
 * A span inside a span of the same tool adds to the outer one what that one does not know.

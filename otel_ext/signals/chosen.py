@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from otel_ext.errors import ConfigError
+from otel_ext.signals.findings.terminal import ENDS
 from otel_ext.signals.rule import Rule
 from otel_ext.signals.settings import Settings
-from otel_ext.signals.terminal import ENDS
 
 
 class Mistake(NamedTuple):

@@ -8,10 +8,10 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, marked, thin
-from otel_ext.signals.finding import Confidence
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.periods import counters, extend, period_of
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep, marked, thin
+from otel_ext.signals.findings.finding import Confidence
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.periods import counters, extend, period_of
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, LimitsT, Rule
 from otel_ext.signals.settings import Levels
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from otel_ext.signals.engine import Signals
-from otel_ext.signals.finding import Finding, Status
+from otel_ext.signals.findings.finding import Finding, Status
 from otel_ext.signals.settings import SECOND, Mute, Settings
 from otel_ext.step import Step
 

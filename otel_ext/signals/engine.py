@@ -11,16 +11,16 @@ from operator import attrgetter
 from typing import Any, Final
 
 from otel_ext.signals import fold
-from otel_ext.signals.baselines import Baseline, Baselines
 from otel_ext.signals.chosen import chosen
-from otel_ext.signals.dumps import LaneKey, State, decode, encode, name_of
-from otel_ext.signals.episodes import EVICTIONS
-from otel_ext.signals.finding import Finding, Status
+from otel_ext.signals.findings.episodes import EVICTIONS
+from otel_ext.signals.findings.finding import Finding, Status
 from otel_ext.signals.installed import every_rule
-from otel_ext.signals.lanes import Lane, Trace
+from otel_ext.signals.lane.baselines import Baseline, Baselines
+from otel_ext.signals.lane.dumps import LaneKey, State, decode, encode, name_of
+from otel_ext.signals.lane.lanes import Lane, Trace
+from otel_ext.signals.lane.storable import storable
 from otel_ext.signals.rule import LONGEST_NAME, Context, Rule
 from otel_ext.signals.settings import Settings
-from otel_ext.signals.storable import storable
 from otel_ext.signals.watch import Watch
 from otel_ext.step import Kind, Step
 

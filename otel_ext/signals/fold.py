@@ -8,14 +8,14 @@ rules that do not count repetition.
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from otel_ext.signals import episodes
-from otel_ext.signals.coded import asked, happened
-from otel_ext.signals.finding import Status
+from otel_ext.signals.findings import episodes
+from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.hears import EXEMPT, of_call, of_model
-from otel_ext.signals.lanes import Lane
-from otel_ext.signals.rounds import Round
+from otel_ext.signals.lane.coded import asked, happened
+from otel_ext.signals.lane.lanes import Lane
+from otel_ext.signals.lane.rounds import Round
+from otel_ext.signals.lane.usage import carry_rate, cost_of
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Rule, call_of
-from otel_ext.signals.usage import carry_rate, cost_of
 from otel_ext.step import Effect, Kind, Step
 
 WRITERS: Final = 8

@@ -9,7 +9,7 @@ with and without. It names what a rule asks of *every* step; what one of its bra
 
 from typing import Final, NamedTuple
 
-from otel_ext.signals.usage import reported
+from otel_ext.signals.lane.usage import reported
 from otel_ext.step import Effect, Step
 
 ERROR: Final = 1 << 0

@@ -10,13 +10,13 @@ from typing import ClassVar, Generic, TypeVar, get_args
 
 import msgspec
 
-from otel_ext.signals.baselines import Baselines
-from otel_ext.signals.finding import Finding, Status
+from otel_ext.signals.findings.finding import Finding, Status
 from otel_ext.signals.hears import Hears
-from otel_ext.signals.lanes import Lane, Trace, Track
-from otel_ext.signals.rounds import Round
+from otel_ext.signals.lane.baselines import Baselines
+from otel_ext.signals.lane.lanes import Lane, Trace, Track
+from otel_ext.signals.lane.rounds import Round
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.settings import Settings
-from otel_ext.signals.waste import Mark
 from otel_ext.signals.watch import Watch
 from otel_ext.step import Step
 

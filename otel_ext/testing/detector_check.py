@@ -15,7 +15,7 @@ import msgspec
 
 from otel_ext import otlp
 from otel_ext.signals import RULES, SCOPE_NAME, Finding, Rule, Settings, Signals, derived_span, finding_of
-from otel_ext.signals.episodes import EVICTIONS
+from otel_ext.signals.findings.episodes import EVICTIONS
 from otel_ext.signals.installed import fault
 from otel_ext.signals.settings import SECOND, RuleSettings
 from otel_ext.step import Kind, Step

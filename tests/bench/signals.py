@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from otel_ext.pipeline.reorder import CLOSE, Happening
 from otel_ext.signals import RULES, Settings, Signals
-from otel_ext.signals.episodes import EVICTIONS
+from otel_ext.signals.findings.episodes import EVICTIONS
 from otel_ext.signals.settings import SECOND
 from otel_ext.testing import AgentRun, in_order, steps_of
 from otel_ext.testing.arbitrary import busy_steps

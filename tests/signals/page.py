@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from otel_ext.signals import RULES, Finding, Levels, Rule, Settings, Signals
-from otel_ext.signals.explain import lasting
+from otel_ext.signals.findings.explain import lasting
 from otel_ext.signals.settings import SECOND, SEVERITIES
 from otel_ext.testing import AgentRun
 from tests.signals.vectors import CONFIGURED, Vector, must, must_not

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ext.signals import Finding
-from otel_ext.signals.periods import counters, extend, period_of, symbol
-from otel_ext.signals.rounds import Round
+from otel_ext.signals.calls.similar import sketch
+from otel_ext.signals.lane.periods import counters, extend, period_of, symbol
+from otel_ext.signals.lane.rounds import Round
 from otel_ext.signals.rule import Call
-from otel_ext.signals.similar import sketch
 from otel_ext.step import Effect, Subject
 from tests.signals.builders import Run, digest, final, loops, play
 

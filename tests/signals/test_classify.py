@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from otel_ext.signals import (
     absent_path,
-    classify,
     effect_of,
     is_invalid,
     is_transient,
     is_vague,
     is_waiting,
-    words,
 )
+from otel_ext.signals.calls import classify, words
 from otel_ext.step import Effect, Kind, Observation
 
 

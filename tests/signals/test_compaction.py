@@ -2,7 +2,7 @@
 
 import pytest
 
-from otel_ext.signals.compaction import MODELS, Contexts
+from otel_ext.signals.lane.compaction import MODELS, Contexts
 from tests.signals.builders import Run
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from otel_ext.errors import UnsupportedVersion
 from otel_ext.signals import Settings, Signals
-from otel_ext.signals.episodes import EVICTIONS
+from otel_ext.signals.findings.episodes import EVICTIONS
 from otel_ext.step import Kind, Step
 from otel_ext.testing.arbitrary import busy_steps
 from tests.signals.builders import ROOT, START, TRACE, Run, final, loops, play

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ext.signals import own_words, said_of
-from otel_ext.signals.said import FEWEST_SKETCHED, likeness, sketch
+from otel_ext.signals.calls.said import FEWEST_SKETCHED, likeness, sketch
 from otel_ext.step import NOT_CAPTURED, Kind, Observation
 
 PROSE = (

@@ -4,7 +4,7 @@ import random
 import shlex
 from collections.abc import Iterable
 
-from otel_ext.signals.shell import words_of
+from otel_ext.signals.calls.shell import words_of
 
 
 def all_of(words: Iterable[str]) -> list[str] | str:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ext.signals import effect_of, subject_of
-from otel_ext.signals.commands import Target, target, verifies
-from otel_ext.signals.similar import KEPT, likeness, samples, sketch
-from otel_ext.signals.written import together
+from otel_ext.signals.calls.commands import Target, target, verifies
+from otel_ext.signals.calls.similar import KEPT, likeness, samples, sketch
+from otel_ext.signals.calls.written import together
 from otel_ext.step import NOT_CAPTURED, Kind, Observation, Subject
 
 

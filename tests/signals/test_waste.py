@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ext.signals import Finding, Settings, Signals, derived_span, finding_of
-from otel_ext.signals.baselines import ANEW, Baseline, Baselines
+from otel_ext.signals.lane.baselines import ANEW, Baseline, Baselines
+from otel_ext.signals.lane.usage import price_of
+from otel_ext.signals.lane.waste import TOLERATED, Ledger, Mark
 from otel_ext.signals.rules.loop.exact_repeat import ExactRepeat
 from otel_ext.signals.settings import Price
-from otel_ext.signals.usage import price_of
-from otel_ext.signals.waste import TOLERATED, Ledger, Mark
 from otel_ext.step import Kind
 from tests.signals.builders import ROOT, SECOND, START, TRACE, Run, digest, final, play
 from tests.support import ROOT as ROOT_FOLDER

@@ -8,10 +8,10 @@ import pytest
 from otel_ext.errors import ConfigError
 from otel_ext.pipeline.reorder import CLOSE
 from otel_ext.signals import RULES, Detectors, Finding, Mute, RuleSettings, Settings, Signals
-from otel_ext.signals.episodes import add, advance, find, keep
-from otel_ext.signals.finding import Status
+from otel_ext.signals.findings.episodes import add, advance, find, keep
+from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.installed import among, fault
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Step
 from otel_ext.testing import AgentRun

@@ -6,12 +6,12 @@ divided by it), but one jump is not growth: it is one large result, or a first c
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep
-from otel_ext.signals.finding import Status
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.rule import LONGEST_NAME, Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.usage import reported
 from otel_ext.step import Step
 
 GROWTH: Final = "OTX-B005/growth"

@@ -7,13 +7,13 @@ says nothing; and only answers that did the same kind of thing (none, or all, as
 from statistics import median
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, find, keep
-from otel_ext.signals.finding import Status
+from otel_ext.signals.findings.episodes import add, advance, find, keep
+from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.hears import MADE, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.usage import reported
 from otel_ext.step import Step
 
 DECAY: Final = "OTX-B004/decay"

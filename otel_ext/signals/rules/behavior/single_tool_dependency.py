@@ -6,13 +6,13 @@ of its calls failed or returned what was known.
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, claimed, find, keep
-from otel_ext.signals.finding import Status
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.calls.similar import silent
+from otel_ext.signals.findings.episodes import add, advance, claimed, find, keep
+from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.similar import silent
 from otel_ext.step import Effect
 
 TOOLS: Final = "OTX-B003/tools"

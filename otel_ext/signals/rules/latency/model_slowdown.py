@@ -12,13 +12,13 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.episodes import advance, close, find, keep, put
-from otel_ext.signals.explain import lasting
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import advance, close, find, keep, put
+from otel_ext.signals.findings.explain import lasting
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import reported
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule
 from otel_ext.signals.settings import SECOND, Levels
-from otel_ext.signals.usage import reported
-from otel_ext.signals.waste import Mark
 from otel_ext.step import Step
 
 SLOW: Final = "OTX-P001/slow"

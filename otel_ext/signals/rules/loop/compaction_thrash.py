@@ -6,14 +6,14 @@ question asked aside, so the first refills count only when the history was seen 
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.compaction import LEAST
-from otel_ext.signals.episodes import add, advance, close, find, keep
-from otel_ext.signals.explain import over
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.explain import over
 from otel_ext.signals.hears import USED, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.compaction import LEAST
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.rule import LONGEST_NAME, Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.usage import reported
 from otel_ext.step import Step
 
 REFILLS: Final = "OTX-L026/refills"

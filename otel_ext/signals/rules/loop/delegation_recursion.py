@@ -7,9 +7,9 @@ something before (a span around a span of the same run is an instrumentation's h
 from collections.abc import Collection
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, find, keep
-from otel_ext.signals.finding import Status
-from otel_ext.signals.lanes import DEEPEST, Trace, Track
+from otel_ext.signals.findings.episodes import add, advance, find, keep
+from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.lane.lanes import DEEPEST, Trace, Track
 from otel_ext.signals.rule import LONGEST_NAME, Context, Limits, Rule, evidence, key_of
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step

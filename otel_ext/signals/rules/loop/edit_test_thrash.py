@@ -6,10 +6,10 @@ run after an edit count, for the file that was edited: running a test twice is `
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep, tracks_of
-from otel_ext.signals.explain import over, quoted
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep, tracks_of
+from otel_ext.signals.findings.explain import over, quoted
 from otel_ext.signals.hears import ABOUT, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect

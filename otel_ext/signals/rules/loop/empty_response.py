@@ -6,11 +6,11 @@ call followed, and that cost next to no output tokens: thoughts and calls that w
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep
-from otel_ext.signals.explain import over
-from otel_ext.signals.finding import Confidence
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import ANSWERED, DONE, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step

@@ -6,10 +6,10 @@ are failing calls with none), and a failure that waiting mends is not a loop bef
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep, tracks_of
-from otel_ext.signals.explain import over, quoted
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep, tracks_of
+from otel_ext.signals.findings.explain import over, quoted
 from otel_ext.signals.hears import KEYED, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, Levels
 

@@ -8,9 +8,9 @@ cost is not counted twice. Failures that waiting mends never count. On TRAIL thi
 
 from typing import Final
 
-from otel_ext.signals.episodes import MOST_DISTINCT, add, advance, claimed, close, differ, find, keep
-from otel_ext.signals.explain import over, quoted
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import MOST_DISTINCT, add, advance, claimed, close, differ, find, keep
+from otel_ext.signals.findings.explain import over, quoted
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 from otel_ext.signals.rules.loop.error_repeat import SAME
 from otel_ext.signals.settings import Levels, Severity

@@ -7,12 +7,12 @@ TRAIL returned something new (pagination without a page argument).
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, tracks_of
-from otel_ext.signals.explain import over
-from otel_ext.signals.finding import Confidence
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep, tracks_of
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import DONE, KEYED, POLLS, TOLD, Hears
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.periods import CYCLE, under_way
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.periods import CYCLE, under_way
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect

@@ -6,9 +6,9 @@ arguments. What `loop.error_repeat` and `loop.error_variants` tell already is no
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, claimed, close, find, keep
-from otel_ext.signals.explain import over, quoted
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep
+from otel_ext.signals.findings.explain import over, quoted
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 

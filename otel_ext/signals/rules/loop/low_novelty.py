@@ -6,12 +6,12 @@ only while nothing is written, and only of what no surer rule tells. It never al
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, claimed, close, find, keep
-from otel_ext.signals.explain import over
+from otel_ext.signals.findings.episodes import add, claimed, close, find, keep
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.findings.last import last_word
 from otel_ext.signals.hears import KEYED, POLLS, Hears
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import last_word
-from otel_ext.signals.periods import outcome_of
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.periods import outcome_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.step import Effect

@@ -6,15 +6,15 @@ another id is another question; a failing call is `loop.error_variants`'s.
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, claimed, close, keep, tracks_of
-from otel_ext.signals.explain import over
+from otel_ext.signals.calls.similar import likeness, silent
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, keep, tracks_of
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.findings.last import last_word
 from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, Hears
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import last_word
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.similar import likeness, silent
 from otel_ext.step import Subject
 
 ALIKE: Final = "OTX-L007/alike"

@@ -7,9 +7,9 @@ shown back: a draft, or a request that the agent prints instead of sending it.
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep
-from otel_ext.signals.explain import over
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 

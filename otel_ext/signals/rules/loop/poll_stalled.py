@@ -6,11 +6,11 @@ anew, and an agent that waits longer and longer between polls gets twice the pat
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, claimed, close, find, keep
-from otel_ext.signals.explain import lasting, over
-from otel_ext.signals.finding import Confidence
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep
+from otel_ext.signals.findings.explain import lasting, over
+from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import DONE, KEYED, TOLD, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import MINUTE, Levels, Severity

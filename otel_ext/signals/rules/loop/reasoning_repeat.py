@@ -6,13 +6,13 @@ is a candidate; beside an open loop of calls it says that the model does not see
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep
-from otel_ext.signals.explain import over
-from otel_ext.signals.finding import Confidence
+from otel_ext.signals.calls.said import likeness
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import ANSWERED, Hears
-from otel_ext.signals.lanes import Lane, Track
+from otel_ext.signals.lane.lanes import Lane, Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
-from otel_ext.signals.said import likeness
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step
 

@@ -5,10 +5,10 @@ Law of this file: a result that nobody saw may have changed each time, so this i
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, claimed, close, find, keep, tracks_of
-from otel_ext.signals.explain import over
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep, tracks_of
+from otel_ext.signals.findings.explain import over
 from otel_ext.signals.hears import DONE, KEYED, POLLS, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 

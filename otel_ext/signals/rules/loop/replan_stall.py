@@ -6,12 +6,12 @@ and so is a write between.
 
 from typing import ClassVar, Final
 
-from otel_ext.signals import words
-from otel_ext.signals.classify import own_name
-from otel_ext.signals.episodes import add, advance, close, find, keep
-from otel_ext.signals.explain import over
+from otel_ext.signals.calls import words
+from otel_ext.signals.calls.classify import own_name
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.explain import over
 from otel_ext.signals.hears import DONE, KEYED, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 

@@ -6,7 +6,8 @@ something only where the call was a question; and one question put to many place
 
 from typing import Final
 
-from otel_ext.signals.episodes import (
+from otel_ext.signals.calls.similar import says_little, silent
+from otel_ext.signals.findings.episodes import (
     MOST_DISTINCT,
     add,
     advance,
@@ -17,13 +18,12 @@ from otel_ext.signals.episodes import (
     keep,
     tracks_of,
 )
-from otel_ext.signals.explain import over
+from otel_ext.signals.findings.explain import over
 from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, TOLD, WRITE, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.similar import says_little, silent
 from otel_ext.step import Effect
 
 RESULT: Final = "OTX-L008/result"

@@ -6,14 +6,14 @@ it had before. One return is a decision taken back; two are none.
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep
-from otel_ext.signals.explain import over
-from otel_ext.signals.finding import Confidence
+from otel_ext.signals.calls.written import NO_CHANGE, together
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import ABOUT, DONE, WRITE, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.written import NO_CHANGE, together
 from otel_ext.step import Effect
 
 PATH: Final = "OTX-L013/path"

@@ -1,14 +1,14 @@
 """loop.text_chant: one answer that repeats one passage to its end.
 
-Law of this file: the passage and its repeats are found in `signals.said`, which knows what repeats by its
-form (code, tables, lists, headings); here it is only decided from how many repeats on that is a loop.
+Law of this file: the passage and its repeats are found in `signals.calls.said`, which knows what repeats by
+its form (code, tables, lists, headings); here it is only decided from how many repeats on that is a loop.
 """
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.hears import ANSWERED, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step

@@ -6,11 +6,11 @@ same reason it speaks only where doing it twice does it twice, by the plain mean
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, find, keep
-from otel_ext.signals.explain import over
-from otel_ext.signals.finding import Confidence
+from otel_ext.signals.findings.episodes import add, advance, find, keep
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, WRITE, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect

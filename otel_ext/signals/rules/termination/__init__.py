@@ -1,1 +1,1 @@
-"""`termination.*`: how an agent's work ended, beside the session's own end (`signals.terminal`)."""
+"""`termination.*`: how an agent's work ended, beside the session's own end (`signals.findings.terminal`)."""

@@ -7,10 +7,10 @@ last answer stopped. A limit that is mentioned elsewhere is none.
 import re
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, close, find, keep
-from otel_ext.signals.explain import quoted
-from otel_ext.signals.finding import Status
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.explain import quoted
+from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.step import Step
 

@@ -6,11 +6,11 @@ marks it: whoever counts failed spans does not see it.
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.episodes import add, advance, find, keep
-from otel_ext.signals.explain import quoted
-from otel_ext.signals.finding import Status
+from otel_ext.signals.findings.episodes import add, advance, find, keep
+from otel_ext.signals.findings.explain import quoted
+from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.hears import UNMARKED, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 

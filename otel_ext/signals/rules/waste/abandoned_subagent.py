@@ -6,12 +6,12 @@ that was cancelled is as much an answer nobody waits for as one that was forgott
 
 from typing import Final
 
-from otel_ext.signals.episodes import advance, find, keep, put
-from otel_ext.signals.explain import lasting
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import advance, find, keep, put
+from otel_ext.signals.findings.explain import lasting
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule
 from otel_ext.signals.settings import SECOND, Levels
-from otel_ext.signals.waste import Mark
 from otel_ext.step import Step
 
 LEFT: Final = "OTX-W019/left"

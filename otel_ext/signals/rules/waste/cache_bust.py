@@ -6,13 +6,13 @@ nothing about it, and whatever ends a cache by itself (time, another model, a co
 
 from typing import Final
 
-from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.findings.episodes import advance, find, keep, put
 from otel_ext.signals.hears import DONE, USED, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import per_token, price_of, reported
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, Levels
-from otel_ext.signals.usage import per_token, price_of, reported
-from otel_ext.signals.waste import Mark
 from otel_ext.step import Step
 
 BUST: Final = "OTX-W011/bust"

@@ -6,13 +6,13 @@ lane is never counted.
 
 from typing import Final
 
-from otel_ext.signals.episodes import advance, close, find, keep, put
+from otel_ext.signals.findings.episodes import advance, close, find, keep, put
 from otel_ext.signals.hears import DONE, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import per_token, price_of, reported
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.usage import per_token, price_of, reported
-from otel_ext.signals.waste import Mark
 from otel_ext.step import Step
 
 WRITES: Final = "OTX-W012/writes"

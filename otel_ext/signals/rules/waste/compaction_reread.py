@@ -7,13 +7,13 @@ like a compaction may be a side call until the model step after it, so it is tol
 from struct import Struct
 from typing import Final
 
-from otel_ext.signals.episodes import add, find, keep, put
+from otel_ext.signals.findings.episodes import add, find, keep, put
+from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import DONE, KEYED, READ, TOLD, Hears
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
-from otel_ext.signals.periods import outcome_of
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.periods import outcome_of
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.waste import Mark
 from otel_ext.step import Effect
 
 AGAIN: Final = "OTX-W003/again"

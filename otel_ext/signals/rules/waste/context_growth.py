@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.episodes import advance, find, keep, put
+from otel_ext.signals.findings.episodes import advance, find, keep, put
 from otel_ext.signals.hears import DONE, USED, Hears
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import reported
+from otel_ext.signals.lane.waste import BYTES_PER_TOKEN, Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.usage import reported
-from otel_ext.signals.waste import BYTES_PER_TOKEN, Mark
 from otel_ext.step import Step
 
 GROWTH: Final = "OTX-W013/growth"

@@ -6,12 +6,12 @@ was cut off, or whose use of tokens is not known throughout, is neither compared
 
 from typing import Final
 
-from otel_ext.signals.episodes import keep, put
-from otel_ext.signals.finding import Status
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
+from otel_ext.signals.findings.episodes import keep, put
+from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.findings.last import speak_last
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule
-from otel_ext.signals.waste import Mark
 
 RUN: Final = "OTX-W021/run"
 """Table: one entry, the lane's own run."""

@@ -6,12 +6,12 @@ Law of this file: what is too fast only the operator knows, so without a configu
 from struct import Struct
 from typing import Final
 
-from otel_ext.signals.episodes import advance, find, keep, put
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import advance, find, keep, put
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import PICO, cost_of, reported
+from otel_ext.signals.lane.waste import mark_of
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import MINUTE, Levels
-from otel_ext.signals.usage import PICO, cost_of, reported
-from otel_ext.signals.waste import mark_of
 from otel_ext.step import Step
 
 FAST: Final = "OTX-W022/fast"

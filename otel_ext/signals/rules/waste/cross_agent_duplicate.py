@@ -11,15 +11,15 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.episodes import claim, claimed, identity, keep
-from otel_ext.signals.explain import over, quoted
-from otel_ext.signals.finding import Status
+from otel_ext.signals.findings.episodes import claim, claimed, identity, keep
+from otel_ext.signals.findings.explain import over, quoted
+from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.findings.speak import speak
 from otel_ext.signals.hears import KEYED, POLLS, Hears
-from otel_ext.signals.lanes import Episode, Track
+from otel_ext.signals.lane.lanes import Episode, Track
+from otel_ext.signals.lane.waste import Mark, mark_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, SEVERITIES, Levels
-from otel_ext.signals.speak import speak
-from otel_ext.signals.waste import Mark, mark_of
 from otel_ext.step import Effect, Step
 
 CALLS: Final = "OTX-W005/calls"

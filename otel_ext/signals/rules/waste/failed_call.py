@@ -8,11 +8,11 @@ is information.
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, claimed, find, identity, keep
-from otel_ext.signals.explain import quoted
-from otel_ext.signals.lanes import Episode, Track
+from otel_ext.signals.findings.episodes import add, claimed, find, identity, keep
+from otel_ext.signals.findings.explain import quoted
+from otel_ext.signals.lane.lanes import Episode, Track
+from otel_ext.signals.lane.waste import Ledger
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
-from otel_ext.signals.waste import Ledger
 
 FAILED: Final = "OTX-W007/failed"
 """Table: one tool's failures of one kind."""

@@ -6,12 +6,12 @@ candidate. Exploring before the first change is how work begins, and pages must 
 
 from typing import Final
 
-from otel_ext.signals.classify import own_name
-from otel_ext.signals.episodes import add, close, find, held, keep
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
+from otel_ext.signals.calls.classify import own_name
+from otel_ext.signals.calls.words import SHELLS
+from otel_ext.signals.findings.episodes import add, close, find, held, keep
+from otel_ext.signals.findings.last import speak_last
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.words import SHELLS
 from otel_ext.step import Effect, Step
 
 ROW: Final = "OTX-W017/row"

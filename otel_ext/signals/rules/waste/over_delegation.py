@@ -7,12 +7,12 @@ specialist may be worth a model call.
 
 from typing import Final
 
-from otel_ext.signals.episodes import advance, find, held, keep, put
-from otel_ext.signals.finding import Status
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import advance, find, held, keep, put
+from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.waste import Mark
 from otel_ext.step import Step
 
 IDLE: Final = "OTX-W018/idle"

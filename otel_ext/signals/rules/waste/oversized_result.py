@@ -6,13 +6,13 @@ for carrying it.
 
 from typing import Final
 
-from otel_ext.signals.episodes import find, keep, put
+from otel_ext.signals.findings.episodes import find, keep, put
+from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import DONE, Hears
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import reported
+from otel_ext.signals.lane.waste import BYTES_PER_TOKEN, Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
-from otel_ext.signals.usage import reported
-from otel_ext.signals.waste import BYTES_PER_TOKEN, Mark
 from otel_ext.step import Step
 
 LARGE: Final = "OTX-W014/large"

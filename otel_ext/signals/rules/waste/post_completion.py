@@ -7,12 +7,12 @@ after the other.
 
 from typing import Final
 
-from otel_ext.signals.classify import own_name
-from otel_ext.signals.episodes import add, find, keep
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
+from otel_ext.signals.calls.classify import own_name
+from otel_ext.signals.calls.words import words
+from otel_ext.signals.findings.episodes import add, find, keep
+from otel_ext.signals.findings.last import speak_last
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, evidence
-from otel_ext.signals.words import words
 from otel_ext.step import Effect, Step
 
 AFTER: Final = "OTX-W020/after"

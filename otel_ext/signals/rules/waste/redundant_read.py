@@ -6,11 +6,11 @@ changed the thing in between (a write, a call of unknown effect, a person, time)
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, close, find, held, keep
-from otel_ext.signals.explain import over
+from otel_ext.signals.findings.episodes import add, close, find, held, keep
+from otel_ext.signals.findings.explain import over
+from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import WRITE, Hears
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE
 from otel_ext.step import Effect

@@ -6,9 +6,9 @@ made at the same time are a fan-out, and who waits longer each time gets twice t
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, advance, close, find, held, keep
-from otel_ext.signals.explain import over, quoted
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
+from otel_ext.signals.findings.explain import over, quoted
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, evidence, key_of
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step

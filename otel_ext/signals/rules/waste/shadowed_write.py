@@ -6,9 +6,9 @@ a check or any call that might have used the thing makes the first write worth i
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, close, find, held, keep
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
+from otel_ext.signals.findings.episodes import add, close, find, held, keep
+from otel_ext.signals.findings.last import speak_last
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Effect
 

@@ -6,16 +6,16 @@ the agent holds its context, and its user, while nothing happens.
 
 from typing import Final
 
-from otel_ext.signals.classify import own_name
-from otel_ext.signals.episodes import add, find, keep, put
-from otel_ext.signals.explain import lasting
-from otel_ext.signals.finding import Confidence
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
+from otel_ext.signals.calls.classify import own_name
+from otel_ext.signals.calls.words import SHELLS, words
+from otel_ext.signals.findings.episodes import add, find, keep, put
+from otel_ext.signals.findings.explain import lasting
+from otel_ext.signals.findings.finding import Confidence
+from otel_ext.signals.findings.last import speak_last
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, SECOND
-from otel_ext.signals.waste import Mark
-from otel_ext.signals.words import SHELLS, words
 from otel_ext.step import Effect
 
 SLEEP: Final = "OTX-W016/sleep"

@@ -6,10 +6,10 @@ only while its result is so short that no tool would have cut it.
 
 from typing import Final
 
-from otel_ext.signals.episodes import add, close, find, held, keep
+from otel_ext.signals.findings.episodes import add, close, find, held, keep
+from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import WRITE, Hears
-from otel_ext.signals.lanes import Track
-from otel_ext.signals.last import speak_last
+from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Effect
 

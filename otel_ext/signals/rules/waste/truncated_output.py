@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.episodes import advance, find, keep, put
-from otel_ext.signals.lanes import Track
+from otel_ext.signals.findings.episodes import advance, find, keep, put
+from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.usage import cost_of, reported
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
-from otel_ext.signals.usage import cost_of, reported
-from otel_ext.signals.waste import Mark
 from otel_ext.step import Step
 
 CUT: Final = "OTX-W015/cut"

@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from otel_ext.errors import UnsupportedVersion
-from otel_ext.signals.baselines import Baseline
-from otel_ext.signals.lanes import Lane, Trace
+from otel_ext.signals.lane.baselines import Baseline
+from otel_ext.signals.lane.lanes import Lane, Trace
 
 VERSION: Final = 6
 """Of the dumped state; grows with every change of a struct that is dumped or of what its fields mean."""

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import msgspec
 
-from otel_ext.signals.explain import costing
-from otel_ext.signals.finding import Confidence, Finding, Status, Waste
-from otel_ext.signals.lanes import Lane, Track
+from otel_ext.signals.findings.explain import costing
+from otel_ext.signals.findings.finding import Confidence, Finding, Status, Waste
+from otel_ext.signals.lane.lanes import Lane, Track
+from otel_ext.signals.lane.waste import Ledger
 from otel_ext.signals.rule import Context, Rule
 from otel_ext.signals.settings import Severity
-from otel_ext.signals.waste import Ledger
 
 
 def waste_of(context: Context, track: Track) -> Waste:

@@ -9,10 +9,10 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from otel_ext.signals import commands, words
-from otel_ext.signals.classify import LONGEST_NAME, command_of, own_name
-from otel_ext.signals.similar import LONGEST, samples, sketch
-from otel_ext.signals.written import (
+from otel_ext.signals.calls import commands, words
+from otel_ext.signals.calls.classify import LONGEST_NAME, command_of, own_name
+from otel_ext.signals.calls.similar import LONGEST, samples, sketch
+from otel_ext.signals.calls.written import (
     NO_CHANGE,
     content_of,
     digest_of,

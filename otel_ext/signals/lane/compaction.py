@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.usage import reported
+from otel_ext.signals.lane.usage import reported
 from otel_ext.step import Step
 
 LEAST: Final = 8_000

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any, Final, cast
 
-from otel_ext.signals.finding import Confidence, Status
-from otel_ext.signals.lanes import Episode, Lane, Track
-from otel_ext.signals.rounds import Round
+from otel_ext.signals.findings.finding import Confidence, Status
+from otel_ext.signals.findings.speak import add_up, speak
+from otel_ext.signals.lane.lanes import Episode, Lane, Track
+from otel_ext.signals.lane.rounds import Round
+from otel_ext.signals.lane.waste import Mark, mark_of, price
 from otel_ext.signals.rule import Call, Context, Rule
 from otel_ext.signals.settings import SEVERITIES, Severity
-from otel_ext.signals.speak import add_up, speak
-from otel_ext.signals.waste import Mark, mark_of, price
 
 MOST_DISTINCT: Final = 8
 """Digests remembered of one track's different arguments."""

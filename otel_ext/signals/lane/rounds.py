@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.usage import reported
+from otel_ext.signals.lane.usage import reported
 from otel_ext.step import Step
 
 KEPT: Final = 4

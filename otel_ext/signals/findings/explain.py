@@ -4,7 +4,7 @@ Law of this file: one sentence, what happened first, then its cost, then what to
 producer's short failure text, and no claim that stopping would have saved the cost.
 """
 
-from otel_ext.signals.finding import Waste
+from otel_ext.signals.findings.finding import Waste
 from otel_ext.signals.settings import MINUTE, SECOND
 
 LONGEST_ERROR = 120

@@ -5,11 +5,11 @@ Law of this file: only when a track closes is it certain that no loop claims its
 not counted, a first occurrence is nobody's. `last_word` tells a loop of weaker evidence, whole or not at all.
 """
 
-from otel_ext.signals.episodes import claim, claimed, identity
-from otel_ext.signals.finding import Confidence
-from otel_ext.signals.lanes import Episode, Track
+from otel_ext.signals.findings.episodes import claim, claimed, identity
+from otel_ext.signals.findings.finding import Confidence
+from otel_ext.signals.lane.lanes import Episode, Track
+from otel_ext.signals.lane.waste import Ledger
 from otel_ext.signals.rule import Context
-from otel_ext.signals.waste import Ledger
 
 
 def speak_last(

@@ -13,7 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ext.errors import DamageError
-from otel_ext.signals.finding import Finding, Waste
+from otel_ext.signals.findings.finding import Finding, Waste
 
 _SESSION: Final = "otel_ext.session."
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from otel_ext.signals import words
-from otel_ext.signals.classify import LONGEST_NAME, may_hold, own_name
+from otel_ext.signals.calls import words
+from otel_ext.signals.calls.classify import LONGEST_NAME, may_hold, own_name
 from otel_ext.step import Observation
 
 LONGEST: Final = 4096

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from otel_ext.signals.words import words
+from otel_ext.signals.calls.words import words
 from otel_ext.step import Effect
 
 LONGEST: Final = 8192

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from otel_ext.signals import shell, words
+from otel_ext.signals.calls import shell, words
 from otel_ext.step import NOT_CAPTURED, Effect, Kind, Observation
 
 LONGEST_STATUS: Final = 4096

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from otel_ext.signals.shell import LONGEST, NOWHERE, simple_commands, without_prefix
-from otel_ext.signals.words import words
+from otel_ext.signals.calls.shell import LONGEST, NOWHERE, simple_commands, without_prefix
+from otel_ext.signals.calls.words import words
 
 _CHECKERS: Final = words(
     "ava bandit bazel biome black checkov clang-tidy clippy coqc cppcheck ctest eslint flake8 g++ gcc clang "

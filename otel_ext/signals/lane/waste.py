@@ -14,10 +14,10 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.finding import Basis, Waste
-from otel_ext.signals.rounds import Round
+from otel_ext.signals.findings.finding import Basis, Waste
+from otel_ext.signals.lane.rounds import Round
+from otel_ext.signals.lane.usage import PICO, per_call, reported
 from otel_ext.signals.settings import Settings
-from otel_ext.signals.usage import PICO, per_call, reported
 from otel_ext.step import Kind, Step
 
 BYTES_PER_TOKEN: Final = 4

@@ -12,7 +12,7 @@ from typing import Final
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_ext.signals.finding import Finding
+from otel_ext.signals.findings.finding import Finding
 
 SCOPE_NAME: Final = "otel_ext"
 """The scope of every span of ours; spans of this scope are never read as steps."""

@@ -10,13 +10,13 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.coded import Asked
-from otel_ext.signals.compaction import Contexts
-from otel_ext.signals.paces import Paces
-from otel_ext.signals.rounds import Rounds
-from otel_ext.signals.twins import Twins
-from otel_ext.signals.usage import Usage
-from otel_ext.signals.waste import Ledger, Mark
+from otel_ext.signals.lane.coded import Asked
+from otel_ext.signals.lane.compaction import Contexts
+from otel_ext.signals.lane.paces import Paces
+from otel_ext.signals.lane.rounds import Rounds
+from otel_ext.signals.lane.twins import Twins
+from otel_ext.signals.lane.usage import Usage
+from otel_ext.signals.lane.waste import Ledger, Mark
 from otel_ext.step import Step
 
 DEEPEST: Final = 64

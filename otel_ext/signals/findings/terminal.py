@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
-from otel_ext.signals.finding import Finding, Waste
+from otel_ext.signals.findings.finding import Finding, Waste
 from otel_ext.signals.settings import Severity
 
 _SEVERITY: Final[dict[str, Severity]] = {"completed": "notice", "interrupted": "warning", "crashed": "error"}

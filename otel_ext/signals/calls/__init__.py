@@ -1,0 +1,1 @@
+"""What a call and an answer say of themselves, digested: classes, subjects, words, kinds of failure."""
