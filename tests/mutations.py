@@ -330,7 +330,7 @@ MUTATIONS = (
     one(
         "detectors-not-saved",
         "L2: the detectors",
-        *("pipeline/detect.py", "self._reorder.dump(), **parts}", "self._reorder.dump()}"),
+        *("pipeline/detect.py", "self._reorder.dump(), **tellings, **parts}", "self._reorder.dump()}"),
         CRASHES,
     ),
     one(
