@@ -128,6 +128,7 @@ FIELDS: Final[dict[str, Callable[[Random], Any]]] = {
     "own_words": _one(-1, 0, 3),
     "record": _one(False, False, True),
     "unmarked": _one(False, False, True),
+    "within": _one(b"", b"", *_ROOTS),
 }
 """How each field of a step is drawn, but for ids and times."""
 

@@ -186,7 +186,7 @@ def _survives(
     restarted, _ = _play(Signals(settings, rules), steps, restarts)
     if found != restarted:
         yield f"a dump and a load after steps {sorted(restarts)} change what is found"
-    known = {step.span_id for step in steps}
+    known = {one for step in steps for one in (step.span_id, step.within)}  # a record's is its span
     yield from _lives([one for one in found if one.signal == rule.signal], known, settings)
 
 
@@ -224,7 +224,7 @@ def _bounded(rule: type[Rule[Any]], small: Settings) -> Iterator[str]:
             state.update(signals.dump())
             sizes.append(sum(map(len, state.values())))
     half = len(sizes) // 2
-    if max(sizes[half:]) > max(sizes[:half]) * 1.15 + 1500:
+    if max(sizes[half:]) > max(sizes[:half]) * 1.3 + 1500:
         yield f"its state grows without bound: {max(sizes[:half])} bytes, then {max(sizes[half:])}"
 
 

@@ -80,7 +80,7 @@ def test_item_49_one_kind_a_file(target: Target) -> None:
     for path in (path for folder in folders for path in folder.glob("*.jsonl")):
         trees = [json.loads(line) for line in path.read_text().splitlines()]
         kinds = {key for tree in trees for key in tree if key.startswith("resource")}
-        check(len(kinds) == 1, f"mixed kinds in a file: {kinds}")
+        check(len(kinds) < 2, f"mixed kinds in a file: {kinds}")  # a file of the Collector may still be empty
 
 
 def test_item_50_order(target: Target) -> None:
