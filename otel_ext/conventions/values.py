@@ -9,7 +9,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from otel_ext.span import Value
 from otel_ext.step import NOT_CAPTURED
@@ -57,6 +57,10 @@ _ENVELOPES = ('{"', "{'", '[{"', '["')
 _ADK = frozenset(("id", "name", "response", "will_continue", "scheduling", "parts"))
 
 
+_WORDS: Final = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
+"""What JSON may hold without quotes and is no number; a cut number ends in "-" or is one."""
+
+
 def is_cut(value: object) -> bool:
     """Whether a text was cut on its way: it says so (Gemini CLI), or is JSON that ends in the middle.
 
@@ -73,7 +77,8 @@ def is_cut(value: object) -> bool:
     try:
         _SCAN(text, 0)
     except StopIteration as end:
-        return bool(end.value == len(text))
+        rest = text[end.value :]  # nothing, or the beginning of a word
+        return any(word.startswith(rest) for word in _WORDS)
     except json.JSONDecodeError as error:
         return error.pos >= len(text) - 6 or error.msg.startswith("Unterminated string")  # in an escape
     except (ValueError, RecursionError):
