@@ -168,15 +168,3 @@ def _complete(found: Observation, other: Observation) -> None:
         found.user_turns, found.user_turn = other.user_turns, other.user_turn
     if other.error and not found.error:
         found.error, found.error_text = True, other.error_text
-
-
-__all__ = [
-    "Dialect",
-    "hints",
-    "observe",
-    "observe_events",
-    "observe_log",
-    "record_hints",
-    "scopes",
-    "span_records",
-]

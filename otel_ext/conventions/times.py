@@ -5,11 +5,10 @@ longer than `LONGEST` is not a duration.
 """
 
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from otel_ext.span import Span, Value
+from otel_ext.span import Span
 
 SECOND: Final = 1_000_000_000
 MILLI: Final = 1_000_000
@@ -41,14 +40,6 @@ def duration_of(value: Any, unit: int) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return round(value * unit) if 0 <= value * unit <= LONGEST else None
-
-
-def first_duration(attributes: Mapping[str, Value], unit: int, *keys: str) -> int | None:
-    """The first of the attributes that holds a duration, in ns."""
-    for key in keys:
-        if (value := attributes.get(key)) is not None and (found := duration_of(value, unit)) is not None:
-            return found
-    return None
 
 
 def instant_of(value: Any) -> int | None:

@@ -7,10 +7,8 @@ from contextlib import nullcontext
 from typing import Final
 
 from otel_ext.pipeline.reorder import Reorder
+from otel_ext.signals.lane.twins import NESTED
 from otel_ext.step import Kind, Step
-
-_NESTED: Final = 4
-"""Spans between a call and the same tool's call around it that are looked through."""
 
 _OTHER, _TOOL, _LLM = Kind.OTHER, Kind.TOOL, Kind.LLM
 
@@ -78,7 +76,7 @@ def fill(whole: Step, part: Step) -> None:
 def _around(step: Step, steps: dict[bytes, Step]) -> Step | None:
     """The same tool's or model's call around this one, with no other call and no agent between them."""
     up = step.parent_id
-    for _ in range(_NESTED):
+    for _ in range(NESTED):
         outer = steps.get(up)
         if outer is None or outer is step:
             return None

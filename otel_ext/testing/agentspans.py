@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from otel_ext.signals.findings.derived import any_value
 
 SECOND: Final = 1_000_000_000
 START: Final = 1_790_000_000 * SECOND
@@ -18,7 +20,7 @@ START: Final = 1_790_000_000 * SECOND
 
 def key_value(key: str, value: Any) -> KeyValue:
     """An attribute."""
-    return KeyValue(key=key, value=_any(value))
+    return KeyValue(key=key, value=any_value(value))
 
 
 def text_of(value: Any) -> str | None:
@@ -158,15 +160,3 @@ class History:
         self._told = len(self._messages)
         known = (one.answer() if isinstance(one, ModelTurn) else one for one in told)
         return json.dumps([one for one in known if one is not None])
-
-
-def _any(value: Any) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, list | tuple):
-        return AnyValue(array_value=ArrayValue(values=[_any(item) for item in value]))
-    return AnyValue(string_value=str(value))

@@ -145,7 +145,7 @@ def memory(process: ServerProcess, what: str) -> int:
 
 def rounded(value: float) -> str:
     """Three digits of it."""
-    return f"{float(f'{value:.3g}'):,g}"
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 def measure(seconds: float, share: float, times: float) -> dict[str, float]:

@@ -45,7 +45,7 @@ def derived_span(finding: Finding) -> bytes:
         kind=Span.SPAN_KIND_INTERNAL,
         start_time_unix_nano=max(0, finding.start),
         end_time_unix_nano=max(0, finding.end),
-        attributes=[KeyValue(key=key, value=_any(value)) for key, value in attributes(finding).items()],
+        attributes=[KeyValue(key=key, value=any_value(value)) for key, value in attributes(finding).items()],
         links=_links(finding),
     )
     return span.SerializeToString(deterministic=True)
@@ -119,22 +119,23 @@ def _links(finding: Finding) -> list[Span.Link]:
             trace_id=finding.trace_id,
             span_id=span,
             attributes=[
-                KeyValue(key="otel_ext.evidence.role", value=_any(role)),
-                KeyValue(key="otel_ext.evidence.ordinal", value=_any(ordinal)),
+                KeyValue(key="otel_ext.evidence.role", value=any_value(role)),
+                KeyValue(key="otel_ext.evidence.ordinal", value=any_value(ordinal)),
             ],
         )
         for ordinal, (span, role) in enumerate(linked, 1)
     ]
 
 
-def _any(value: object) -> AnyValue:
+def any_value(value: object) -> AnyValue:
+    """A value of ours as OTLP tells it; what is no number, truth or list is told as text."""
     if isinstance(value, bool):
         return AnyValue(bool_value=value)
     if isinstance(value, int):
         return AnyValue(int_value=value)
     if isinstance(value, float):
         return AnyValue(double_value=value)
-    if isinstance(value, list):
-        return AnyValue(array_value=ArrayValue(values=[_any(item) for item in value]))
+    if isinstance(value, list | tuple):
+        return AnyValue(array_value=ArrayValue(values=[any_value(item) for item in value]))
     # Names come from anybody's program; a lone surrogate must not cost the finding.
     return AnyValue(string_value=str(value).encode("utf-8", "replace").decode())
