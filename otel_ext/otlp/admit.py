@@ -1,8 +1,8 @@
 """Admission: which spans, log records and metrics of a request are such at all.
 
 Law of this file: a request whose envelope can be read is never refused for one of its items; the item is
-rejected, counted by reason, and the rest of the request goes on byte for byte. The full parse in C is
-the test of everything but ids; only when it fails are items looked at one by one.
+rejected, counted by reason, and the rest of the request goes on byte for byte. Only where nobody vouches for
+the request as a whole (`vouch`) are items looked at one by one.
 
 Rules: strings are UTF-8; values are nested no deeper than protobuf reads (100 messages, request included).
 A span's trace id has 16 bytes, its span id 8, not all zero (opentelemetry-proto `Span`). A log record need
@@ -22,10 +22,8 @@ from otel_ext.errors import InvalidRequest
 from otel_ext.otlp.diagnose import DEPTH, UNDECODABLE, UTF8, reason, without_depth
 from otel_ext.otlp.exports import EXPORTS
 from otel_ext.otlp.schema import Request, ResourceSpans, ScopeSpans
+from otel_ext.otlp.vouch import NO_SPAN, NO_TRACE, data_points, vouched
 from otel_ext.telemetry import Telemetry
-
-_NO_TRACE: Final = bytes(16)
-_NO_SPAN: Final = bytes(8)
 
 _WORDS: Final = {
     "trace_id": "with a trace_id that is all zero or not 16 bytes long",
@@ -34,9 +32,6 @@ _WORDS: Final = {
     DEPTH: "with values nested deeper than protobuf reads (100 messages)",
     UNDECODABLE: "that cannot be decoded",
 }
-
-_DATA: Final = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
-"""The fields of a metric of which one holds its data points."""
 
 
 class Admitted(NamedTuple):
@@ -61,34 +56,8 @@ def admit(body: bytes, telemetry: Telemetry = Telemetry.TRACES) -> Admitted:
     Raises:
         InvalidRequest: the envelope (request, resource, scope) cannot be decoded.
     """
-    export = EXPORTS[telemetry]
-    try:
-        request = export.schema.FromString(body)
-    except DecodeError:
-        return _one_by_one(body, telemetry)
-    received = 0
-    for group in getattr(request, export.groups):
-        for scope in getattr(group, export.scopes):
-            items = getattr(scope, export.items)
-            if telemetry is Telemetry.METRICS:
-                received += sum(map(data_points, items))
-                continue
-            received += len(items)
-            if telemetry is Telemetry.LOGS:
-                for log in items:
-                    if len(log.trace_id) not in {0, 16} or len(log.span_id) not in {0, 8}:
-                        return _one_by_one(body, telemetry)
-                continue
-            for span in items:
-                trace_id, span_id = span.trace_id, span.span_id
-                if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
-                    return _one_by_one(body, telemetry)
-    return Admitted(body, received, {}, "")
-
-
-def data_points(metric: Any) -> int:
-    """How many data points a parsed metric has."""
-    return sum(len(getattr(metric, name).data_points) for name in _DATA if metric.HasField(name))
+    received = vouched(body, telemetry)
+    return _one_by_one(body, telemetry) if received is None else Admitted(body, received, {}, "")
 
 
 def _one_by_one(body: bytes, telemetry: Telemetry) -> Admitted:
@@ -144,7 +113,7 @@ def _item_fault(raw: bytes, telemetry: Telemetry) -> str:
         return fault
     item = _only(EXPORTS[telemetry].schema.FromString(request), telemetry)
     free = telemetry is Telemetry.LOGS
-    for name, value, none in (("trace_id", item.trace_id, _NO_TRACE), ("span_id", item.span_id, _NO_SPAN)):
+    for name, value, none in (("trace_id", item.trace_id, NO_TRACE), ("span_id", item.span_id, NO_SPAN)):
         if (len(value) != len(none) or value == none) and not (free and value in {b"", none}):
             return name
     return ""
