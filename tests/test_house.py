@@ -12,6 +12,7 @@ FLOORS = {
     0: {
         *(
             "errors",
+            "checksum",
             "clock",
             "span",
             "digests",

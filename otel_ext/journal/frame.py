@@ -24,7 +24,8 @@ Version 1, little endian, 56 bytes before the payload (the version stands in the
 
 import struct
 from typing import Final, NamedTuple
-from zlib import crc32
+
+from otel_ext.checksum import crc32
 
 MAGIC: Final = b"\xf5OX\xfa"
 """What every frame begins with."""

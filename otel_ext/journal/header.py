@@ -26,8 +26,8 @@ can tell a newer format (refused, `UnsupportedVersion`) from damage (survived).
 import re
 import struct
 from typing import Final, NamedTuple
-from zlib import crc32
 
+from otel_ext.checksum import crc32
 from otel_ext.errors import UnsupportedVersion
 
 VERSION: Final = 1

@@ -13,8 +13,8 @@ import errno
 import threading
 from collections.abc import Callable
 from typing import Final, Literal
-from zlib import crc32
 
+from otel_ext.checksum import crc32
 from otel_ext.clock import Clock
 from otel_ext.errors import Busy, ShuttingDown, TooLarge
 from otel_ext.files import Files
