@@ -8,10 +8,10 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep, marked, thin
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep, priced, thin
 from otel_ext.signals.findings.finding import Confidence
-from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.lane.periods import counters, extend, period_of
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, LimitsT, Rule
 from otel_ext.signals.settings import Levels
 
@@ -26,7 +26,8 @@ class Cycling(Rule[LimitsT]):
     def __init__(self, limits: LimitsT | None = None) -> None:
         super().__init__(limits)
         self._ring, self._tail, self._run = f"{self.id}/ring", f"{self.id}/tail", f"{self.id}/run"
-        self._least = min(self.levels()[0].as_dict().values(), default=0)
+        self._levels, self._longest = self.levels()
+        self._least = min(self._levels.as_dict().values(), default=0)
 
     def member(self, call: Call) -> bytes | None:
         """A call's symbol of 16 bytes; None breaks the sequence."""
@@ -66,13 +67,13 @@ class Cycling(Rule[LimitsT]):
             ring.clear()
             context.lane.tables.pop(self._tail, None)
             return
-        (levels, longest), least = self.levels(), self._least
-        if not extend(ring, call, member, longest):
+        least = self._least
+        if not extend(ring, call, member, self._longest):
             return
-        self._remember(context, call, least * longest)
+        self._remember(context, call, least * self._longest)
         counts = counters(ring)
         if active is None:
-            period = period_of(counts, least) if least else 0
+            period = period_of(counts, least) if least and any(counts) else 0
             if period < 2:
                 return
             active = keep(self, context, run, _ONE, self._open(context, call, period, least))
@@ -82,7 +83,7 @@ class Cycling(Rule[LimitsT]):
         if counts[period] >= (least - 1) * period:
             active.score = max(active.score, counts[period] // period + 1)
             if active.episode is not None or self.speaks(context, active):
-                severity = levels.severity(active.score)
+                severity = self._levels.severity(active.score)
                 advance(self, context, run, _ONE, active, severity=severity, confidence=self.confidence)
 
     def _broken(self, ring: list[bytes], active: Track, number: int) -> bool:
@@ -90,18 +91,22 @@ class Cycling(Rule[LimitsT]):
         return number > int.from_bytes(ring[1], "big") and not counters(ring)[self.period(active)]
 
     def _remember(self, context: Context, call: Call, most: int) -> None:
-        tracks = context.lane.tables.get(self._tail)
-        if not tracks:
-            tracks = context.lane.tables[self._tail] = {_ONE: Track(tool="")}
-        track = tracks[_ONE]
-        track.marks.append(marked(context, call))
+        track = self._newest(context)
+        track.marks.append(call.mark or priced(context, call))  # others' too: a sequence takes copies
         track.tools.append(call.tool)
         if len(track.marks) > most:
             del track.marks[:-most], track.tools[:-most]
         call.round.touched.append((self._tail, _ONE))
 
+    def _newest(self, context: Context) -> Track:
+        tracks = context.lane.tables.setdefault(self._tail, {})
+        track = tracks.get(_ONE)
+        if not isinstance(track, Track):
+            track = tracks[_ONE] = Track(tool="")
+        return track
+
     def _open(self, context: Context, call: Call, period: int, repeats: int) -> Track:
-        kept = context.lane.tables[self._tail][_ONE]
+        kept = self._newest(context)
         rounds = sorted({mark.round for mark in kept.marks})[-period * repeats :]
         marks = [msgspec.structs.replace(mark) for mark in kept.marks if mark.round in rounds]
         tools = list(dict.fromkeys(kept.tools[-len(marks) :]))

@@ -182,5 +182,8 @@ def _close_all(rule: Rule[Any], context: Context, status: Status) -> None:
     for table, key, _ in episodes.tracks_of(rule, context.lane):
         context.watch.one(rule, episodes.close, rule, context, table, key, status)
     mine = f"{rule.id}/"
+    for name, tracks in context.lane.tables.items():
+        if name.startswith(mine):
+            tracks.clear()  # what was met once goes in silence
     for name in [name for name in context.lane.rings if name.startswith(mine)]:
         del context.lane.rings[name]

@@ -13,10 +13,11 @@ import msgspec
 from otel_ext.signals.findings.finding import Finding, Status
 from otel_ext.signals.hears import Hears
 from otel_ext.signals.lane.baselines import Baselines
-from otel_ext.signals.lane.lanes import Lane, Trace, Track
+from otel_ext.signals.lane.lanes import Lane, Trace
 from otel_ext.signals.lane.rounds import Round
+from otel_ext.signals.lane.tracks import Met, Track
 from otel_ext.signals.lane.waste import Mark
-from otel_ext.signals.settings import Settings
+from otel_ext.signals.settings import Levels, Settings
 from otel_ext.signals.watch import Watch
 from otel_ext.step import Step
 
@@ -56,6 +57,7 @@ class Call(msgspec.Struct, gc=False):
         key: tool and arguments; empty when the arguments were not captured.
         relaxed: tool and arguments without free-text labels; equal to `key` when they hold none.
         mark: what it costs, worked out when a rule first counts it; each track takes a copy.
+        met: the call as what was met once remembers it, made when a rule first asks.
         outcome: 16 bytes for the arguments and what came of them, made when a rule first asks (`outcome_of`).
     """
 
@@ -65,6 +67,7 @@ class Call(msgspec.Struct, gc=False):
     key: bytes = b""
     relaxed: bytes = b""
     mark: Mark | None = None
+    met: Met | None = None
     outcome: bytes = b""
 
 
@@ -122,6 +125,7 @@ class Rule(Generic[LimitsT]):
         hears: which calls `call` is called for; `hears_model` which model steps `model` is. All unless said.
         owns: what it finds is waste, so it owns its evidence (rule 14); one that does not only looks on, and
             must speak no sooner than in `ended` or `closing`.
+        alone: one occurrence is enough for one of its levels; of the instance, by its limits.
     """
 
     id: ClassVar[str]
@@ -147,6 +151,8 @@ class Rule(Generic[LimitsT]):
 
     def __init__(self, limits: LimitsT | None = None) -> None:
         self.limits: LimitsT = limits if limits is not None else self.limits_type()  # type: ignore[assignment]
+        each = (getattr(self.limits, name) for name in self.limits.__struct_fields__)
+        self.alone = any(isinstance(value, Levels) and value.severity(1) is not None for value in each)
 
     def call(self, context: Context, call: Call) -> None:
         """A tool call happened."""

@@ -6,7 +6,7 @@ import pytest
 
 from otel_ext.signals import RULES, Limits, Rule
 from otel_ext.signals.findings.episodes import add, advance, find, keep
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context
 from otel_ext.step import Step
 from otel_ext.testing import AgentRun, check_detector

@@ -11,7 +11,7 @@ from otel_ext.signals import RULES, Detectors, Finding, Mute, RuleSettings, Sett
 from otel_ext.signals.findings.episodes import add, advance, find, keep
 from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.installed import among, fault
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Step
 from otel_ext.testing import AgentRun

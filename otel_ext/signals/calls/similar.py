@@ -71,10 +71,11 @@ def likeness(one: bytes, other: bytes) -> float:
     if one == other:
         return 1.0
     first, second = _digests(one), _digests(other)
-    shared, every = first & second, first | second
-    if len(every) > KEPT and shared:
-        return sum(digest in shared for digest in sorted(every)[:KEPT]) / KEPT
-    return len(shared) / len(every)
+    shared = first & second
+    every = len(first) + len(second) - len(shared)
+    if every > KEPT and shared:
+        return sum(digest in shared for digest in sorted(first | second)[:KEPT]) / KEPT
+    return len(shared) / every
 
 
 @lru_cache(maxsize=256)  # a call is compared with several others, and they with several later ones

@@ -5,15 +5,18 @@ and exactly one final revision, which states how it ended and the final waste. A
 claims it first keeps it, and rules run in order of precedence (rule 14). Every bound is kept here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterator
 from hashlib import sha256
 from typing import Any, Final, cast
 
+import msgspec
+
 from otel_ext.signals.findings.finding import Confidence, Status
-from otel_ext.signals.findings.speak import add_up, speak
-from otel_ext.signals.lane.lanes import Episode, Lane, Track
+from otel_ext.signals.findings.speak import speak
+from otel_ext.signals.lane.lanes import Lane
 from otel_ext.signals.lane.rounds import Round
-from otel_ext.signals.lane.waste import Mark, mark_of, price
+from otel_ext.signals.lane.tracks import NO_NOTES, Episode, Met, Track, track_of
+from otel_ext.signals.lane.waste import COPY, Ledger, Mark, mark_of, price
 from otel_ext.signals.rule import Call, Context, Rule
 from otel_ext.signals.settings import SEVERITIES, Severity
 
@@ -23,15 +26,13 @@ MOST_DISTINCT: Final = 8
 EVICTIONS: Final = "otel_ext.detector.evictions"
 """Counter of lanes, traces and keys that a bound or a time limit removed."""
 
-_copy: Final[Callable[[Mark], Mark]] = Mark.__copy__  # type: ignore[attr-defined]  # a third of copy.copy's time
-
 
 def find(context: Context, table: str, key: bytes) -> Track | None:
     """A track, which becomes the most recently used of its table."""
     tracks = context.lane.tables.get(table)
-    if not tracks or (track := tracks.pop(key, None)) is None:
+    if not tracks or (kept := tracks.pop(key, None)) is None:
         return None
-    tracks[key] = track
+    track = tracks[key] = track_of(kept)
     return track
 
 
@@ -40,63 +41,146 @@ def keep(rule: Rule[Any], context: Context, table: str, key: bytes, track: Track
     tracks = context.lane.tables.setdefault(table, {})
     tracks[key] = track
     if len(tracks) > context.settings.keys:
-        oldest = next(iter(tracks))
-        context.count(EVICTIONS)
-        close(rule, context, table, oldest, "evicted")
+        _evict(rule, context, table)
     return track
+
+
+def again(
+    rule: Rule[Any],
+    context: Context,
+    table: str,
+    key: bytes,
+    call: Call,
+    *,
+    value: bytes = b"",
+    notes: tuple[bytes, ...] = NO_NOTES,
+) -> Track | None:
+    """The track of a key that was met before; None the first time, from which on it is kept.
+
+    For a rule that has nothing to say of one occurrence, and nothing to do in `closing`: what was met once
+    goes without it. Where a user wants to hear of one (`Rule.alone`), a new key has a new track at once.
+
+    Args:
+        rule: the rule, as everywhere.
+        context: the call's.
+        table: the rule's.
+        key: of the table.
+        call: the call, which the track must count (`add`) if there is one; else it is counted here.
+        value: the track's; with another one it is met for the first time.
+        notes: the track's.
+    """
+    tracks = context.lane.tables.get(table)
+    if tracks and (kept := tracks.get(key)) is not None:
+        if value == (kept.value if isinstance(kept, Track) else kept[1]):
+            return find(context, table, key)
+        drop(rule, context, table, key, "recovered")
+    return once(rule, context, table, key, call, value=value, notes=notes)
+
+
+def once(
+    rule: Rule[Any],
+    context: Context,
+    table: str,
+    key: bytes,
+    call: Call,
+    *,
+    value: bytes = b"",
+    notes: tuple[bytes, ...] = NO_NOTES,
+) -> Track | None:
+    """Keep a key as met for the first time, as `again` does."""
+    if rule.alone:
+        return keep(rule, context, table, key, Track(tool=call.tool, value=value, notes=[*notes]))
+    tracks = context.lane.tables.setdefault(table, {})
+    tracks[key] = call.met or met(context, call), value, notes
+    if len(tracks) > context.settings.keys:
+        _evict(rule, context, table)
+    call.round.touched.append((table, key))
+    return None
+
+
+def met(context: Context, call: Call) -> Met:
+    """A call as it is remembered by all tables whose key it is the first to meet."""
+    step, mark = call.step, call.mark or priced(context, call)
+    call.met = Met(mark, call.tool, step.arguments_hash, step.result_hash, step.error_hash, step.error_text)
+    return call.met
+
+
+def _evict(rule: Rule[Any], context: Context, table: str) -> None:
+    oldest = next(iter(context.lane.tables[table]))
+    context.count(EVICTIONS)
+    drop(rule, context, table, oldest, "evicted")
+
+
+def drop(rule: Rule[Any], context: Context, table: str, key: bytes, status: Status) -> None:
+    """Close what is kept of a key, in silence where it was met once."""
+    if isinstance(context.lane.tables[table][key], Track):
+        close(rule, context, table, key, status)
+    else:
+        del context.lane.tables[table][key]
+
+
+def forget(rule: Rule[Any], context: Context, *tables: str, but: Container[bytes] = ()) -> None:
+    """Close all tracks of some tables as recovered, except for some keys."""
+    for table in [name for name, tracks in context.lane.tables.items() if tracks and name in tables]:
+        for key, _ in held(context.lane, table):
+            if key not in but:
+                close(rule, context, table, key, "recovered")
+        kept = context.lane.tables[table]
+        for key in [key for key in kept if key not in but]:
+            del kept[key]
 
 
 def tracks_of(rule: Rule[Any], lane: Lane) -> Iterator[tuple[str, bytes, Track]]:
     """All tracks of a rule in a lane; safe against closing them on the way."""
     mine = f"{rule.id}/"
     for table in [name for name, tracks in lane.tables.items() if tracks and name.startswith(mine)]:
-        for key, track in list(lane.tables[table].items()):
+        for key, track in held(lane, table):
             yield table, key, track
 
 
 def held(lane: Lane, table: str) -> list[tuple[bytes, Track]]:
-    """The tracks of one table; safe against closing them on the way."""
+    """The tracks of one table, without what was met once; safe against closing them on the way."""
     tracks = lane.tables.get(table)
-    return list(tracks.items()) if tracks else []
+    return [(key, kept) for key, kept in tracks.items() if isinstance(kept, Track)] if tracks else []
 
 
 def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, each: bool = False) -> bool:
     """Count a call into a track; False when its round counts already (unless `each` call counts)."""
-    step, number = call.step, call.round.number
-    if track.count and number <= track.round and not each:
+    step, at = call.step, call.round
+    if at.number <= track.round and track.count and not each:
         if track.episode is not None:
             claim(context, step.span_id, track.episode.id)
         return False
-    mark = marked(context, call)
+    mark = COPY(call.mark or priced(context, call))
     mark.counted = not track.count  # the first occurrence is never waste
     if track.last and step.start > track.last:
         gap = step.start - track.last
-        track.grew += bool(track.gap and gap * 10 > track.gap * 11)
+        if track.gap and gap * 10 > track.gap * 11:
+            track.grew += 1
         track.gap = gap
     arguments = track.arguments_hash = step.arguments_hash
     track.result_hash = step.result_hash
     track.error_hash, track.error_text = step.error_hash, step.error_text
-    if arguments and arguments not in track.distinct and len(track.distinct) < MOST_DISTINCT:
+    if arguments and len(track.distinct) < MOST_DISTINCT and arguments not in track.distinct:
         track.distinct.append(arguments)
     put(context, track, mark)
-    call.round.touched.append((table, key))
+    at.touched.append((table, key))
     return True
 
 
-def marked(context: Context, call: Call) -> Mark:
-    """A call's mark of one's own."""
-    if call.mark is None:
-        call.mark = mark_of(call.step, call.round, context.settings)
-    return _copy(call.mark)
+def priced(context: Context, call: Call) -> Mark:
+    """A call's mark, worked out when a rule first counts it."""
+    mark = call.mark = mark_of(call.step, call.round, context.settings)
+    return mark
 
 
 def put(context: Context, track: Track, mark: Mark) -> None:
     """Count evidence with a price of the rule's own making."""
     track.count += 1
     track.round = mark.round
-    track.last = mark.start
-    if not track.start or mark.start < track.start:
-        track.start = mark.start
+    track.last = start = mark.start
+    if not track.start or start < track.start:
+        track.start = start
     track.end = max(track.end, mark.end)
     if track.episode is not None:
         mark.owned = claim(context, mark.span_id, track.episode.id)
@@ -160,7 +244,7 @@ def close(
     rule: Rule[Any], context: Context, table: str, key: bytes, status: Status, *, by: Call | None = None
 ) -> None:
     """Remove a track; when it had spoken, say how it ended, and `by` which call, where one ended it."""
-    track = context.lane.tables[table][key]
+    track = track_of(context.lane.tables[table][key])
     current = context.lane.rounds.recent
     if current:
         reprice(track, current[-1])
@@ -179,8 +263,12 @@ def settle(lane: Lane, ended: Round | None) -> None:
         return
     tables = lane.tables
     for table, key in ended.touched if ended.dearer else ():
-        if table in tables and (track := tables[table].get(key)) is not None:
-            reprice(track, ended)
+        if table not in tables or (kept := tables[table].get(key)) is None:
+            continue
+        if isinstance(kept, Track):
+            reprice(kept, ended)
+        elif kept[0].mark.round == ended.number:
+            price(kept[0].mark, ended)
     ended.touched.clear()
 
 
@@ -196,11 +284,19 @@ def reprice(track: Track, at: Round) -> None:
 
 def thin(lane: Lane, track: Track) -> None:
     """Halve a track's marks: first, second and last stay, the cost of those that go is added up before."""
-    until = len(track.marks) - 1
-    add_up(lane, track, track.ledger, until)
-    add_up(lane, track, track.whole, until, every=True)
-    for mark in track.marks[:until]:
+    compacted, whole = lane.contexts.compacted, track.whole
+    if (ledger := track.ledger) is None:
+        ledger = track.ledger = Ledger()
+    for mark in track.marks[:-1]:
+        if mark.counted:
+            continue
         mark.counted = True
+        if whole is None and not mark.owned:
+            whole = track.whole = msgspec.structs.replace(ledger)  # from here on they differ
+        if mark.owned:
+            ledger.add(mark, compacted)
+        if whole is not None:
+            whole.add(mark, compacted)
     del track.marks[2:-1:2]
 
 

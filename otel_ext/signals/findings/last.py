@@ -7,8 +7,7 @@ not counted, a first occurrence is nobody's. `last_word` tells a loop of weaker 
 
 from otel_ext.signals.findings.episodes import claim, claimed, identity
 from otel_ext.signals.findings.finding import Confidence
-from otel_ext.signals.lane.lanes import Episode, Track
-from otel_ext.signals.lane.waste import Ledger
+from otel_ext.signals.lane.tracks import Episode, Track
 from otel_ext.signals.rule import Context
 
 
@@ -40,7 +39,7 @@ def speak_last(
     name = identity(context.lane, table, key, track)
     if len(origin) + len(free) < len(track.marks):
         # What the others own has been priced there.
-        track.ledger, track.whole = Ledger(), Ledger()
+        track.ledger = track.whole = None
         track.count -= len(track.marks) - len(origin) - len(free)
         track.marks = origin + free
         track.start, track.end = track.marks[0].start, max(mark.end for mark in track.marks)

@@ -10,7 +10,8 @@ import msgspec
 
 from otel_ext.signals.findings.explain import costing
 from otel_ext.signals.findings.finding import Confidence, Finding, Status, Waste
-from otel_ext.signals.lane.lanes import Lane, Track
+from otel_ext.signals.lane.lanes import Lane
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.waste import Ledger
 from otel_ext.signals.rule import Context, Rule
 from otel_ext.signals.settings import Severity
@@ -18,16 +19,20 @@ from otel_ext.signals.settings import Severity
 
 def waste_of(context: Context, track: Track) -> Waste:
     """What a track has cost so far, its newest call at the share known now."""
-    ledger = msgspec.structs.replace(track.ledger)
+    ledger = _copied(track.ledger)
     add_up(context.lane, track, ledger, len(track.marks))
     return _total(context, ledger)
 
 
 def whole_of(context: Context, track: Track) -> Waste:
     """The same with the calls that other findings own: what a sentence says of all that it counts."""
-    ledger = msgspec.structs.replace(track.whole)
+    ledger = _copied(track.whole or track.ledger)
     add_up(context.lane, track, ledger, len(track.marks), every=True)
     return _total(context, ledger)
+
+
+def _copied(ledger: Ledger | None) -> Ledger:
+    return Ledger() if ledger is None else msgspec.structs.replace(ledger)
 
 
 def add_up(lane: Lane, track: Track, ledger: Ledger, until: int, *, every: bool = False) -> None:

@@ -12,7 +12,7 @@ from otel_ext.errors import UnsupportedVersion
 from otel_ext.signals.lane.baselines import Baseline
 from otel_ext.signals.lane.lanes import Lane, Trace
 
-VERSION: Final = 6
+VERSION: Final = 7
 """Of the dumped state; grows with every change of a struct that is dumped or of what its fields mean."""
 
 LaneKey: TypeAlias = tuple[bytes, bytes]

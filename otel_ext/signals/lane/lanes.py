@@ -14,9 +14,9 @@ from otel_ext.signals.lane.coded import Asked
 from otel_ext.signals.lane.compaction import Contexts
 from otel_ext.signals.lane.paces import Paces
 from otel_ext.signals.lane.rounds import Rounds
+from otel_ext.signals.lane.tracks import Kept
 from otel_ext.signals.lane.twins import Twins
 from otel_ext.signals.lane.usage import Usage
-from otel_ext.signals.lane.waste import Ledger, Mark
 from otel_ext.step import Step
 
 DEEPEST: Final = 64
@@ -24,63 +24,6 @@ DEEPEST: Final = 64
 
 MOST_ENDED: Final = 64
 """Ends of agents remembered of one trace."""
-
-
-class Episode(msgspec.Struct, gc=False):
-    """The told part of a track: its finding's id, last revision and what triggers the next one."""
-
-    id: str
-    revision: int
-    severity: str
-    confidence: str
-    next_count: int
-
-
-class Track(msgspec.Struct, omit_defaults=True, gc=False):
-    """One key of one rule in one lane: what was counted, and the episode if one is open.
-
-    Attributes:
-        value: what must stay equal (result or failure), by the rule's choice.
-        count: rounds counted.
-        score: a counter that a rule may lower; `count` never is.
-        round: the last round counted.
-        epoch: the lane's write epoch when counting began.
-        marks: counted calls, thinned to `Settings.evidence`.
-        distinct, tools: different argument digests and tools among the counted calls, a few of each.
-        ledger, whole: what thinned marks cost: those that the finding owns, and all of them.
-        vague: the failure says nothing (`Step.vague`).
-        absent: digests of different paths that the failures said are not there, a few.
-        notes, numbers: what the rule itself must remember of it, a few short byte strings or numbers.
-        recovered: the rule knows already that this ended well.
-        gap: ns between the two newest calls; `grew` how often it grew.
-    """
-
-    tool: str
-    value: bytes = b""
-    count: int = 0
-    score: int = 0
-    round: int = -1
-    epoch: int = 0
-    start: int = 0
-    end: int = 0
-    last: int = 0
-    gap: int = 0
-    grew: int = 0
-    marks: list[Mark] = []
-    distinct: list[bytes] = []
-    tools: list[str] = []
-    ledger: Ledger = msgspec.field(default_factory=Ledger)
-    whole: Ledger = msgspec.field(default_factory=Ledger)
-    episode: Episode | None = None
-    arguments_hash: bytes | None = None
-    result_hash: bytes | None = None
-    error_hash: bytes | None = None
-    error_text: str = ""
-    vague: bool = False
-    absent: list[bytes] = []
-    notes: list[bytes] = []
-    numbers: list[int] = []
-    recovered: bool = False
 
 
 class Lane(msgspec.Struct):
@@ -93,10 +36,10 @@ class Lane(msgspec.Struct):
         began: start of the first step; `last_start` the latest start so far.
         pending: steps kept for folding; None once the lane is what it will be.
         epoch: successful writes so far; `writers` the newest, by call and result.
-        tables: rule's table -> key -> track, least recently used first.
+        tables: rule's table -> key -> what is kept of it, least recently used first.
         rings: short memories of a rule, by the rule's choice.
         owners: span id -> id of the finding that owns it, oldest first.
-        held: tracks in its tables when they were counted last.
+        held: keys in its tables when they were counted last.
         calls: tool calls so far; `usage` what the model steps used.
         contexts: how large the models' inputs are, and when one was last made smaller.
         asked: code that the model asked to run and has not been told the outcome of.
@@ -116,7 +59,7 @@ class Lane(msgspec.Struct):
     epoch: int = 0
     writers: list[bytes] = []
     rounds: Rounds = msgspec.field(default_factory=Rounds)
-    tables: dict[str, dict[bytes, Track]] = {}
+    tables: dict[str, dict[bytes, Kept]] = {}
     rings: dict[str, list[bytes]] = {}
     owners: dict[bytes, str] = {}
     calls: int = 0

@@ -39,7 +39,8 @@ def extend(ring: list[bytes], call: Call, member: bytes, longest: int) -> bool:
     """Add a call to the newest symbols; False when it is of an older round than the newest.
 
     Args:
-        ring: counters before the newest symbol, the newest round's number, symbols; filled and kept here.
+        ring: counters before the newest symbol (b"" for all 0), the newest round's number, symbols; filled
+            and kept here.
         call: the call; only its round is looked at.
         member: the call's symbol.
         longest: the longest period.
@@ -54,7 +55,7 @@ def extend(ring: list[bytes], call: Call, member: bytes, longest: int) -> bool:
             ring[-1] = (total % _MODULUS).to_bytes(_SIZE, "big")
             return True
         counts = counters(ring)
-        ring[0] = pack(f">{len(counts)}H", *counts) if any(counts) else bytes(2 * len(counts))
+        ring[0] = pack(f">{len(counts)}H", *counts) if any(counts) else b""
         ring[1] = number.to_bytes(8, "big")
     else:
         ring += [b"", number.to_bytes(8, "big")]

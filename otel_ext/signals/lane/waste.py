@@ -10,6 +10,7 @@ integers, so a replay agrees. What is told is an upper bound, never a saving; be
 operator, who lets every call be repeated twice, could have avoided.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -60,6 +61,10 @@ class Mark(msgspec.Struct, array_like=True, gc=False):
     turn: bool = False
     owned: bool = True
     counted: bool = False
+
+
+COPY: Final[Callable[[Mark], Mark]] = Mark.__copy__  # type: ignore[attr-defined]
+"""A mark of one's own, in a third of `copy.copy`'s time."""
 
 
 class Ledger(msgspec.Struct, array_like=True, gc=False):

@@ -6,11 +6,11 @@ tell.
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.hears import ABOUT, DONE, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect
@@ -67,8 +67,9 @@ class BlindEdit(Rule[BlindEditLimits]):
         add(context, EDITS, subject.resource, track, call, each=True)
 
     def _looked(self, context: Context, key: bytes) -> None:
-        track = context.lane.tables.get(EDITS, {}).get(key)
-        if track is None:
+        tracks = context.lane.tables.get(EDITS)
+        track = tracks.get(key) if tracks else None
+        if not isinstance(track, Track):
             return
         if self.limits.edits.severity(track.count) is None:
             close(self, context, EDITS, key, "recovered")
@@ -78,7 +79,7 @@ class BlindEdit(Rule[BlindEditLimits]):
         """Speak for each file."""
         if status == "evicted":
             return
-        for key, track in list(context.lane.tables.get(EDITS, {}).items()):
+        for key, track in held(context.lane, EDITS):
             severity = self.limits.edits.severity(track.count)
             advance(self, context, EDITS, key, track, severity=severity, confidence="candidate")
 

@@ -6,9 +6,9 @@ divided by it), but one jump is not growth: it is one large result, or a first c
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.finding import Status
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.rule import LONGEST_NAME, Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -74,7 +74,7 @@ class InputGrowth(Rule[InputGrowthLimits]):
         """Compare the last input with the first."""
         if status == "evicted":
             return
-        for key, track in list(context.lane.tables.get(GROWTH, {}).items()):
+        for key, track in held(context.lane, GROWTH):
             first, last, rise = track.numbers
             steady = 100 * rise <= self.limits.jump * (last - first)
             if steady and last >= self.limits.tokens and last >= self.limits.times * first:

@@ -7,10 +7,10 @@ says nothing; and only answers that did the same kind of thing (none, or all, as
 from statistics import median
 from typing import ClassVar, Final
 
-from otel_ext.signals.findings.episodes import add, advance, find, keep
+from otel_ext.signals.findings.episodes import add, advance, find, held, keep
 from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.hears import MADE, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
@@ -67,7 +67,7 @@ class OutputDecay(Rule[OutputDecayLimits]):
         """Compare the last answers with the first."""
         if status == "evicted":
             return
-        for key, track in list(context.lane.tables.get(DECAY, {}).items()):
+        for key, track in held(context.lane, DECAY):
             lengths = track.numbers
             if len(lengths) < 6:
                 continue

@@ -7,9 +7,9 @@ of its calls failed or returned what was known.
 from typing import ClassVar, Final
 
 from otel_ext.signals.calls.similar import silent
-from otel_ext.signals.findings.episodes import add, advance, claimed, find, keep
+from otel_ext.signals.findings.episodes import add, advance, claimed, find, held, keep
 from otel_ext.signals.findings.finding import Status
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
@@ -71,7 +71,7 @@ class SingleToolDependency(Rule[SingleToolDependencyLimits]):
         """Speak for the one tool."""
         if status == "evicted":
             return
-        tracks = list(context.lane.tables.get(TOOLS, {}).items())
+        tracks = held(context.lane, TOOLS)
         every = sum(track.count for _, track in tracks)
         for key, track in tracks:
             if any(claimed(context, mark.span_id) for mark in track.marks):

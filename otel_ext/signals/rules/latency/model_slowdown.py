@@ -14,7 +14,7 @@ import msgspec
 
 from otel_ext.signals.findings.episodes import advance, close, find, keep, put
 from otel_ext.signals.findings.explain import lasting
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule

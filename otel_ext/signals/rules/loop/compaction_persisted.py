@@ -8,8 +8,8 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, advance, close, find, keep, tracks_of
 from otel_ext.signals.findings.explain import over
-from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.lane.periods import outcome_of
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels

@@ -10,7 +10,7 @@ from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.hears import USED, Hears
 from otel_ext.signals.lane.compaction import LEAST
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.rule import LONGEST_NAME, Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels

@@ -6,8 +6,8 @@ so does any write that is not the same again. One call over and over is `loop.ex
 
 from otel_ext.signals.cycling import Cycling
 from otel_ext.signals.findings.explain import over
-from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.lane.periods import outcome_of
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels

@@ -6,7 +6,7 @@ it speaks only where most outcomes are missing: where they are there, `loop.cycl
 
 from otel_ext.signals.cycling import Cycling
 from otel_ext.signals.findings.explain import over
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels

@@ -9,7 +9,8 @@ from typing import ClassVar, Final
 
 from otel_ext.signals.findings.episodes import add, advance, find, keep
 from otel_ext.signals.findings.finding import Status
-from otel_ext.signals.lane.lanes import DEEPEST, Trace, Track
+from otel_ext.signals.lane.lanes import DEEPEST, Trace
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import LONGEST_NAME, Context, Limits, Rule, evidence, key_of
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step

@@ -8,9 +8,19 @@ cost is not counted twice. Failures that waiting mends never count. On TRAIL thi
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import MOST_DISTINCT, add, advance, claimed, close, differ, find, keep
+from otel_ext.signals.findings.episodes import (
+    MOST_DISTINCT,
+    add,
+    advance,
+    claimed,
+    close,
+    differ,
+    find,
+    held,
+    keep,
+)
 from otel_ext.signals.findings.explain import over, quoted
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 from otel_ext.signals.rules.loop.error_repeat import SAME
 from otel_ext.signals.settings import Levels, Severity
@@ -119,8 +129,7 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
             advance(self, context, ACROSS, failure, track, severity=severity, confidence="probable")
 
     def _succeeded(self, context: Context, call: Call) -> None:
-        tracks = context.lane.tables.get(TOOL)
-        for key, track in list(tracks.items()) if tracks else ():
+        for key, track in held(context.lane, TOOL):
             if track.tool == call.tool:
                 track.score //= 2
                 if not track.score or (track.episode is not None and track.score < 2):

@@ -7,12 +7,12 @@ TRAIL returned something new (pagination without a page argument).
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep, tracks_of
+from otel_ext.signals.findings.episodes import add, advance, again, claimed, close, find, forget
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import DONE, KEYED, POLLS, TOLD, Hears
-from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.lane.periods import CYCLE, under_way
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect
@@ -83,22 +83,18 @@ class ExactRepeat(Rule[ExactRepeatLimits]):
 
     def wrote(self, context: Context, call: Call) -> None:
         """Forget what other calls returned: after a write it is worth asking again (rule 4)."""
-        for table, key, _ in tracks_of(self, context.lane):
-            if key not in (call.key, call.relaxed):
-                close(self, context, table, key, "recovered")
+        forget(self, context, STRICT, RELAXED, VOLATILE, but=(call.key, call.relaxed))
 
     def _view(
         self, context: Context, table: str, key: bytes, call: Call, *, value: bytes, confidence: Confidence
     ) -> None:
-        track = find(context, table, key)
-        if track is not None and track.value != value:
-            close(self, context, table, key, "recovered")
-            track = None
         if table != STRICT and claimed(context, call.step.span_id):
+            track = find(context, table, key)
+            if track is not None and track.value != value:
+                close(self, context, table, key, "recovered")
             return
-        if track is None:
-            track = keep(self, context, table, key, Track(tool=call.tool, value=value))
-        if not add(context, table, key, track, call):
+        track = again(self, context, table, key, call, value=value)
+        if track is None or not add(context, table, key, track, call):
             return
         levels = self.limits.rounds
         severity = levels.severity(track.count)

@@ -10,7 +10,7 @@ from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import DONE, HANDOFF, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step

@@ -8,7 +8,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep
 from otel_ext.signals.findings.explain import over, quoted
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 

@@ -10,8 +10,8 @@ from otel_ext.signals.findings.episodes import add, claimed, close, find, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.last import last_word
 from otel_ext.signals.hears import KEYED, POLLS, Hears
-from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.lane.periods import outcome_of
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.step import Effect

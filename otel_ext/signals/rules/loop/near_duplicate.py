@@ -4,18 +4,18 @@ Law of this file: words that are alike say nothing without results that are alik
 another id is another question; a failing call is `loop.error_variants`'s.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from otel_ext.signals.calls.similar import likeness, silent
-from otel_ext.signals.findings.episodes import add, advance, claimed, close, keep, tracks_of
+from otel_ext.signals.findings.episodes import add, advance, claimed, drop, find, forget, once
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.last import last_word
 from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track, notes_of, tool_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
-from otel_ext.step import Subject
 
 ALIKE: Final = "OTX-L007/alike"
 """Table: calls of one tool whose words are alike; its notes are the first one's words and its result's."""
@@ -66,43 +66,47 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
         if step.error or not call.key or subject is None or is_poll(call):
             return
         if subject.words and subject.result_words and not silent(step):
-            limits = self.limits
-            if not self._group(context, ALIKE, call, subject, limits.alike) and limits.loose:
-                self._group(context, LOOSE, call, subject, limits.loose)
+            limits, place = self.limits, subject.resource or subject.place or b""
+            notes = subject.words, subject.result_words, place.ljust(16, b"\0") + b"%d" % subject.page
+            if not self._group(context, ALIKE, call, notes, limits.alike) and limits.loose:
+                self._group(context, LOOSE, call, notes, limits.loose)
 
-    def _group(self, context: Context, table: str, call: Call, subject: Subject, least: int) -> bool:
+    def _group(self, context: Context, table: str, call: Call, notes: tuple[bytes, ...], least: int) -> bool:
         """Count the call into a group; whether a finding told of it."""
-        place = (subject.resource or subject.place or b"").ljust(16, b"\0") + b"%d" % subject.page
-        tracks = context.lane.tables.setdefault(table, {})
-        mine = [(key, track) for key, track in tracks.items() if track.tool == call.tool]
-        for key, track in mine:
-            words, told, where = track.notes
-            if where != place or 100 * likeness(words, subject.words) < least:
-                continue
-            if 100 * likeness(told, subject.result_words) < self.limits.results:
-                continue
-            tracks[key] = tracks.pop(key)
-            if call.step.arguments_hash in track.distinct:
-                return track.episode is not None  # the very same again is not rewording
-            if not add(context, table, key, track, call):
-                return track.episode is not None
-            severity = self.limits.rounds.severity(track.count)
-            if track.episode is None:
-                free = sum(not claimed(context, mark.span_id) for mark in track.marks) if severity else 0
-                if self.limits.rounds.severity(free) is None:
-                    return False
-            if table == ALIKE:
-                advance(self, context, table, key, track, severity=severity, confidence="probable")
-            else:
-                track.score = int(severity is not None)
-            return track.episode is not None
+        tracks = context.lane.tables.get(table) or {}
+        mine = [(key, kept) for key, kept in tracks.items() if tool_of(kept) == call.tool]
+        for key, kept in mine:
+            if self._alike(notes_of(kept), notes, least):
+                return self._count(context, table, key, call)
         if len(mine) >= MOST:
-            close(self, context, table, mine[0][0], "evicted")
-        key = call.key
-        notes = [subject.words, subject.result_words, place]
-        track = keep(self, context, table, key, Track(tool=call.tool, notes=notes))
-        add(context, table, key, track, call)
+            drop(self, context, table, mine[0][0], "evicted")
+        track = once(self, context, table, call.key, call, notes=notes)
+        if track is not None:
+            add(context, table, call.key, track, call)
         return False
+
+    def _alike(self, one: Sequence[bytes], other: Sequence[bytes], least: int) -> bool:
+        return (
+            one[2] == other[2]
+            and 100 * likeness(one[0], other[0]) >= least
+            and 100 * likeness(one[1], other[1]) >= self.limits.results
+        )
+
+    def _count(self, context: Context, table: str, key: bytes, call: Call) -> bool:
+        track = find(context, table, key)
+        assert track is not None, "it was just there"
+        if call.step.arguments_hash in track.distinct or not add(context, table, key, track, call):
+            return track.episode is not None  # the very same again is not rewording
+        severity = self.limits.rounds.severity(track.count)
+        if track.episode is None:
+            free = sum(not claimed(context, mark.span_id) for mark in track.marks) if severity else 0
+            if self.limits.rounds.severity(free) is None:
+                return False
+        if table == ALIKE:
+            advance(self, context, table, key, track, severity=severity, confidence="probable")
+        else:
+            track.score = int(severity is not None)
+        return track.episode is not None
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """What is less alike speaks last, for what no surer rule has told."""
@@ -111,8 +115,7 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
 
     def wrote(self, context: Context, call: Call) -> None:
         """After a write the answer may be another."""
-        for table, key, _ in tracks_of(self, context.lane):
-            close(self, context, table, key, "recovered")
+        forget(self, context, ALIKE, LOOSE)
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds per severity, and the percentages."""

@@ -7,11 +7,11 @@ equal, or what is written is what this lane wrote there last and nothing else ca
 from typing import Final
 
 from otel_ext.signals.calls.written import together
-from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import READ, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect
@@ -55,7 +55,7 @@ class NoopEdit(Rule[NoopEditLimits]):
         step, subject = call.step, call.step.subject
         if step.effect is not _WRITE or subject is None or subject.resource is None:
             if step.effect is _WRITE or step.effect is _UNKNOWN:
-                for other in context.lane.tables.get(PATH, {}).values():
+                for _, other in held(context.lane, PATH):
                     other.notes.clear()
             return
         path, content = subject.resource, subject.content

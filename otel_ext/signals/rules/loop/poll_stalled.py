@@ -10,7 +10,7 @@ from otel_ext.signals.findings.episodes import add, advance, claimed, close, fin
 from otel_ext.signals.findings.explain import lasting, over
 from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import DONE, KEYED, TOLD, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import MINUTE, Levels, Severity

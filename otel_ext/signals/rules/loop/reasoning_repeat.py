@@ -7,11 +7,12 @@ is a candidate; beside an open loop of calls it says that the model does not see
 from typing import ClassVar, Final
 
 from otel_ext.signals.calls.said import likeness
-from otel_ext.signals.findings.episodes import add, advance, close, find, keep
+from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.hears import ANSWERED, Hears
-from otel_ext.signals.lane.lanes import Lane, Track
+from otel_ext.signals.lane.lanes import Lane
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step
@@ -91,7 +92,7 @@ def _loops(lane: Lane) -> bool:
     """Whether a loop of calls is open."""
     return any(
         track.episode is not None
-        for name, tracks in lane.tables.items()
+        for name in lane.tables
         if name.startswith(_LOOPS)
-        for track in tracks.values()
+        for _, track in held(lane, name)
     )

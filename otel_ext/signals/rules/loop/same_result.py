@@ -11,27 +11,28 @@ from otel_ext.signals.findings.episodes import (
     MOST_DISTINCT,
     add,
     advance,
+    again,
     claimed,
     close,
     differ,
     find,
-    keep,
-    tracks_of,
+    forget,
 )
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, TOLD, WRITE, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import NO_NOTES, Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Effect
 
 RESULT: Final = "OTX-L008/result"
-"""Table: one tool, one place, one result."""
+"""Table: one tool, one place, one result; notes where that says little and the call was no question."""
 
 RECENT: Final = "OTX-L008/recent"
 """Ring: the newest calls' keys of the table."""
 
+_LITTLE: Final = (b"little",)
 _WRITE = Effect.WRITE
 
 
@@ -88,13 +89,15 @@ class SameResult(Rule[SameResultLimits]):
             gone = ring.pop(0)
             if gone not in ring and find(context, RESULT, gone) is not None:
                 close(self, context, RESULT, gone, "recovered")
-        track = find(context, RESULT, key)
+        track = again(
+            self, context, RESULT, key, call, notes=_LITTLE if little and not subject.asks else NO_NOTES
+        )
         if track is None:
-            track = keep(self, context, RESULT, key, Track(tool=call.tool, vague=little and not subject.asks))
+            return
         if not add(context, RESULT, key, track, call):
             differ(track, step.arguments_hash)
             return
-        levels = self.limits.little if track.vague else self.limits.rounds
+        levels = self.limits.little if track.notes else self.limits.rounds
         severity = levels.severity(min(track.count, ring.count(key)))
         if severity is not None and track.episode is None:
             free = sum(not claimed(context, mark.span_id) for mark in track.marks)
@@ -104,12 +107,11 @@ class SameResult(Rule[SameResultLimits]):
 
     def wrote(self, context: Context, call: Call) -> None:
         """After a write the answer may be another."""
-        for table, key, _ in tracks_of(self, context.lane):
-            close(self, context, table, key, "recovered")
+        forget(self, context, RESULT)
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds per severity, different arguments, and the window."""
-        levels = self.limits.little if track.vague else self.limits.rounds
+        levels = self.limits.little if track.notes else self.limits.rounds
         return {**levels.as_dict(), "distinct": self.limits.distinct, "window": self.limits.window}
 
     def explain(self, context: Context, track: Track) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.hears import ANSWERED, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.signals.settings import Levels
 from otel_ext.step import Step

@@ -10,7 +10,7 @@ from otel_ext.signals.calls.similar import silent
 from otel_ext.signals.findings.episodes import add, close, find, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.last import last_word
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.step import Effect

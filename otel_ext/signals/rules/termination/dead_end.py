@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.findings.explain import quoted
 from otel_ext.signals.findings.finding import Status
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Step
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.findings.explain import quoted
 from otel_ext.signals.findings.finding import Status
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Context, Limits, Rule, evidence
 from otel_ext.step import Step
 

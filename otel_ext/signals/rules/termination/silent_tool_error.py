@@ -6,11 +6,11 @@ marks it: whoever counts failed spans does not see it.
 
 from typing import ClassVar, Final
 
-from otel_ext.signals.findings.episodes import add, advance, find, keep
+from otel_ext.signals.findings.episodes import add, advance, find, held, keep
 from otel_ext.signals.findings.explain import quoted
 from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.hears import UNMARKED, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
 
@@ -59,7 +59,7 @@ class SilentToolError(Rule[SilentToolErrorLimits]):
         """Speak for each tool."""
         if status == "evicted":
             return
-        for key, track in list(context.lane.tables.get(SILENT, {}).items()):
+        for key, track in held(context.lane, SILENT):
             severity = self.limits.calls.severity(track.count)
             advance(self, context, SILENT, key, track, severity=severity, confidence="confirmed")
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import advance, close, find, keep, put
 from otel_ext.signals.hears import DONE, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import per_token, price_of, reported
 from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule

@@ -10,8 +10,8 @@ from typing import Final
 from otel_ext.signals.findings.episodes import add, find, keep, put
 from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import DONE, KEYED, READ, TOLD, Hears
-from otel_ext.signals.lane.lanes import Track
 from otel_ext.signals.lane.periods import outcome_of
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Effect

@@ -10,7 +10,7 @@ import msgspec
 
 from otel_ext.signals.findings.episodes import advance, find, keep, put
 from otel_ext.signals.hears import DONE, USED, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.lane.waste import BYTES_PER_TOKEN, Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule

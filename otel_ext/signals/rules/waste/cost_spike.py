@@ -9,7 +9,7 @@ from typing import Final
 from otel_ext.signals.findings.episodes import keep, put
 from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.findings.last import speak_last
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Context, Limits, Rule
 

@@ -7,7 +7,7 @@ from struct import Struct
 from typing import Final
 
 from otel_ext.signals.findings.episodes import advance, find, keep, put
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import PICO, cost_of, reported
 from otel_ext.signals.lane.waste import mark_of
 from otel_ext.signals.rule import Context, Limits, Rule, evidence

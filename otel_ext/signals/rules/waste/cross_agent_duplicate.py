@@ -16,7 +16,7 @@ from otel_ext.signals.findings.explain import over, quoted
 from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.findings.speak import speak
 from otel_ext.signals.hears import KEYED, POLLS, Hears
-from otel_ext.signals.lane.lanes import Episode, Track
+from otel_ext.signals.lane.tracks import Episode, Track
 from otel_ext.signals.lane.waste import Mark, mark_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, SEVERITIES, Levels
@@ -146,9 +146,8 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         lane, shared = context.lane, context.trace.own_lane()
         shared.session_id, shared.service = lane.session_id, lane.service
         whole = msgspec.structs.replace(context, lane=shared)
-        table = shared.tables.get(SHARED, {})
-        track = table.get(seen.key)
-        if track is None:
+        track = shared.tables.get(SHARED, {}).get(seen.key)
+        if not isinstance(track, Track):
             track = keep(self, whole, SHARED, seen.key, Track(tool=seen.tool, score=int(seen.failed)))
             for one in others[:-1]:
                 one.mark.counted, one.mark.owned = not track.marks, False

@@ -6,9 +6,9 @@ again because it failed is a retry and not a fan-out.
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, close, find, held, keep
+from otel_ext.signals.findings.episodes import add, again, close, find
 from otel_ext.signals.findings.last import speak_last
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Effect
 
@@ -49,22 +49,25 @@ class DuplicateFanout(Rule[DuplicateFanoutLimits]):
     def call(self, context: Context, call: Call) -> None:
         """Count equal calls of the round that is open; those of older rounds are done with."""
         step, number = call.step, call.round.number
-        if context.lane.tables.get(ROUND):
-            for key, old in held(context.lane, ROUND):
-                if old.round != number:
-                    close(self, context, ROUND, key, "persisted")
+        if tracks := context.lane.tables.get(ROUND):
+            for key, old in list(tracks.items()):
+                if isinstance(old, Track):
+                    if old.round != number:
+                        close(self, context, ROUND, key, "persisted")
+                elif old[0].mark.round != number:
+                    del tracks[key]
         if step.effect not in (_READ, _UNKNOWN) or not call.key or call.tool in self.limits.sampling:
             return
-        track = find(context, ROUND, call.key)
-        if track is None:
+        tracks = context.lane.tables.get(ROUND)
+        if not tracks or call.key not in tracks:
             if not step.error and not step.waiting:
-                track = keep(self, context, ROUND, call.key, Track(tool=call.tool))
-                track.value = step.result_hash or b""
-                track.notes = [step.call_id.encode()[:64]]
-                add(context, ROUND, call.key, track, call)
+                value, notes = step.result_hash or b"", (step.call_id.encode()[:64],)
+                again(self, context, ROUND, call.key, call, value=value, notes=notes)
             return
-        again = bool(step.call_id) and step.call_id.encode()[:64] in track.notes
-        if step.error or again:
+        track = find(context, ROUND, call.key)
+        assert track is not None
+        told = bool(step.call_id) and step.call_id.encode()[:64] in track.notes
+        if step.error or told:
             return
         if track.value != (step.result_hash or b""):
             track.recovered = True  # samples

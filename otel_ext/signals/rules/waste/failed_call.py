@@ -8,10 +8,9 @@ is information.
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, claimed, find, identity, keep
+from otel_ext.signals.findings.episodes import add, claimed, find, held, identity, keep
 from otel_ext.signals.findings.explain import quoted
-from otel_ext.signals.lane.lanes import Episode, Track
-from otel_ext.signals.lane.waste import Ledger
+from otel_ext.signals.lane.tracks import Episode, Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 
 FAILED: Final = "OTX-W007/failed"
@@ -40,9 +39,8 @@ class FailedCall(Rule[Limits]):
         """Remember a failure; note when the tool works again."""
         step = call.step
         if not step.error:
-            if FAILED in context.lane.tables:
-                for track in context.lane.tables[FAILED].values():
-                    track.recovered = track.recovered or track.tool == call.tool
+            for _, track in held(context.lane, FAILED):
+                track.recovered = track.recovered or track.tool == call.tool
             return
         if step.transient:
             return
@@ -59,7 +57,7 @@ class FailedCall(Rule[Limits]):
             return
         if len(free) < len(track.marks):
             # What the others own has been priced there, and the first that is left was met once.
-            track.ledger, track.whole = Ledger(), Ledger()
+            track.ledger = track.whole = None
             free[0].counted = True
         track.count -= len(track.marks) - len(free)
         track.marks = free

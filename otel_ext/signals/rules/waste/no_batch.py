@@ -10,7 +10,7 @@ from otel_ext.signals.calls.classify import own_name
 from otel_ext.signals.calls.words import SHELLS
 from otel_ext.signals.findings.episodes import add, close, find, held, keep
 from otel_ext.signals.findings.last import speak_last
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Effect, Step
 

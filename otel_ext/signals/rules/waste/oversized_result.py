@@ -9,7 +9,7 @@ from typing import Final
 from otel_ext.signals.findings.episodes import find, keep, put
 from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import DONE, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import reported
 from otel_ext.signals.lane.waste import BYTES_PER_TOKEN, Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule

@@ -6,11 +6,11 @@ changed the thing in between (a write, a call of unknown effect, a person, time)
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, close, find, held, keep
+from otel_ext.signals.findings.episodes import add, again, close, forget
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import WRITE, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import NO_NOTES, Track, notes_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE
 from otel_ext.step import Effect
@@ -62,20 +62,20 @@ class RedundantRead(Rule[RedundantReadLimits]):
         """Count a read that returns what it returned before."""
         step = call.step
         if step.effect is _UNKNOWN:
-            for key, _ in held(context.lane, READ):
-                close(self, context, READ, key, "recovered")
+            if context.lane.tables.get(READ):
+                forget(self, context, READ)
             return
         if step.effect is not _READ or step.error or step.waiting or not call.key or not step.result_hash:
             return
-        track = find(context, READ, call.key)
-        if track is not None and not (track.value == step.result_hash and self._fresh(context, track, call)):
+        notes = NO_NOTES
+        if step.subject is not None and step.subject.resource is not None:
+            notes = (step.subject.resource,)
+        track = again(self, context, READ, call.key, call, value=step.result_hash, notes=notes)
+        if track is not None and not self._fresh(context, track, call):
             close(self, context, READ, call.key, "recovered")
-            track = None
-        if track is None:
-            track = keep(self, context, READ, call.key, Track(tool=call.tool, value=step.result_hash))
-            if step.subject is not None and step.subject.resource is not None:
-                track.notes = [step.subject.resource]
-        add(context, READ, call.key, track, call)
+            track = again(self, context, READ, call.key, call, value=step.result_hash, notes=notes)
+        if track is not None:
+            add(context, READ, call.key, track, call)
 
     def _fresh(self, context: Context, track: Track, call: Call) -> bool:
         within = 0 <= call.step.start - track.last <= self.limits.within
@@ -85,9 +85,13 @@ class RedundantRead(Rule[RedundantReadLimits]):
         """Forget what the write may have changed."""
         subject = call.step.subject
         written = subject.resource if subject is not None else None
-        for key, track in held(context.lane, READ):
-            if written is None or not track.notes or written in track.notes:
-                close(self, context, READ, key, "recovered")
+        reads = context.lane.tables.get(READ, {})
+        others = (
+            {key for key, kept in reads.items() if notes_of(kept) and written not in notes_of(kept)}
+            if written is not None
+            else ()
+        )
+        forget(self, context, READ, but=others)
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """Speak for what no loop owns."""

@@ -10,7 +10,7 @@ from otel_ext.signals.findings.episodes import add, find, keep
 from otel_ext.signals.findings.explain import lasting
 from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import KEYED, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import SECOND
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, close, find, held, keep
 from otel_ext.signals.findings.last import speak_last
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Effect
 

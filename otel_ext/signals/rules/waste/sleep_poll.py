@@ -12,7 +12,7 @@ from otel_ext.signals.findings.episodes import add, find, keep, put
 from otel_ext.signals.findings.explain import lasting
 from otel_ext.signals.findings.finding import Confidence
 from otel_ext.signals.findings.last import speak_last
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, SECOND

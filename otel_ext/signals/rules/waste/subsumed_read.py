@@ -6,10 +6,10 @@ only while its result is so short that no tool would have cut it.
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, close, find, held, keep
+from otel_ext.signals.findings.episodes import add, again, close, drop, forget
 from otel_ext.signals.findings.last import speak_last
 from otel_ext.signals.hears import WRITE, Hears
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import NO_NOTES, Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Effect
 
@@ -65,20 +65,19 @@ class SubsumedRead(Rule[SubsumedReadLimits]):
         if subject is None or subject.resource is None:
             return
         asked = (max(0, subject.first), subject.last if subject.last >= 0 else _END)
-        track = find(context, RANGES, subject.resource)
-        if track is not None and context.lane.contexts.dropped > track.round:
-            close(self, context, RANGES, subject.resource, "recovered")
-            track = None
+        got = asked[1] < _END or 0 < step.result_size <= self.limits.whole
+        notes = (_packed(asked),) if got else NO_NOTES
+        track = again(self, context, RANGES, subject.resource, call, notes=notes)
         if track is None:
-            track = keep(self, context, RANGES, subject.resource, Track(tool=call.tool))
-            add(context, RANGES, subject.resource, track, call)
+            return
+        if context.lane.contexts.dropped > track.round:
+            close(self, context, RANGES, subject.resource, "recovered")
+            again(self, context, RANGES, subject.resource, call, notes=notes)
         elif subject.first >= 0 and _covered(track.notes, asked):
             if step.arguments_hash not in track.distinct:
                 add(context, RANGES, subject.resource, track, call)
-            return
-        got = asked[1] < _END or 0 < step.result_size <= self.limits.whole
-        if got:
-            _remember(track.notes, asked)
+        else:
+            track.notes = [*track.notes, *notes][-MOST_RANGES:]
 
     def wrote(self, context: Context, call: Call) -> None:
         """Forget the resource, or all of them when the write does not say what it wrote to."""
@@ -86,9 +85,13 @@ class SubsumedRead(Rule[SubsumedReadLimits]):
         self._forget(context, subject.resource if subject is not None else None)
 
     def _forget(self, context: Context, resource: bytes | None) -> None:
-        for key, _ in held(context.lane, RANGES):
-            if resource is None or key == resource:
-                close(self, context, RANGES, key, "recovered")
+        ranges = context.lane.tables.get(RANGES)
+        if not ranges:
+            return
+        if resource is None:
+            forget(self, context, RANGES)
+        elif resource in ranges:
+            drop(self, context, RANGES, resource, "recovered")
 
     def closing(self, context: Context, table: str, key: bytes, track: Track) -> None:
         """Speak for what no loop owns."""
@@ -120,10 +123,8 @@ def _covered(known: list[bytes], asked: tuple[int, int]) -> bool:
     return False
 
 
-def _remember(known: list[bytes], asked: tuple[int, int]) -> None:
-    first, last = asked
-    known.append(min(first, _END).to_bytes(8, "big") + min(last, _END).to_bytes(8, "big"))
-    del known[:-MOST_RANGES]
+def _packed(asked: tuple[int, int]) -> bytes:
+    return min(asked[0], _END).to_bytes(8, "big") + min(asked[1], _END).to_bytes(8, "big")
 
 
 def _plain(packed: bytes) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from otel_ext.signals.findings.episodes import advance, find, keep, put
-from otel_ext.signals.lane.lanes import Track
+from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import cost_of, reported
 from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
