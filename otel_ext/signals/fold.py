@@ -174,7 +174,7 @@ def _settle(context: Context, ended: Round | None) -> None:
 
 def _busy(lane: Lane) -> set[str]:
     """Ids of the rules that remember anything of a lane: most remember nothing of most."""
-    names = [*(name for name, tracks in lane.tables.items() if tracks), *lane.rings]
+    names = [*(name for name, tracks in lane.tables.items() if tracks), *lane.rings, *lane.numbers]
     return {name.partition("/")[0] for name in names}
 
 
@@ -185,5 +185,6 @@ def _close_all(rule: Rule[Any], context: Context, status: Status) -> None:
     for name, tracks in context.lane.tables.items():
         if name.startswith(mine):
             tracks.clear()  # what was met once goes in silence
-    for name in [name for name in context.lane.rings if name.startswith(mine)]:
-        del context.lane.rings[name]
+    for short in (context.lane.rings, context.lane.numbers):
+        for name in [name for name in short if name.startswith(mine)]:
+            short.pop(name)

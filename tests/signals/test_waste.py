@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_ext.signals import Finding, Settings, Signals, derived_span, finding_of
-from otel_ext.signals.lane.baselines import ANEW, Baseline, Baselines
+from otel_ext.signals.lane.baselines import ANEW, Baseline, Baselines, median
 from otel_ext.signals.lane.usage import price_of
 from otel_ext.signals.lane.waste import TOLERATED, Ledger, Mark
 from otel_ext.signals.rules.loop.exact_repeat import ExactRepeat
@@ -128,12 +128,16 @@ def test_money_stands_on_the_span_and_is_read_back() -> None:
 
 @given(st.lists(st.integers(0, 10**12), max_size=200))
 def test_what_is_usual_is_bounded_and_no_outlier_moves_it(values: list[int]) -> None:
-    """At most 64 measurements; the median is one of them."""
+    """The newest 64, and those that came since they were judged; the median is one of them."""
     one = Baseline("x")
     for value in values:
         one.add(value)
-    assert one.values == values[-64:]
+    assert one.values == values[-64 - len(values) % ANEW :]
+    assert one.known == min(len(values), 64)
     if len(values) >= ANEW:
+        judged = values[: len(values) - len(values) % ANEW][-64:]
+        assert one.usual == median(judged)
+        assert one.spread == median([abs(value - one.usual) for value in judged])
         assert one.usual in values[-64 - ANEW :]
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(one), type=Baseline) == one
 

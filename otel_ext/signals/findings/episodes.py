@@ -5,7 +5,7 @@ and exactly one final revision, which states how it ended and the final waste. A
 claims it first keeps it, and rules run in order of precedence (rule 14). Every bound is kept here.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -119,15 +119,16 @@ def drop(rule: Rule[Any], context: Context, table: str, key: bytes, status: Stat
         del context.lane.tables[table][key]
 
 
-def forget(rule: Rule[Any], context: Context, *tables: str, but: Container[bytes] = ()) -> None:
+def forget(rule: Rule[Any], context: Context, *tables: str, but: Collection[bytes] = ()) -> None:
     """Close all tracks of some tables as recovered, except for some keys."""
     for table in [name for name, tracks in context.lane.tables.items() if tracks and name in tables]:
         for key, _ in held(context.lane, table):
             if key not in but:
                 close(rule, context, table, key, "recovered")
         kept = context.lane.tables[table]
-        for key in [key for key in kept if key not in but]:
-            del kept[key]
+        left = {key: one for key, one in kept.items() if key in but} if but else {}
+        kept.clear()
+        kept.update(left)
 
 
 def tracks_of(rule: Rule[Any], lane: Lane) -> Iterator[tuple[str, bytes, Track]]:
@@ -151,7 +152,7 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
         if track.episode is not None:
             claim(context, step.span_id, track.episode.id)
         return False
-    mark = COPY(call.mark or priced(context, call))
+    mark = marked(context, call)
     mark.counted = not track.count  # the first occurrence is never waste
     if track.last and step.start > track.last:
         gap = step.start - track.last
@@ -166,6 +167,11 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
     put(context, track, mark)
     at.touched.append((table, key))
     return True
+
+
+def marked(context: Context, call: Call) -> Mark:
+    """A call's mark of one's own."""
+    return COPY(call.mark or priced(context, call))
 
 
 def priced(context: Context, call: Call) -> Mark:

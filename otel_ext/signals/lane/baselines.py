@@ -13,7 +13,7 @@ KEPT: Final = 64
 """Measurements of one key that are kept."""
 
 ANEW: Final = 4
-"""After so many measurements the median is taken anew: two sorts are dear on the way of every model call."""
+"""After so many measurements the median is taken anew: a sort is dear on the way of every model call."""
 
 
 MOST: Final = 1 << 62
@@ -25,8 +25,9 @@ class Baseline(msgspec.Struct, gc=False):
 
     Attributes:
         order: rank in the order of use.
+        values: the newest as of the last fourth measurement, and those that came after it.
         count: measurements so far.
-        usual: median, as of the last fourth measurement; `spread` the median distance from it.
+        usual: median, as of the last fourth measurement.
     """
 
     key: str
@@ -34,17 +35,25 @@ class Baseline(msgspec.Struct, gc=False):
     values: list[int] = []
     count: int = 0
     usual: int = 0
-    spread: int = 0
 
     def add(self, value: int) -> None:
         """Take in one measurement."""
         self.values.append(min(value, MOST))
-        if len(self.values) > KEPT:
-            del self.values[0]
         self.count += 1
         if self.count % ANEW == 0:
+            del self.values[:-KEPT]
             self.usual = median(self.values)
-            self.spread = median([abs(value - self.usual) for value in self.values])
+
+    @property
+    def known(self) -> int:
+        """Measurements that are kept, without those that only wait to be forgotten."""
+        return min(self.count, KEPT)
+
+    @property
+    def spread(self) -> int:
+        """The median distance from what is usual, of the same measurements; only a slow call asks for it."""
+        judged = self.values[: len(self.values) - self.count % ANEW]
+        return median([abs(value - self.usual) for value in judged])
 
 
 def median(values: list[int]) -> int:

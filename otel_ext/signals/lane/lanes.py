@@ -37,7 +37,7 @@ class Lane(msgspec.Struct):
         pending: steps kept for folding; None once the lane is what it will be.
         epoch: successful writes so far; `writers` the newest, by call and result.
         tables: rule's table -> key -> what is kept of it, least recently used first.
-        rings: short memories of a rule, by the rule's choice.
+        rings, numbers: short memories of a rule, by the rule's choice.
         owners: span id -> id of the finding that owns it, oldest first.
         held: keys in its tables when they were counted last.
         calls: tool calls so far; `usage` what the model steps used.
@@ -61,6 +61,7 @@ class Lane(msgspec.Struct):
     rounds: Rounds = msgspec.field(default_factory=Rounds)
     tables: dict[str, dict[bytes, Kept]] = {}
     rings: dict[str, list[bytes]] = {}
+    numbers: dict[str, list[int]] = {}
     owners: dict[bytes, str] = {}
     calls: int = 0
     held: int = 0

@@ -61,11 +61,15 @@ class SingleToolDependency(Rule[SingleToolDependencyLimits]):
         key = call.tool.encode("utf-8", "surrogatepass")
         track = find(context, TOOLS, key) or keep(self, context, TOOLS, key, Track(tool=call.tool))
         add(context, TOOLS, key, track, call, each=True)
-        step = call.step
-        result = step.result_hash
-        track.score += step.error or (result is not None and result in track.notes and _asks(call))
-        if result is not None and result not in track.notes:
-            track.notes = [*track.notes[-_RESULTS + 1 :], result]
+        step, result, known = call.step, call.step.result_hash, track.notes
+        if result is None:
+            track.score += step.error
+        elif result in known:
+            track.score += step.error or _asks(call)
+        else:
+            track.score += step.error
+            known.append(result)
+            del known[:-_RESULTS]
 
     def ended(self, context: Context, status: Status) -> None:
         """Speak for the one tool."""

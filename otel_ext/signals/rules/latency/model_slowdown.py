@@ -8,9 +8,8 @@ first token and the time for each token after it, never whole durations, which g
 slow call is weather; only a row of them is told.
 """
 
-from typing import Final
-
-import msgspec
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from otel_ext.signals.findings.episodes import advance, close, find, keep, put
 from otel_ext.signals.findings.explain import lasting
@@ -47,11 +46,13 @@ class ModelSlowdownLimits(Limits, frozen=True):
     tokens: int = 32
 
 
-class _Measure(msgspec.Struct):
-    kind: str
+class _Measure(NamedTuple):
+    """One pace of a call: of what, its value, and what makes it ns: tokens / scale."""
+
+    name: str
     value: int
-    excess: int = 0
-    usual: int = 0
+    tokens: int = 1
+    scale: int = 1
 
 
 class ModelSlowdown(Rule[ModelSlowdownLimits]):
@@ -81,49 +82,51 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
             judged = self._judge(context, step)
             context.trace.paces.judge(step.span_id, *judged)
         late, usual = judged
-        key = step.name.encode("utf-8", "surrogatepass")
         if late > 0:
-            self._tell(context, key, step, late, usual)
-        elif late == 0 and find(context, SLOW, key) is not None:
-            close(self, context, SLOW, key, "recovered")
+            self._tell(context, step, late, usual)
+        elif late == 0 and SLOW in context.lane.tables:
+            key = step.name.encode("utf-8", "surrogatepass")
+            if find(context, SLOW, key) is not None:
+                close(self, context, SLOW, key, "recovered")
 
     def _judge(self, context: Context, step: Step) -> tuple[int, int]:
         """(ns more than usual, the usual ns), after which the call is part of what is usual."""
-        took, name = step.end - step.start, f"{context.lane.service}:{step.name}"
+        took = step.end - step.start
         if step.error or step.start <= 0 or took <= 0 or not step.name:
             return -1, 0
         if not context.trace.paces.alone(step.name, step.start, step.end):
             return -1, 0
-        measures = self._measures(step, took)
-        slow = [measure for measure in measures if self._slow(context, name, measure, step)]
+        measures = self._measures(f"{context.lane.service}:{step.name}", step, took)
+        slow = [late for measure in measures if (late := self._late(context, measure)) is not None]
         for measure in measures:
-            context.baselines.add(f"{measure.kind}:{name}", measure.value)
+            context.baselines.add(measure.name, measure.value)
         if not slow:
             return (0 if measures else -1), 0
-        worst = max(slow, key=lambda measure: measure.excess)
-        return min(worst.excess, 1 << 62), min(worst.usual, 1 << 62)
+        excess, usual = max(slow, key=itemgetter(0))
+        return min(excess, 1 << 62), min(usual, 1 << 62)
 
-    def _measures(self, step: Step, took: int) -> list[_Measure]:
+    def _measures(self, of: str, step: Step, took: int) -> list[_Measure]:
         found, first, made = [], step.first_token or 0, reported(step.output_tokens)
         if 0 < first <= took:
-            found.append(_Measure("first", first))
+            found.append(_Measure(f"first:{of}", first))
         if made >= max(1, self.limits.tokens):
-            found.append(_Measure("pace" if first else "whole", (took - min(first, took)) * _PICO // made))
+            pace = (took - min(first, took)) * _PICO // made
+            found.append(_Measure(f"pace:{of}" if first else f"whole:{of}", pace, made, _PICO))
         return found
 
-    def _slow(self, context: Context, name: str, measure: _Measure, step: Step) -> bool:
-        known = context.baselines.get(f"{measure.kind}:{name}")
-        if known is None or len(known.values) < max(2, self.limits.samples):
-            return False
+    def _late(self, context: Context, measure: _Measure) -> tuple[int, int] | None:
+        """(ns more than usual, the usual ns) of a slow call; None of any other."""
+        known, limits = context.baselines.get(measure.name), self.limits
+        if known is None or known.known < max(2, limits.samples):
+            return None
         usual, more = known.usual, measure.value - known.usual
-        if measure.value * 100 < usual * self.limits.factor or more < known.spread * self.limits.spread:
-            return False
-        tokens = 1 if measure.kind == "first" else max(1, reported(step.output_tokens))
-        scale = 1 if measure.kind == "first" else _PICO
-        measure.excess, measure.usual = more * tokens // scale, usual * tokens // scale
-        return measure.excess >= self.limits.excess > 0
+        if measure.value * 100 < usual * limits.factor or more < known.spread * limits.spread:
+            return None
+        excess = more * measure.tokens // measure.scale
+        return (excess, usual * measure.tokens // measure.scale) if excess >= limits.excess > 0 else None
 
-    def _tell(self, context: Context, key: bytes, step: Step, late: int, usual: int) -> None:
+    def _tell(self, context: Context, step: Step, late: int, usual: int) -> None:
+        key = step.name.encode("utf-8", "surrogatepass")
         track = find(context, SLOW, key)
         if track is None:
             track = keep(self, context, SLOW, key, Track(tool=""))

@@ -6,7 +6,7 @@ run after an edit count, for the file that was edited: running a test twice is `
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, advance, close, find, keep, tracks_of
+from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over, quoted
 from otel_ext.signals.hears import ABOUT, Hears
 from otel_ext.signals.lane.tracks import Track
@@ -68,9 +68,9 @@ class EditTestThrash(Rule[EditTestThrashLimits]):
             return
         told = step.error and step.error_hash is not None and not step.vague and not step.transient
         failure = step.error_hash if told else None
-        for table, key, track in tracks_of(self, context.lane):
+        for key, track in held(context.lane, PATH):
             if track.arguments_hash == step.arguments_hash and track.value != failure:
-                close(self, context, table, key, "recovered")
+                close(self, context, PATH, key, "recovered")
         edited = context.lane.rings.pop(EDITED, [])
         for path in edited if failure is not None else ():
             self._failed(context, call, path, failure or b"")

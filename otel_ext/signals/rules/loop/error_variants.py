@@ -129,7 +129,8 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
             advance(self, context, ACROSS, failure, track, severity=severity, confidence="probable")
 
     def _succeeded(self, context: Context, call: Call) -> None:
-        for key, track in held(context.lane, TOOL):
+        tables = context.lane.tables
+        for key, track in held(context.lane, TOOL) if tables.get(TOOL) else ():
             if track.tool == call.tool:
                 track.score //= 2
                 if not track.score or (track.episode is not None and track.score < 2):
@@ -138,7 +139,7 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
         ring = context.lane.rings.get(ACROSS)
         if ring:
             ring.pop(0)  # five of the last six failures, but not over a whole healthy run
-            for key in list(context.lane.tables.get(ACROSS, ())):
+            for key in [*tables[ACROSS]] if tables.get(ACROSS) else ():
                 if key not in ring:
                     close(self, context, ACROSS, key, "recovered")
 

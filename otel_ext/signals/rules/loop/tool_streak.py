@@ -57,7 +57,7 @@ class ToolStreak(Rule[ToolStreakLimits]):
         """Count a call of the tool that is in a row."""
         step, limits = call.step, self.limits
         if step.effect is not _READ:
-            context.lane.rings.setdefault(WARM, [b"1"])
+            context.lane.rings[WARM] = [b"1"]
         track = find(context, STREAK, b"")
         if track is not None and track.tool != call.tool:
             close(self, context, STREAK, b"", "recovered")
@@ -71,7 +71,8 @@ class ToolStreak(Rule[ToolStreakLimits]):
         if not add(context, STREAK, b"", track, call):
             return
         if step.result_hash not in track.notes:
-            track.notes = [*track.notes, step.result_hash][-2 * limits.rounds :]
+            track.notes.append(step.result_hash)
+            del track.notes[: -2 * limits.rounds]
         few = 100 * len(track.notes) < limits.results * min(track.count, 4 * limits.rounds)
         enough = limits.rounds and track.count >= limits.rounds and len(track.distinct) >= limits.distinct
         track.score = int(bool(few and enough))

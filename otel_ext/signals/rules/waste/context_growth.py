@@ -6,8 +6,6 @@ none of them explains is told, and only where all of them were captured.
 
 from typing import Final
 
-import msgspec
-
 from otel_ext.signals.findings.episodes import advance, find, keep, put
 from otel_ext.signals.hears import DONE, USED, Hears
 from otel_ext.signals.lane.tracks import Track
@@ -21,7 +19,13 @@ GROWTH: Final = "OTX-W013/growth"
 """Table: one model's context since the turn began."""
 
 STATE: Final = "OTX-W013/state"
-"""Ring: one packed `_State`."""
+"""Numbers: tokens of the first input, its round, model calls since, tokens learned since, whether something
+came in that nobody told, the newest round with a call."""
+
+MODEL: Final = "OTX-W013/model"
+"""Ring: the model that they are of."""
+
+_CALLS, _LEARNED, _BLIND, _ASKED = 2, 3, 4, 5
 
 
 class ContextGrowthLimits(Limits, frozen=True):
@@ -38,19 +42,6 @@ class ContextGrowthLimits(Limits, frozen=True):
     calls: int = 5
     least: int = 8_000
     explained: int = 40
-
-
-class _State(msgspec.Struct, array_like=True, gc=False):
-    model: str
-    first: int
-    since: int
-    calls: int = 1
-    learned: int = 0
-    blind: bool = False
-    asked: int = 0
-
-
-_ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_State)
 
 
 class ContextGrowth(Rule[ContextGrowthLimits]):
@@ -78,59 +69,57 @@ class ContextGrowth(Rule[ContextGrowthLimits]):
 
     def call(self, context: Context, call: Call) -> None:
         """Count what the agent learned."""
-        state = self._state(context) if STATE in context.lane.rings else None
+        state = context.lane.numbers.get(STATE)
         if state is None:
             return
         step = call.step
-        state.learned += step.result_size // (BYTES_PER_TOKEN - 1)
-        state.blind = state.blind or (not step.error and not step.result_size)
-        state.asked = call.round.number
-        self._save(context, state)
+        state[_LEARNED] += step.result_size // (BYTES_PER_TOKEN - 1)
+        if not step.error and not step.result_size:
+            state[_BLIND] = 1
+        state[_ASKED] = call.round.number
 
     def model(self, context: Context, step: Step) -> None:
         """Compare the context with the first one."""
         given, made = reported(step.input_tokens), reported(step.output_tokens)
         if given <= 0 or step.error:
             return
-        state, number = self._state(context), context.lane.rounds.recent[-1].number
-        if state is None or self._anew(context, state, step, given):
-            state = _State(step.name, given, number)
+        lane = context.lane
+        state, number = lane.numbers.get(STATE), lane.rounds.recent[-1].number
+        name = step.name.encode("utf-8", "surrogatepass")
+        if state is None or lane.rings.get(MODEL) != [name] or self._anew(context, state, given):
+            lane.rings[MODEL] = [name]
+            state = lane.numbers[STATE] = [given, number, 1, 0, 0, 0]
         else:
             # What a turn without calls brought in was told by nobody: a person, or code that the model wrote.
-            state.blind = state.blind or state.asked < number - 1
-            state.calls += 1
+            if state[_ASKED] < number - 1:
+                state[_BLIND] = 1
+            state[_CALLS] += 1
             self._judge(context, state, step, given)
-        state.learned += max(0, made)
-        self._save(context, state)
+        state[_LEARNED] += max(0, made)
 
-    def _anew(self, context: Context, state: _State, step: Step, given: int) -> bool:
-        if state.model != step.name or context.lane.contexts.compacted > state.since:
+    def _anew(self, context: Context, state: list[int], given: int) -> bool:
+        first, since, calls, learned, _, _ = state
+        if context.lane.contexts.compacted > since:
             return True
         # The first call of all is often a small one aside: a title, a classification.
-        return state.calls == 1 and given > 2 * (state.first + state.learned)
+        return calls == 1 and given > 2 * (first + learned)
 
-    def _judge(self, context: Context, state: _State, step: Step, given: int) -> None:
-        limits, grown = self.limits, given - state.first
-        unexplained = grown - state.learned
-        if state.blind or state.calls < limits.calls or not 0 < limits.factor * state.first <= given:
+    def _judge(self, context: Context, state: list[int], step: Step, given: int) -> None:
+        limits, (first, _, calls, learned, blind, _) = self.limits, state
+        grown = given - first
+        unexplained = grown - learned
+        if blind or calls < limits.calls or not 0 < limits.factor * first <= given:
             return
-        if unexplained < limits.least or state.learned * 100 > grown * limits.explained:
+        if unexplained < limits.least or learned * 100 > grown * limits.explained:
             return
         key = step.name.encode("utf-8", "surrogatepass")
         track = find(context, GROWTH, key) or keep(self, context, GROWTH, key, Track(tool=""))
-        track.score = given // state.first
+        track.score = given // first
         number = context.lane.rounds.recent[-1].number
         start = step.start  # its time was well spent
         put(context, track, Mark(step.span_id, start, start, number, unexplained, measured=True, turn=True))
         severity = Levels(notice=1).severity(track.count)
         advance(self, context, GROWTH, key, track, severity=severity, confidence="probable")
-
-    def _state(self, context: Context) -> _State | None:
-        ring = context.lane.rings.get(STATE)
-        return _DECODER.decode(ring[0]) if ring else None
-
-    def _save(self, context: Context, state: _State) -> None:
-        context.lane.rings[STATE] = [_ENCODER.encode(state)]
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """The limits."""

@@ -62,7 +62,7 @@ class CostSpike(Rule[CostSpikeLimits]):
         spent = usage.cost // 1_000_000 if priced else tokens
         name = f"cost:{context.settings.currency if priced else 'tokens'}:{lane.service}:{agent}"
         known = context.baselines.get(name)
-        if known is not None and len(known.values) >= self.limits.runs > 0 and tokens >= self.limits.least:
+        if known is not None and known.known >= self.limits.runs > 0 and tokens >= self.limits.least:
             usual = known.usual
             if 0 < usual * self.limits.factor <= spent:
                 track = keep(self, context, RUN, _KEY, Track(tool="", score=spent // usual))

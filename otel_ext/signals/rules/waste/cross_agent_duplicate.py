@@ -11,13 +11,13 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.findings.episodes import claim, claimed, identity, keep
+from otel_ext.signals.findings.episodes import claim, claimed, identity, keep, marked
 from otel_ext.signals.findings.explain import over, quoted
 from otel_ext.signals.findings.finding import Status
 from otel_ext.signals.findings.speak import speak
 from otel_ext.signals.hears import KEYED, POLLS, Hears
 from otel_ext.signals.lane.tracks import Episode, Track
-from otel_ext.signals.lane.waste import Mark, mark_of
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, SEVERITIES, Levels
 from otel_ext.step import Effect, Step
@@ -64,6 +64,9 @@ class _Seen(msgspec.Struct, array_like=True, gc=False):
     failed: bool
 
 
+_ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Seen)
+
+
 class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
     """The same tool, arguments and result, or failure, in two or more agents' lanes of one trace."""
 
@@ -96,7 +99,7 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
             self._publish(context, seen, call.step)
             return
         ring = context.lane.rings.setdefault(CALLS, [])
-        ring.append(msgspec.msgpack.encode(seen))
+        ring.append(_ENCODER.encode(seen))
         del ring[: -context.settings.keys]
 
     def wrote(self, context: Context, call: Call) -> None:
@@ -110,7 +113,7 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         """Now it is known whether the lane is an agent's."""
         if context.lane.span_id in context.trace.agents:
             for one in context.lane.rings.pop(CALLS, []):
-                self._publish(context, msgspec.msgpack.decode(one, type=_Seen), None)
+                self._publish(context, _DECODER.decode(one), None)
 
     def _seen(self, context: Context, call: Call) -> _Seen | None:
         step = call.step
@@ -122,20 +125,20 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         elif step.effect is not _READ or step.result_hash is None or step.result_size < self.limits.least:
             return None
         outcome = (step.error_hash or b"") if step.error else (step.result_hash or b"")
-        key = blake2b(call.key + b"\0" + bytes([step.error]) + outcome, digest_size=16).digest()
-        mark = mark_of(step, call.round, context.settings)
+        key = call.key + (b"\0\1" if step.error else b"\0\0") + outcome
+        mark = marked(context, call)
         return _Seen(key, call.tool, context.lane.span_id, mark, step.error_text, step.error)
 
     def _publish(self, context: Context, seen: _Seen, step: Step | None) -> None:
         held = context.trace.seen
-        others = [msgspec.msgpack.decode(one, type=_Seen) for one in held.pop(seen.key, [])]
+        others = [_DECODER.decode(one) for one in held.pop(seen.key, [])]
         others = [one for one in others if abs(one.mark.start - seen.mark.start) <= self.limits.within]
         if not seen.failed:
             others = [one for one in others if not _written(held.get(WRITES, []), one.mark, seen.mark)]
         known = any(one.lane == seen.lane for one in others)
         if not known:
             others.append(seen)
-        held[seen.key] = [msgspec.msgpack.encode(one) for one in others[-8:]]
+        held[seen.key] = [_ENCODER.encode(one) for one in others[-8:]]
         while len(held) > context.settings.keys + 1:
             oldest = next(key for key in held if key != WRITES)
             del held[oldest]
@@ -146,9 +149,10 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
         lane, shared = context.lane, context.trace.own_lane()
         shared.session_id, shared.service = lane.session_id, lane.service
         whole = msgspec.structs.replace(context, lane=shared)
-        track = shared.tables.get(SHARED, {}).get(seen.key)
+        key = blake2b(seen.key, digest_size=16).digest()
+        track = shared.tables.get(SHARED, {}).get(key)
         if not isinstance(track, Track):
-            track = keep(self, whole, SHARED, seen.key, Track(tool=seen.tool, score=int(seen.failed)))
+            track = keep(self, whole, SHARED, key, Track(tool=seen.tool, score=int(seen.failed)))
             for one in others[:-1]:
                 one.mark.counted, one.mark.owned = not track.marks, False
                 _count(whole, track, one.mark)
@@ -158,7 +162,7 @@ class CrossAgentDuplicate(Rule[CrossAgentDuplicateLimits]):
             track.error_hash = step.error_hash
         levels = self.limits.failures if seen.failed else self.limits.agents
         severity = levels.severity(track.count + 1)
-        name = track.episode.id if track.episode else identity(shared, SHARED, seen.key, track)
+        name = track.episode.id if track.episode else identity(shared, SHARED, key, track)
         if track.episode is None and (severity is None or claimed(context, seen.mark.span_id)):
             seen.mark.owned = False
             _count(whole, track, seen.mark)

@@ -8,7 +8,7 @@ is information.
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, claimed, find, held, identity, keep
+from otel_ext.signals.findings.episodes import add, claimed, find, identity, keep
 from otel_ext.signals.findings.explain import quoted
 from otel_ext.signals.lane.tracks import Episode, Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
@@ -39,8 +39,10 @@ class FailedCall(Rule[Limits]):
         """Remember a failure; note when the tool works again."""
         step = call.step
         if not step.error:
-            for _, track in held(context.lane, FAILED):
-                track.recovered = track.recovered or track.tool == call.tool
+            failed = context.lane.tables.get(FAILED)
+            for track in failed.values() if failed else ():
+                if isinstance(track, Track) and track.tool == call.tool:
+                    track.recovered = True
             return
         if step.transient:
             return
