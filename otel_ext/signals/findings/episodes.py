@@ -54,6 +54,7 @@ def again(
     *,
     value: bytes = b"",
     notes: tuple[bytes, ...] = NO_NOTES,
+    anew: bool = False,
 ) -> Track | None:
     """The track of a key that was met before; None the first time, from which on it is kept.
 
@@ -68,33 +69,21 @@ def again(
         call: the call, which the track must count (`add`) if there is one; else it is counted here.
         value: the track's; with another one it is met for the first time.
         notes: the track's.
+        anew: take it for the first time, whatever is kept.
     """
-    tracks = context.lane.tables.get(table)
-    if tracks and (kept := tracks.get(key)) is not None:
+    tables = context.lane.tables
+    if (tracks := tables.get(table)) is None:
+        tracks = tables[table] = {}
+    elif not anew and (kept := tracks.get(key)) is not None:
         if value == (kept.value if isinstance(kept, Track) else kept[1]):
             return find(context, table, key)
         drop(rule, context, table, key, "recovered")
-    return once(rule, context, table, key, call, value=value, notes=notes)
-
-
-def once(
-    rule: Rule[Any],
-    context: Context,
-    table: str,
-    key: bytes,
-    call: Call,
-    *,
-    value: bytes = b"",
-    notes: tuple[bytes, ...] = NO_NOTES,
-) -> Track | None:
-    """Keep a key as met for the first time, as `again` does."""
     if rule.alone:
         return keep(rule, context, table, key, Track(tool=call.tool, value=value, notes=[*notes]))
-    tracks = context.lane.tables.setdefault(table, {})
     tracks[key] = call.met or met(context, call), value, notes
+    call.round.touched.append((table, key))
     if len(tracks) > context.settings.keys:
         _evict(rule, context, table)
-    call.round.touched.append((table, key))
     return None
 
 

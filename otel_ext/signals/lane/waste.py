@@ -103,13 +103,14 @@ class Ledger(msgspec.Struct, array_like=True, gc=False):
             mark: a call that is later than all that were added before.
             compacted: the first round after the lane's context was last compacted, 0 for never.
         """
-        self.input += mark.input
-        self.output += mark.output
+        given, made, size, number, measured = mark.input, mark.output, mark.size, mark.round, mark.measured
+        self.input += given
+        self.output += made
         self.cached += mark.cached
-        if 0 < mark.start < mark.end:
-            self.duration += max(0, mark.end - max(mark.start, self.until))
-            self.until = max(self.until, mark.end)
-        if mark.measured:
+        if 0 < mark.start < mark.end and mark.end > self.until:
+            self.duration += mark.end - max(mark.start, self.until)
+            self.until = mark.end
+        if measured:
             self.measured += 1
         else:
             self.estimated += 1
@@ -117,22 +118,21 @@ class Ledger(msgspec.Struct, array_like=True, gc=False):
             self.cost += mark.cost
             self.priced += 1
         if self.measured + self.estimated > TOLERATED:
-            self.avoidable += mark.input + mark.output
+            self.avoidable += given + made
             self.spared += max(0, mark.cost)
-        self._carry(mark, compacted)
-
-    def _carry(self, mark: Mark, compacted: int) -> None:
-        if self.last < compacted <= mark.round:
+        # What is carried from turn to turn:
+        if self.last < compacted <= number:
             self.carried = self._until(compacted - 1)
             self.size = self.entered = self.paid = 0
-        if mark.measured:
+        if measured:
             self.paid += self.size  # this turn's whole input is counted, with what it carries
         if mark.rate >= 0:
             self.rate = mark.rate
-        self.size += mark.size
-        # Without usage the first time that a result is read is what it is estimated by.
-        self.entered += mark.size * (mark.round + (not mark.measured))
-        self.last = max(self.last, mark.round)
+        if size:
+            self.size += size
+            # Without usage the first time that a result is read is what it is estimated by.
+            self.entered += size * (number + (not measured))
+        self.last = max(self.last, number)
 
     def _until(self, number: int) -> int:
         return self.carried + max(0, self.size * number - self.entered - self.paid)

@@ -6,7 +6,7 @@ call with the same result as before, three times in the rounds right after it: t
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, advance, close, find, keep, tracks_of
+from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.lane.periods import outcome_of
 from otel_ext.signals.lane.tracks import Track
@@ -61,7 +61,8 @@ class CompactionPersisted(Rule[CompactionPersistedLimits]):
         if step.error or step.result_hash is None or step.arguments_hash is None or is_poll(call):
             return
         mine, number = outcome_of(call), call.round.number
-        newest = rings.setdefault(NEWEST, [])
+        if (newest := rings.get(NEWEST)) is None:
+            newest = rings[NEWEST] = []
         newest.append(number.to_bytes(8, "big") + mine)
         del newest[: -2 * KEPT]  # a compaction is known a round late
         before = rings.get(BEFORE)
@@ -80,13 +81,13 @@ class CompactionPersisted(Rule[CompactionPersistedLimits]):
             return
         earlier = [each[8:] for each in rings.get(NEWEST, []) if each[:8] < round_of]
         rings[BEFORE] = [round_of, *earlier[-KEPT:]]
-        for table, key, _ in tracks_of(self, context.lane):
-            close(self, context, table, key, "persisted")
+        for key, _ in held(context.lane, SAME):
+            close(self, context, SAME, key, "persisted")
 
     def wrote(self, context: Context, call: Call) -> None:
         """A write is progress."""
-        for table, key, _ in tracks_of(self, context.lane):
-            close(self, context, table, key, "recovered")
+        for key, _ in held(context.lane, SAME):
+            close(self, context, SAME, key, "recovered")
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds per severity, and how many are looked at."""

@@ -68,7 +68,7 @@ class CompactionThrash(Rule[CompactionThrashLimits]):
         largest, newest, since = track.numbers
         if not since:
             fell = newest >= LEAST and 2 * given <= newest
-            track.numbers = [max(given, newest), given, int(fell)]
+            track.numbers[:] = max(given, newest), given, int(fell)
             return
         if 100 * given >= self.limits.percent * largest:
             track.numbers = [given, given, 0]

@@ -102,6 +102,9 @@ class ErrorRepeat(Rule[ErrorRepeatLimits]):
 
     def wrote(self, context: Context, call: Call) -> None:
         """Forget failures that said nothing, and checks: a write is what they are run again for."""
+        tables = context.lane.tables
+        if not (tables.get(SAME) or tables.get(TRANSIENT)):
+            return
         for table, key, track in tracks_of(self, context.lane):
             if (track.vague or track.notes) and key != call.key:
                 close(self, context, table, key, "recovered")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel_ext.signals.calls.similar import likeness, silent
-from otel_ext.signals.findings.episodes import add, advance, claimed, drop, find, forget, once
+from otel_ext.signals.findings.episodes import add, advance, again, claimed, drop, find, forget
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.last import last_word
 from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, Hears
@@ -80,7 +80,7 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
                 return self._count(context, table, key, call)
         if len(mine) >= MOST:
             drop(self, context, table, mine[0][0], "evicted")
-        track = once(self, context, table, call.key, call, notes=notes)
+        track = again(self, context, table, call.key, call, notes=notes, anew=True)
         if track is not None:
             add(context, table, call.key, track, call)
         return False

@@ -5,7 +5,7 @@ Law of this file: a result that nobody saw may have changed each time, so this i
 
 from typing import Final
 
-from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep, tracks_of
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, held, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.hears import DONE, KEYED, POLLS, Hears
 from otel_ext.signals.lane.tracks import Track
@@ -85,9 +85,9 @@ class RepeatUnverified(Rule[RepeatUnverifiedLimits]):
     def wrote(self, context: Context, call: Call) -> None:
         """After a write it is worth asking again."""
         context.lane.rings.pop(RECENT, None)
-        for table, key, _ in tracks_of(self, context.lane):
+        for key, _ in held(context.lane, SAME):
             if key != call.key:
-                close(self, context, table, key, "recovered")
+                close(self, context, SAME, key, "recovered")
 
     def thresholds(self, track: Track) -> dict[str, int]:
         """Rounds in a row, rounds in the window, the window."""
