@@ -14,6 +14,7 @@ from otel_ext.disk import Disk, open_disk
 
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class File(Protocol):
@@ -43,8 +44,8 @@ class File(Protocol):
         """Make the file at least `size` long, its blocks taken from the disk now; new bytes are zero."""
         ...
 
-    def settle(self) -> None:
-        """`sync`, then forget cached pages, so that later reads say what the disk really holds.
+    def settle(self, start: int = 0) -> None:
+        """`sync`, then forget cached pages from `start` on: later reads say what the disk really holds.
 
         After a failed fsync the kernel marks pages clean that never reached the disk; a new process
         that trusted them would hand out records that the next power cut takes back.
@@ -148,10 +149,11 @@ class RealFile:
         """Take the blocks (posix_fallocate)."""
         os.posix_fallocate(self._descriptor, 0, size)
 
-    def settle(self) -> None:
+    def settle(self, start: int = 0) -> None:
         """Flush, then drop the file's cached pages."""
         os.fdatasync(self._descriptor)
-        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        # The kernel drops whole pages only, so the one that `start` lies in would stay.
+        os.posix_fadvise(self._descriptor, start - start % _PAGE, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
         """Close the descriptor once."""

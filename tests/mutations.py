@@ -156,7 +156,7 @@ MUTATIONS = (
     one(
         "recovery-trusts-the-cache",
         "L2: what recovery hands out is on the disk",
-        *(RECOVERY, "                file.settle()\n", ""),
+        *(RECOVERY, "                file.settle(segment.durable)\n", ""),
         *(CRASHES, JOURNAL),
     ),
     one(

@@ -154,7 +154,8 @@ def recover(files: Files, directory: str) -> Recovered:
         if segment.durable < segment.end:
             file = files.open(table.path(segment.sequence))
             try:
-                file.settle()
+                # What is known to be on the disk stays in memory: it is read again soon.
+                file.settle(segment.durable)
                 segment.size = file.size()
             finally:
                 file.close()

@@ -55,10 +55,10 @@ class CrashableFile:
             self._writable()
             self._node.data = self._node.data.ljust(size, b"\0")
 
-    def settle(self) -> None:
-        """The same, and from then on everybody sees what the disk holds."""
+    def settle(self, start: int = 0) -> None:
+        """The same, and from then on everybody sees what the disk holds from `start` on."""
         self.sync()
-        self._node.data = bytearray(self._node.synced)
+        self._node.data[start:] = self._node.synced[start:]
 
     def forget(self) -> None:
         """What a sync that fails does: see `Node.forget`."""

@@ -202,10 +202,10 @@ class FailingFile:
         self._owner.step("allocate")
         self._file.allocate(size)
 
-    def settle(self) -> None:
+    def settle(self, start: int = 0) -> None:
         """See `File.settle`."""
         self._owner.step("settle")
-        self._file.settle()
+        self._file.settle(start)
 
     def close(self) -> None:
         """See `File.close`; never fails."""

@@ -39,9 +39,9 @@ class WrappedFile:
         """See `File.allocate`."""
         self.file.allocate(size)
 
-    def settle(self) -> None:
+    def settle(self, start: int = 0) -> None:
         """See `File.settle`."""
-        self.file.settle()
+        self.file.settle(start)
 
     def close(self) -> None:
         """See `File.close`."""

@@ -29,6 +29,7 @@ def test_contract_of_files(make: Callable[[], Files], tmp_path: Path) -> None:
     file.append(b"!")
     file.sync()
     file.settle()
+    file.settle(3)
     assert (file.read(0, 100), file.read(6, 5), file.read(50, 5)) == (b"hello world!", b"world", b"")
     assert file.size() == files.size(f"{root}/x") == 12
     with pytest.raises(FileExistsError):
