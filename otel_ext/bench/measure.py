@@ -143,7 +143,7 @@ def syncs(server: Server, size: int) -> list[float]:
 
 def plan(server: Server, case: Case) -> Plan:
     """What the clients are told for a case at this server."""
-    requests = max(2, int(case.requests * server.weight))
+    requests = max(1, int(case.requests * server.weight))
     return Plan(
         endpoint=server.endpoints[case.door],
         door=case.door,
@@ -152,7 +152,7 @@ def plan(server: Server, case: Case) -> Plan:
         size=case.size,
         requests=requests,
         # A tenth, and never so little that connections, caches and code are still cold.
-        warm=max(2, min(requests, max(requests // 10, 64 // case.clients))),
+        warm=min(requests, max(requests // 10, 64 // case.clients, 2)),
         gzip=case.gzip,
         mix=case.mix,
         traces=case.traces,

@@ -33,6 +33,9 @@ class Server:
     weight: ClassVar[float] = 1.0
     """The part of a case's spans that it is sent; less than 1 for what would take hours."""
 
+    most: ClassVar[int | None] = None
+    """Runs of a case, at most; few for what takes minutes."""
+
     doors: ClassVar[tuple[str, ...]] = ("grpc", "http")
     headers: ClassVar[dict[str, str]] = {}
 
@@ -100,27 +103,35 @@ class Server:
         call: Sequence[str | Path],
         environment: dict[str, str] | None = None,
         core: int | None = None,
-    ) -> "subprocess.Popen[str]":
-        """Start a process on the server's core; its stderr goes to `log` in the folder."""
+        start: str = "",
+    ) -> str:
+        """Start a process on the server's core; what it says goes to `log` in the folder.
+
+        Args:
+            call: program and arguments.
+            environment: set besides what there is.
+            core: another core.
+            start: wait for a first line on stdout that begins so; stdout is then not logged.
+
+        Returns:
+            That line, or "".
+
+        Raises:
+            CannotBeMeasuredError: it says something else, or ends; with the end of its log.
+        """
         with (self.folder / "log").open("a") as log, on_core(SERVER_CORE if core is None else core):
             self._process = subprocess.Popen(  # noqa: S603 - what an adapter names
                 [str(word) for word in call],
-                stdout=subprocess.PIPE,
+                # A pipe that nobody reads any more stops a talkative server once it is full.
+                stdout=subprocess.PIPE if start else log,
                 stderr=log,
                 text=True,
                 env={**os.environ, **(environment or {})},
             )
         self.pid = self._process.pid
-        return self._process
-
-    def first_line(self, process: "subprocess.Popen[str]", start: str) -> str:
-        """The first line that a process says, which must begin so.
-
-        Raises:
-            CannotBeMeasuredError: it says something else, or ends; with the end of its log.
-        """
-        assert process.stdout is not None
-        line = process.stdout.readline()
+        if self._process.stdout is None:
+            return ""
+        line = self._process.stdout.readline()
         if not line.startswith(start):
             self.end(signal.SIGTERM)
             tail = (self.folder / "log").read_text(errors="replace")[-500:]

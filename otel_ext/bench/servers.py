@@ -7,6 +7,7 @@ for senders or take ports.
 import http.client
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from otel_ext.bench.cases import Case
@@ -26,8 +27,8 @@ class Bare(Server):
 
     def start(self, case: Case) -> None:
         """`python -m otel_ext.bench.bare`."""
-        process = self.spawn([sys.executable, "-m", "otel_ext.bench.bare", self.folder])
-        self.endpoints = {"grpc": self.first_line(process, "127.")}
+        call: list[str | Path] = [sys.executable, "-m", "otel_ext.bench.bare", self.folder]
+        self.endpoints = {"grpc": self.spawn(call, start="127.")}
 
 
 class Ours(Server):
@@ -76,7 +77,7 @@ class Ours(Server):
         call += ["--data", str(self.folder / "data"), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]
         if self._more:
             call += ["--config", self._more]
-        line = self.first_line(self.spawn(call), "ready ")
+        line = self.spawn(call, start="ready ")
         told = dict(word.partition("=")[::2] for word in line.split()[1:])
         self.endpoints = {"grpc": told["grpc"], "http": told["http"]}
         self._metrics = told["metrics"]
@@ -127,8 +128,8 @@ class Sink(Server):
 
     def start(self, case: Case) -> None:
         """`python -m otel_ext.bench.bare` without a folder."""
-        process = self.spawn([sys.executable, "-m", "otel_ext.bench.bare"], core=CLIENT_CORE)
-        self.endpoints = {"grpc": self.first_line(process, "127.")}
+        call = [sys.executable, "-m", "otel_ext.bench.bare"]
+        self.endpoints = {"grpc": self.spawn(call, core=CLIENT_CORE, start="127.")}
 
 
 class Running(Server):

@@ -93,6 +93,8 @@ def run_all(
                 server = make()
                 if not server.takes(case) or (place, case.name) in wrong:
                     continue
+                if server.most is not None and turn >= server.most:
+                    continue
                 try:
                     run = measure(server, case)
                 except CannotBeMeasuredError as error:

@@ -3,6 +3,7 @@
 import math
 import re
 import statistics
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -172,12 +173,35 @@ def test_goals_and_plots_look_for_cases_that_are_measured() -> None:
     servers = (REFERENCE, OURS, "rotel", "Collector, JSON", "Phoenix", "MLflow")
     kept = Baseline(machine=MACHINE, figures=dict.fromkeys(servers, cases))
     assert [goal.what for goal in goals(kept.figures) if goal.met is None] == [
-        *("ready again with 1 GiB of journal", "`on_end`, median", "`on_end`, p99"),
+        *("ready again with 1 GiB of journal", "first acknowledgement with 1 GiB of journal"),
+        *("`on_end`, median", "`on_end`, p99"),
         "`on_end`, faster than the stock encoder and a write",
         "CPU a span, of BatchSpanProcessor with the OTLP exporter",
     ]
     linked = set(re.findall(r"\(plots/([\w-]+\.svg)\)", page.PAGE.read_text()))
     assert linked <= set(page.plots(kept))
+
+
+@given(amounts)
+def test_an_axis_begins_at_zero_and_holds_all(top: float) -> None:
+    """In a few even steps, the last of which is the first that reaches the top."""
+    marks = svg.ticks(top)
+    steps = {round((b - a) / (marks[1] - marks[0]), 6) for a, b in pairwise(marks)}
+    assert (marks[0], steps) == (0.0, {1.0})
+    assert marks[-2] < top <= marks[-1] * (1 + 1e-9)
+    assert 3 <= len(marks) <= 7
+
+
+def test_a_goal_tells_of_the_rows_that_it_rests_on() -> None:
+    """Both sides' marks, each once; the others' goals have none."""
+    kept = _kept(75.0)
+    marks = {f"{OURS}: {BASE}": "c", f"{REFERENCE}: {BASE}": "!c"}
+    marked = {goal.what: goal.mark for goal in goals(kept.figures, marks) if goal.mark}
+    assert marked == {"acknowledged, of bare grpcio with fdatasync, 8 clients": "!c"}
+    kept.marks = {f"{OURS}: {BASE}": "c"}
+    assert "| otel_ext | 75 (c) |" in page.speed(kept)
+    assert "clients' core was full" in page.speed(kept)
+    assert "clients' core was full" not in page.speed(_kept(75.0))
 
 
 def test_goals_can_be_missed_met_and_unknown() -> None:
@@ -207,6 +231,6 @@ def test_the_page_holds_markers_for_all_and_keeps_the_rest(tmp_path: Path) -> No
 @given(st.lists(st.tuples(st.text("ab <&>\"'|é€𝄞"), amounts), max_size=8))
 def test_plots_are_well_formed(rows: list[tuple[str, float]]) -> None:
     """Whatever the labels and amounts."""
-    for drawn in (svg.bars("<t>", rows, "&"), svg.lines("t", {"a": [(v, v) for _, v in rows]}, "x", "u")):
+    for drawn in (svg.bars("<t>", rows, "&"), svg.lines("t", [(v, v) for _, v in rows], "x", "u")):
         ElementTree.fromstring(drawn)
         assert "nan" not in drawn

@@ -13,7 +13,7 @@ from otel_ext.bench.measure import Run, measure
 from otel_ext.bench.server import CannotBeMeasuredError, Server
 from otel_ext.bench.servers import Ours, Running
 from otel_ext.bench.session import Figures, Session, run_all
-from tests.support import objects, run, server
+from tests.support import objects, run, server, until
 
 
 class Broken(Server):
@@ -24,7 +24,29 @@ class Broken(Server):
 
     def start(self, case: Case) -> None:
         """It says something else than its endpoint."""
-        self.first_line(self.spawn(["/bin/sh", "-c", "echo why >&2; echo no"]), "ready")
+        self.spawn(["/bin/sh", "-c", "echo why >&2; echo no"], start="ready")
+
+
+class Talkative(Server):
+    """One that says more than a pipe holds before it is there."""
+
+    name = "talkative"
+    promise = "none"
+
+    def start(self, case: Case) -> None:
+        """A MB on each of its outputs, then it listens."""
+        talk = "head -c 1000000 /dev/zero"
+        self.spawn(["/bin/sh", "-c", f"cd {self.folder}; {talk}; {talk} >&2; touch there"])
+        until((self.folder / "there").exists, "it to have said all")
+
+
+def test_a_server_may_say_what_it_likes() -> None:
+    """Nobody has to read it; it is in its log."""
+    talkative = Talkative().open(TINY)
+    try:
+        assert (talkative.folder / "log").stat().st_size == 2_000_000
+    finally:
+        talkative.close()
 
 
 TINY = Case(size=100_000, door="http", gzip=True, total=16, clients=2)

@@ -80,6 +80,10 @@ class CollectorProto(CollectorJson):
     name = "Collector, proto"
     format = "proto"
 
+    def takes(self, case: Case) -> bool:
+        """What goals are about: it is here to show what writing JSON costs."""
+        return super().takes(case) and not case.gzip and not case.share and case.clients > 1
+
     def count(self, data: bytes) -> int:
         """Count the spans in whole messages; their bytes."""
         at = 0

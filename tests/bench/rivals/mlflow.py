@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from otel_ext.bench.cases import Case
 from otel_ext.bench.server import Server
+from tests.bench.goals import HTTP
 from tests.bench.rivals.parts import environment, free_ports, wait_for_door
 
 
@@ -14,8 +15,11 @@ class MLflow(Server):
     name = "MLflow"
     promise = "committed to SQLite and fsynced"
     weight = 0.01
-    doors = ("http",)
     headers: ClassVar[dict[str, str]] = {"x-mlflow-experiment-id": "0"}
+
+    def takes(self, case: Case) -> bool:
+        """The case that a goal is about; it has no gRPC."""
+        return case.name == HTTP
 
     def start(self, case: Case) -> None:
         """A server with one worker, because all run on one core."""
