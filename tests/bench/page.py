@@ -140,10 +140,11 @@ def plots(kept: Baseline) -> dict[str, str]:
             if (value := cases.get(case, {}).get(figure)) is not None
         ]
         top = _DWARFS * dict(rows).get(OURS, math.inf)
-        if dwarfing := [row for row in rows if figure != "acknowledged" and row[1] > top]:
-            title += "; too long to show: " + ", ".join(f"{who} {svg.short(n)} {unit}" for who, n in dwarfing)
+        dwarfing = [row for row in rows if figure != "acknowledged" and row[1] > top]
+        note = ", ".join(f"{who} {svg.short(value)} {unit}" for who, value in dwarfing)
         if len(rows) > 1:
-            found[f"{name}.svg"] = svg.bars(title, [row for row in rows if row not in dwarfing], unit)
+            seen = [row for row in rows if row not in dwarfing]
+            found[f"{name}.svg"] = svg.bars(title, seen, unit, note and f"too long to show: {note}")
     ours = kept.figures.get(OURS, {})
     sizes = [(float(size), f"{shown(size)}, grpc, 4 clients") for size in BATCH]
     counts = [10**power for power in range(1, 7)]

@@ -51,7 +51,9 @@ def ticks(top: float) -> list[float]:
     return [step * number for number in range(math.ceil(top / step - 1e-9) + 1)]
 
 
-def bars(title: str, rows: Sequence[tuple[str, float]], unit: str, ours: str = "otel_ext") -> str:
+def bars(
+    title: str, rows: Sequence[tuple[str, float]], unit: str, note: str = "", ours: str = "otel_ext"
+) -> str:
     """Horizontal bars from 0; ours in a colour of its own. A row's label may end in a mark in brackets."""
     top = max((value for _, value in rows), default=0.0) or 1.0
     parts = list[str]()
@@ -65,7 +67,10 @@ def bars(title: str, rows: Sequence[tuple[str, float]], unit: str, ours: str = "
             f'class="{"ours" if mine else "other"}"/>',
             _text(LEFT + width + 8, y + 15, f"{short(value)} {unit}"),
         ]
-    return _svg(54 + len(rows) * ROW, title, parts)
+    end = 54 + len(rows) * ROW
+    if note:
+        parts.append(_text(LEFT, end + 4, note, kind="faint"))
+    return _svg(end + 18 * bool(note), title, parts)
 
 
 def lines(title: str, points: Sequence[tuple[float, float]], across: str, unit: str) -> str:

@@ -231,6 +231,6 @@ def test_the_page_holds_markers_for_all_and_keeps_the_rest(tmp_path: Path) -> No
 @given(st.lists(st.tuples(st.text("ab <&>\"'|é€𝄞"), amounts), max_size=8))
 def test_plots_are_well_formed(rows: list[tuple[str, float]]) -> None:
     """Whatever the labels and amounts."""
-    for drawn in (svg.bars("<t>", rows, "&"), svg.lines("t", [(v, v) for _, v in rows], "x", "u")):
+    for drawn in (svg.bars("<t>", rows, "&", "<n>"), svg.lines("t", [(v, v) for _, v in rows], "x", "u")):
         ElementTree.fromstring(drawn)
         assert "nan" not in drawn
