@@ -1,6 +1,8 @@
 """The benchmarks measure something: tiny runs against real processes, and failures that are told."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from otel_ext.bench.measure import Run, measure
 from otel_ext.bench.server import CannotBeMeasuredError, Server
 from otel_ext.bench.servers import Ours, Running
 from otel_ext.bench.session import Figures, Session, run_all
-from tests.support import objects, run, server, until
+from tests.support import ROOT, objects, run, server, until
 
 
 class Broken(Server):
@@ -90,6 +92,23 @@ def test_the_command_measures_a_running_endpoint_and_finds_a_loss(tmp_path: Path
         assert kept.median == first["acknowledged"]
         with pytest.raises(CannotBeMeasuredError, match="clients could not send"):
             measure(Running("http", process.endpoint), TINY)  # the wrong door
+
+
+@pytest.mark.parametrize(
+    ("part", "code", "told"), [("restart", 1, "WORSE"), ("none", 2, "nothing to compare")]
+)
+def test_comparing_with_a_baseline_tells_by_its_exit_code(
+    tmp_path: Path, part: str, code: int, told: str
+) -> None:
+    """`python -m tests.bench --compare`: a start is slower now than in a nanosecond; no figure is an error."""
+    figures: Figures = {"otel_ext": {"restart, 1 MiB": {"start": Middle(1e-9, 1e-9, 1e-9)}}}
+    store(Baseline(machine=machine.described(tmp_path), figures=figures), tmp_path / "before")
+    call = ["--parts", part, "--runs", "1", "--scale", "0.001", "--compare", str(tmp_path / "before")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", *call], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert told in done.stdout + done.stderr
 
 
 def test_what_others_do_is_flagged() -> None:
