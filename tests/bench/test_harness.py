@@ -100,7 +100,7 @@ def test_the_command_measures_a_running_endpoint_and_finds_a_loss(tmp_path: Path
 def test_comparing_with_a_baseline_tells_by_its_exit_code(
     tmp_path: Path, part: str, code: int, told: str
 ) -> None:
-    """`python -m tests.bench --compare`: a start is slower now than in a nanosecond; no figure is an error."""
+    """`python -m tests.bench --compare`: a start in a nanosecond is past; without figures an error."""
     figures: Figures = {"otel_ext": {"restart, 1 MiB": {"start": Middle(1e-9, 1e-9, 1e-9)}}}
     store(Baseline(machine=machine.described(tmp_path), figures=figures), tmp_path / "before")
     call = ["--parts", part, "--runs", "1", "--scale", "0.001", "--compare", str(tmp_path / "before")]
