@@ -5,7 +5,7 @@ something was withheld, is `NOT_CAPTURED`; a span that no dialect names is `Kind
 """
 
 from otel_ext.conventions.dialect import Told
-from otel_ext.conventions.identity import session_hints, session_keys, session_of
+from otel_ext.conventions.identity import session_attributes, session_hints, session_keys, session_of
 from otel_ext.conventions.reading import (
     hints,
     observe,
@@ -25,6 +25,7 @@ __all__ = [
     "observe_log",
     "record_hints",
     "scopes",
+    "session_attributes",
     "session_hints",
     "session_keys",
     "session_of",

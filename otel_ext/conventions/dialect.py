@@ -48,7 +48,7 @@ class Dialect(NamedTuple):
         known_by: the discriminator, in words.
         kind_of: what a span is, or None when it is not in this dialect.
         read: the values of a span that is in this dialect.
-        hints: one of these occurs in the wire form of each span that `kind_of` knows, or
+        hints: one of these occurs in the name or in an attribute's key of each span that `kind_of` knows, or
         scopes: one of these is its scope's name.
         completes: attributes by which a span may be completed where another dialect decided.
         records: what a log record tells, or None.

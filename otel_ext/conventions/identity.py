@@ -37,6 +37,11 @@ session_hints: Final[tuple[bytes, ...]] = (
 )
 """A span whose wire bytes hold none of these has no session of its own (complete; false hits are cheap)."""
 
+_METADATA: Final = "metadata"
+
+session_attributes: Final = frozenset((*session_keys, _METADATA))
+"""The attributes that `session_of` looks at: of others it knows nothing."""
+
 _METADATA_KEYS = ("session_id", "conversation_id", "thread_id")
 _MAX_METADATA = 16_384
 
@@ -53,7 +58,7 @@ def session_of(attributes: Mapping[str, Value]) -> str | None:
             # MLflow writes every value as JSON, texts too.
             whole = text_of(decode(text)) if key == MLFLOW and text.startswith('"') else text
             return storable(whole or text)
-    metadata = attributes.get("metadata")
+    metadata = attributes.get(_METADATA)
     if isinstance(metadata, str):
         if len(metadata) > _MAX_METADATA or not any(k in metadata for k in _METADATA_KEYS):
             return None

@@ -36,8 +36,8 @@ def _lean(found: Iterable[bytes]) -> tuple[bytes, ...]:
 span_records: Final = _lean(hint for dialect in ORDER for hint in dialect.span_records)
 """A span whose wire bytes hold none of these tells of no call in its events."""
 
-hints: Final = _lean(hint for dialect in ORDER for hint in (*dialect.hints, *dialect.span_records))
-"""A span whose wire bytes hold none of these is `OTHER`; complete, because each discriminator is in it."""
+hints: Final = _lean(hint for dialect in ORDER for hint in dialect.hints)
+"""A span with none of these in its name or a key is `OTHER`; complete: each discriminator is in it."""
 
 scopes: Final = frozenset(scope for dialect in ORDER for scope in dialect.scopes)
 """A span of such a scope is looked at, whatever its bytes hold."""

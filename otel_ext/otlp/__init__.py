@@ -21,7 +21,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 """
 
 from otel_ext.otlp.admit import Admitted, admit
-from otel_ext.otlp.attributes import attributes
+from otel_ext.otlp.attributes import attributes, noting
 from otel_ext.otlp.edit import addition, edit, halve, items_of, only_scope
 from otel_ext.otlp.exports import EXPORTS
 from otel_ext.otlp.jsonlines import (
@@ -76,6 +76,7 @@ __all__ = [
     "json_line",
     "line",
     "marked_line",
+    "noting",
     "only_scope",
     "pack",
     "parse",

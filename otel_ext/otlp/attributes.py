@@ -1,12 +1,13 @@
 """Attributes read once: as JSON text and as Python's own value.
 
 Law of this file: one encoded KeyValue gives one reading, always the same, so readings are remembered by
-wire bytes: most attributes of a service repeat from span to span. Only short ones are kept and the memo is
+wire bytes: most attributes of a service repeat from span to span. Only short ones are kept and the memos are
 bounded. Values are shared between spans: treat them as read-only.
 """
 
-from collections.abc import Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -17,46 +18,103 @@ from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS
 from otel_ext.otlp.values import value_of
 from otel_ext.span import Value
 
-Reading: TypeAlias = tuple[bytes, tuple[str, Value]]
-"""An attribute's JSON, and its key and value."""
+Named: TypeAlias = tuple[str, Value]
+"""An attribute's key and value."""
+
+T = TypeVar("T")
 
 _SHORT: Final = 128
-"""Bytes of an encoded attribute up to which its reading is kept."""
+"""Bytes of an encoded attribute up to which what was read of it is kept."""
 _MOST: Final = 16_384
-"""Readings kept: at most about 15 MB. A full memo is emptied at once, which costs less than tracking use."""
+"""Attributes kept: at most about 10 MB. A full memo is emptied: that costs less than tracking its use."""
 
-_KEY, _VALUE, _STRING, _INTEGER = 0x0A, 0x12, 0x0A, 0x18
+_KEY, _VALUE, _STRING, _INTEGER = b"\n", 0x12, 0x0A, 0x18
 """Wire tags: KeyValue.key, KeyValue.value, AnyValue.string_value, AnyValue.int_value."""
-_RAW_HEAD: Final = bytes((_KEY, len(RAW_ATTRIBUTE))) + RAW_ATTRIBUTE.encode()
 _UNKNOWN_JSON: Final = b'{"key":"%b"' % UNKNOWN_FIELDS.encode()
 
 
-class _Memo(dict[bytes, Reading]):
-    """Encoded KeyValue -> its reading, bounded."""
+class _Memo(dict[bytes, T]):
+    """What `read` makes of an encoded KeyValue, bounded."""
 
-    def __missing__(self, pair: bytes) -> Reading:
+    def __init__(self, read: Callable[[bytes], T]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, pair: bytes) -> T:
         try:
-            reading = _common(pair) or _parsed(pair)
+            found = self._read(pair)
         except (DecodeError, UnicodeDecodeError):
             raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
         if len(pair) <= _SHORT:
             if len(self) >= _MOST:
                 self.clear()
-            self[pair] = reading
-        return reading
+            self[pair] = found
+        return found
 
 
-reading_of: Final = _Memo().__getitem__
-"""The reading of an encoded KeyValue. Raises `InvalidRequest` when it is none."""
+class _Head(NamedTuple):
+    """What a key comes to, whatever its value is: values differ where keys repeat."""
+
+    key: str
+    json: bytes
 
 
-def attributes(span: RawSpan | RawLog) -> dict[str, Value]:
-    """A span's or log record's attributes in order of first appearance; of equal keys the last value counts.
+def _json(pair: bytes) -> bytes:
+    """An attribute's JSON."""
+    common = _common(pair)
+    if common is not None:
+        head, value = common
+        if isinstance(value, str):
+            return b'%b{"stringValue":%b}}' % (head.json, quote(value))
+        return b'%b{"intValue":"%d"}}' % (head.json, value)
+    parsed = KeyValue.FromString(pair)
+    size = parsed.ByteSize()
+    parsed.DiscardUnknownFields()
+    text = key_value(parsed)
+    if parsed.ByteSize() != size or parsed.key == RAW_ATTRIBUTE:
+        text += b"," + attribute(RAW_ATTRIBUTE, pair)
+    return text
+
+
+def _named(pair: bytes) -> Named:
+    common = _common(pair)
+    if common is not None:
+        head, value = common
+        return head.key, value
+    parsed = KeyValue.FromString(pair)
+    return parsed.key, value_of(parsed.value)
+
+
+json_of: Final = _Memo(_json).__getitem__
+"""The JSON of an encoded KeyValue. Raises `InvalidRequest` when it is none."""
+_named_of: Final = _Memo(_named).__getitem__
+
+
+def noting(note: Callable[[str], T]) -> Callable[[bytes], T]:
+    """From an encoded KeyValue to the note that `note` makes of its key, always the same of the same.
+
+    The values of keys that are known are not looked at.
+    """
+
+    def of(pair: bytes) -> T:
+        head = _head(pair)
+        return note(KeyValue.FromString(pair).key if head is None else head.key)
+
+    return _Memo(of).__getitem__
+
+
+def attributes_of(pairs: Sequence[bytes]) -> dict[str, Value]:
+    """Encoded KeyValues in order of first appearance; of equal keys the last value counts.
 
     Raises:
         InvalidRequest: an element is not a KeyValue.
     """
-    return dict([pair for _, pair in map(reading_of, span.attributes)])
+    return dict(map(_named_of, pairs))
+
+
+def attributes(span: RawSpan | RawLog) -> dict[str, Value]:
+    """`attributes_of` a span's or log record's attributes."""
+    return attributes_of(span.attributes)
 
 
 def attribute_list(pairs: Sequence[bytes], unknown: bytes) -> bytes:
@@ -65,61 +123,87 @@ def attribute_list(pairs: Sequence[bytes], unknown: bytes) -> bytes:
     Raises:
         InvalidRequest: an element of `pairs` is not a KeyValue.
     """
-    return joined([text for text, _ in map(reading_of, pairs)], (), unknown)
+    return joined(list(map(json_of, pairs)), (), unknown)
 
 
-def joined(texts: list[bytes], extra: Sequence[tuple[str, Value]], unknown: bytes) -> bytes:
+def joined(texts: Sequence[bytes], extra: Sequence[tuple[str, Value]], unknown: bytes) -> bytes:
     """The items of a JSON attribute list: attributes, `extra`, and the mark of unknown fields."""
     if extra:
-        texts += [attribute(key, value) for key, value in extra]
+        texts = [*texts, *(attribute(key, value) for key, value in extra)]
     if unknown or (texts and texts[-1].startswith(_UNKNOWN_JSON)):
-        texts.append(attribute(UNKNOWN_FIELDS, unknown))
+        texts = [*texts, attribute(UNKNOWN_FIELDS, unknown)]
     return b",".join(texts)
 
 
-def _common(pair: bytes) -> Reading | None:
-    """The reading of a string or integer attribute laid out as every encoder does; None for any other."""
+def _common(pair: bytes) -> tuple[_Head, str | int] | None:
+    """A string or integer attribute laid out as every encoder does; None for any other."""
+    head = _head(pair)
+    if head is None:
+        return None
+    after = pair[1] + 2
+    before = _before_text(len(pair) - after)
+    if before and pair.startswith(before, after):
+        return head, pair[after + len(before) :].decode()
     try:
-        after = pair[1] + 2
-        if pair[0] != _KEY or pair[1] > 0x7F or pair[after] != _VALUE or pair.startswith(_RAW_HEAD):
+        if pair[after] != _VALUE or pair[after + 1] != len(pair) - after - 2 or pair[after + 2] != _INTEGER:
             return None
-        length, at = _varint(pair, after + 1)
-        tag = pair[at]
-        if at + length != len(pair) or tag not in (_STRING, _INTEGER):
-            return None
-        number, at = _varint(pair, at + 1)
+        number, end = _varint(pair, after + 3)
     except IndexError:
         return None
-    key = pair[2:after].decode()
-    if tag == _STRING and at + number == len(pair):
-        text = pair[at:].decode()
-        return b'{"key":%b,"value":{"stringValue":%b}}' % (quote(key), quote(text)), (key, text)
-    if tag == _INTEGER and at == len(pair) and number < 2**63:
-        return b'{"key":%b,"value":{"intValue":"%d"}}' % (quote(key), number), (key, number)
-    return None
+    return (head, number) if end == len(pair) and number < 2**63 else None
+
+
+_heads: Final[dict[bytes, _Head]] = {}
+
+
+def _head(pair: bytes) -> _Head | None:
+    """What the key of an encoded KeyValue comes to; None where it is our mark or not as usual."""
+    field = pair[: pair[1] + 2] if len(pair) > 1 else b""
+    head = _heads.get(field)
+    if head is not None or field[:1] != _KEY or field[1] > 0x7F or len(field) != field[1] + 2:
+        return head
+    key = field[2:].decode()
+    if key == RAW_ATTRIBUTE:
+        return None
+    if len(_heads) >= _MOST:
+        _heads.clear()
+    head = _heads[field] = _Head(key, b'{"key":%b,"value":' % quote(key))
+    return head
+
+
+@lru_cache(maxsize=4096)
+def _before_text(size: int) -> bytes:
+    """What stands before the text in an encoded KeyValue.value of `size` bytes that holds nothing else.
+
+    An encoder writes every length in as few bytes as it can, so there is one such beginning at most; b"" when
+    there is none.
+    """
+    before = b""
+    for tag in (_VALUE, _STRING):
+        head = next((h for n in range(1, 11) if len(h := _field(tag, size - 1 - n)) == 1 + n), b"")
+        if not head:
+            return b""
+        before, size = before + head, size - len(head)
+    return before
+
+
+def _field(tag: int, length: int) -> bytes:
+    """Tag and length of a field of `length` bytes."""
+    number = bytearray((tag,))
+    while length > 0x7F:
+        number.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes((*number, length)) if length >= 0 else b""
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     """The varint at `at` and the index after it."""
-    value = data[at]
-    if value < 0x80:
-        return value, at + 1
-    value, shift = value & 0x7F, 7
+    value, shift = 0, 0
     while shift < 64:
-        at += 1
         byte = data[at]
+        at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, at + 1
+            return value, at
         shift += 7
     raise IndexError("a varint of more than ten bytes")
-
-
-def _parsed(pair: bytes) -> Reading:
-    parsed = KeyValue.FromString(pair)
-    size, named = parsed.ByteSize(), (parsed.key, value_of(parsed.value))
-    parsed.DiscardUnknownFields()
-    text = key_value(parsed)
-    if parsed.ByteSize() != size or parsed.key == RAW_ATTRIBUTE:
-        text += b"," + attribute(RAW_ATTRIBUTE, pair)
-    return text, named

@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from otel_ext.errors import InvalidRequest
-from otel_ext.otlp.attributes import Reading, attribute_list, joined, reading_of
+from otel_ext.otlp.attributes import attribute_list, attributes_of, joined, json_of
 from otel_ext.otlp.jsonvalues import quote
 from otel_ext.otlp.schema import RawEvent, RawLink, RawSpan, Resource, Scope, Status
 from otel_ext.otlp.unknown import unknown_fields
@@ -38,18 +38,21 @@ class Rendered(msgspec.Struct, gc=False):
 
     Attributes:
         trace_id, span_id, parent_id: its ids; `parent_id` empty for a root.
+        name: its name.
         start, end: ns, as the producer wrote them.
+        has_events: it has some.
         pairs: its attributes, encoded.
-        readings: the same, read.
     """
 
     trace_id: bytes
     span_id: bytes
     parent_id: bytes
+    name: str
     start: int
     end: int
+    has_events: bool
     pairs: list[bytes]
-    readings: list[Reading]
+    _texts: list[bytes]
     _head: bytes
     _middle: bytes
     _status: bytes
@@ -58,7 +61,7 @@ class Rendered(msgspec.Struct, gc=False):
 
     def attributes(self) -> dict[str, Value]:
         """As `otlp.attributes`."""
-        return dict([pair for _, pair in self.readings])
+        return attributes_of(self.pairs)
 
     def digest(self) -> bytes:
         """The 16 bytes that equal spans share: SHA-256 of the canonical content, truncated."""
@@ -77,7 +80,7 @@ class Rendered(msgspec.Struct, gc=False):
             start: ns to write in place of the span's start.
             end: ns to write in place of the span's end.
         """
-        attributes = joined([text for text, _ in self.readings], extra, self._unknown)
+        attributes = joined(self._texts, extra, self._unknown)
         return b'%b,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"%b%b%b}' % (
             self._head,
             self.start if start is None else start,
@@ -98,7 +101,7 @@ def rendered(span: RawSpan, raw: bytes) -> Rendered:
     Raises:
         InvalidRequest: an attribute, event or link cannot be decoded.
     """
-    trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
+    trace_id, span_id, parent_id, name = span.trace_id, span.span_id, span.parent_span_id, span.name
     head = b'{"traceId":"%b","spanId":"%b"' % (hexlify(trace_id), hexlify(span_id))
     if text := span.trace_state:
         head += b',"traceState":%b' % quote(text)
@@ -106,7 +109,7 @@ def rendered(span: RawSpan, raw: bytes) -> Rendered:
         head += b',"parentSpanId":"%b"' % hexlify(parent_id)
     if number := span.flags:
         head += b',"flags":%d' % number
-    head += b',"name":%b,"kind":%d' % (quote(span.name), span.kind)
+    head += b',"name":%b,"kind":%d' % (quote(name), span.kind)
     middle = b""
     if number := span.dropped_attributes_count:
         middle += b',"droppedAttributesCount":%d' % number
@@ -125,11 +128,21 @@ def rendered(span: RawSpan, raw: bytes) -> Rendered:
         unknown = unknown_fields(span, raw)
         unnamed = _plain(UnknownFieldSet(span)), span.status.SerializeToString(deterministic=True)
     pairs = span.attributes[:]
-    start, end = span.start_time_unix_nano, span.end_time_unix_nano
-    readings = list(map(reading_of, pairs))
     return Rendered(
-        *(trace_id, span_id, parent_id, start, end, pairs, readings),
-        *(head, middle, status, unknown, unnamed),
+        trace_id,
+        span_id,
+        parent_id,
+        name,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        bool(events),
+        pairs,
+        list(map(json_of, pairs)),
+        head,
+        middle,
+        status,
+        unknown,
+        unnamed,
     )
 
 

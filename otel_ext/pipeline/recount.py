@@ -108,7 +108,7 @@ def _never_ended(body: bytes, reader: SpanReader) -> Iterator[bytes]:
             span = otlp.parse(raw)
             attributes = otlp.attributes(span)
             if attributes.get(UNFINISHED[0]) is True and not attributes.get(CONFLICT[0]):
-                step = reader.step(span, raw, group, "", attributes=attributes, times=(0, 0))
+                step = reader.step(span, group, "", attributes=attributes, times=(0, 0))
                 if step.kind is Kind.TOOL and not step.view:
                     yield span.trace_id
 

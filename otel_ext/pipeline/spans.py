@@ -1,11 +1,11 @@
 """One request's spans: times repaired, re-deliveries dropped, rendered once, read as steps.
 
-Law of this file: a span is looked at in the cheapest way that answers the next question. Its bytes are
-searched for hints before its attributes are read, and only a span that a convention may understand
-becomes an object; everything else goes from bytes to bytes (`design`: never iterate attributes here).
+Law of this file: a span is looked at in the cheapest way that answers the next question. Notes on its keys
+say whether its values are read at all, and only a span that a convention may understand becomes an object;
+everything else goes from bytes to bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from otel_ext import conventions, otlp, timestamps
@@ -16,6 +16,7 @@ from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import Effects, step_of, steps_of_events
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, is_root, note_marks, note_step
+from otel_ext.pipeline.noticed import HINT, OURS, Notes, hinted, note_of
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.reorder import Outline
 from otel_ext.pipeline.unfinished import Begun, Unfinished
@@ -27,8 +28,12 @@ from otel_ext.step import Kind, Step
 _OTHER, _AGENT, _DUPLICATE, _CONFLICT = Kind.OTHER, Kind.AGENT, Verdict.DUPLICATE, Verdict.CONFLICT
 
 _SCOPES: Final = conventions.scopes
-_OURS: Final = b"otel_ext."
 _UNFINISHED: Final = UNFINISHED[0].encode()
+_INVERT: Final = bytes(byte ^ 0xFF for byte in range(256))
+_SESSIONS: Final = 4096
+"""Encoded attributes whose session id is remembered,"""
+_SHORT: Final = 256
+"""and the bytes up to which one is."""
 
 
 class SpanReader:
@@ -46,44 +51,45 @@ class SpanReader:
         self._edits, self._number = edits or Edits(), 0
         self._groups = Groups()
         self._known: dict[tuple[bytes, str], bool] = {}
-        self._hints, self._session_hints = conventions.hints, conventions.session_hints
-
-    def _seek(self, body: bytes) -> None:
-        """What is in no span of a request need not be looked for in each."""
-        self._hints = tuple(hint for hint in conventions.hints if hint in body)
-        self._session_hints = tuple(hint for hint in conventions.session_hints if hint in body)
+        self._note_of, self._notes = otlp.noting(note_of), Notes()
+        self._sessions: dict[bytes, str] = {}
 
     def read(self, body: bytes, received: int) -> Batch:
         """Read one admitted request, received at `received` (wall time, ns)."""
         batch = Batch([], [], [], {}, [])
         check, rendered, parse = self._window.check, otlp.rendered, otlp.parse
+        note_of, notes = self._note_of, self._notes
         self._known.clear()
-        open_spans = self._unfinished
-        self._seek(body)
-        ours, self._number = _OURS in body, -1
+        open_spans, self._number = self._unfinished, -1
         for group, spans in self._groups.of(body):
             for raw in spans:
                 self._number += 1
                 span = parse(raw)
                 seen = rendered(span, raw)
+                noted, sessions = notes[tuple(map(note_of, seen.pairs))]
                 key = seen.trace_id + seen.span_id
                 if open_spans:
                     open_spans.ended(key)
-                if ours and _OURS in raw and seen.attributes().get(UNFINISHED[0]) is True:
+                if noted & OURS and seen.attributes().get(UNFINISHED[0]) is True:
                     # Another engine's word on a span without an end is no telling of the span itself.
-                    key = seen.trace_id + bytes(byte ^ 0xFF for byte in seen.span_id)
+                    key = seen.trace_id + seen.span_id.translate(_INVERT)
                 verdict = check(key, seen.digest())
                 if verdict is _DUPLICATE:
                     batch.duplicates.append(seen.trace_id)
                     self._edits.leave_out(self._number)
-                else:
-                    conflict = verdict is _CONFLICT
-                    self._fresh(span, seen, raw, group, batch, received=received, conflict=conflict)
-                    if ours and _OURS in raw:
-                        item = batch.items[-1]
-                        note_marks(item, seen.attributes())
-                        if item.unfinished and (step := batch.forget_step(seen.span_id)) is not None:
-                            note_step(item, step)
+                    continue
+                own = group.session_id
+                if sessions is not None:
+                    own = self._session_of(sessions(seen.pairs), seen) or own
+                conflict = verdict is _CONFLICT
+                self._fresh(
+                    span, seen, raw, group, batch, own=own, noted=noted, received=received, conflict=conflict
+                )
+                if noted & OURS:
+                    item = batch.items[-1]
+                    note_marks(item, seen.attributes())
+                    if item.unfinished and (step := batch.forget_step(seen.span_id)) is not None:
+                        note_step(item, step)
         return batch
 
     def begun(self, body: bytes) -> Iterator[Begun]:
@@ -119,6 +125,19 @@ class SpanReader:
         note_step(item, step)
         return item
 
+    def _session_of(self, said: bytes | tuple[bytes, ...], seen: otlp.Rendered) -> str:
+        """The session id that the encoded attributes `said` give a span, "" for none."""
+        if isinstance(said, tuple):
+            return conventions.session_of(seen.attributes()) or ""
+        own = self._sessions.get(said)
+        if own is None:
+            own = conventions.session_of(seen.attributes()) or ""
+            if len(said) <= _SHORT:
+                if len(self._sessions) >= _SESSIONS:
+                    self._sessions.clear()
+                self._sessions[said] = own
+        return own
+
     def _fresh(
         self,
         span: otlp.RawSpan,
@@ -127,18 +146,13 @@ class SpanReader:
         group: Group,
         batch: Batch,
         *,
+        own: str,
+        noted: int,
         received: int,
         conflict: bool,
     ) -> None:
         """Note a span that was not seen before: where it belongs, when it was, what it is."""
         trace_id, start, end = seen.trace_id, seen.start, seen.end
-        attributes: dict[str, Value] | None = None
-        own = group.session_id
-        for hint in self._session_hints:
-            if hint in raw:
-                attributes = seen.attributes()
-                own = conventions.session_of(attributes) or own
-                break
         if own:
             batch.named.setdefault(trace_id, own)
         marks: tuple[tuple[str, Value], ...] = ()
@@ -162,28 +176,25 @@ class SpanReader:
         batch.items.append(item)
         if conflict or group.scope_name == SCOPE_NAME:
             return  # the same call told in other words, or a finding of ours that came back
-        if not self._may_be_step(raw, group):
+        told = seen.has_events and any(hint in raw for hint in conventions.span_records)
+        if not (noted & HINT or told or group.scope_name in _SCOPES or hinted(seen.name)):
             batch.outlines.append(Outline(trace_id, seen.span_id, seen.parent_id, start, end, root))
             return
-        step = self.step(span, raw, group, own, attributes=attributes, times=(start, end))
+        step = self.step(span, group, own, attributes=seen.attributes(), times=(start, end))
         if step.kind is not _OTHER:
             item.agentic = True
         batch.steps.append((step, root or step.kind is _AGENT))
-        batch.steps.extend((told, False) for told in self._events(span, raw, group, own, (start, end)))
+        if told:
+            batch.steps.extend((step, False) for step in self._events(span, group, own, (start, end)))
 
-    def _events(
-        self, span: otlp.RawSpan, raw: bytes, group: Group, own: str, times: tuple[int, int]
-    ) -> Iterator[Step]:
+    def _events(self, span: otlp.RawSpan, group: Group, own: str, times: tuple[int, int]) -> Iterator[Step]:
         """The steps that a span's events tell of."""
-        if not self._hints or not any(hint in raw for hint in conventions.span_records):
-            return
         start, end = times
         seen = otlp.to_span(span, {}, group.resource_attributes, group.scope_name, start=start, end=end)
         yield from steps_of_events(seen, own, self._effects)
 
     def steps(self, body: bytes) -> Iterator[tuple[Step, bool]]:
         """The steps of stored spans, as `Batch.steps` had them when they were received."""
-        self._seek(body)
         for group, spans in self._groups.of(body):
             for raw in spans if group.scope_name != SCOPE_NAME else ():
                 span = otlp.parse(raw)
@@ -191,39 +202,30 @@ class SpanReader:
                 if not any(attributes.get(mark) for mark, _ in (CONFLICT, UNFINISHED)):
                     own = conventions.session_of(attributes) or group.session_id
                     times = span.start_time_unix_nano, span.end_time_unix_nano
-                    step = self.step(span, raw, group, own, attributes=attributes, times=times)
+                    step = self.step(span, group, own, attributes=attributes, times=times)
                     yield step, is_root(span) or step.kind is Kind.AGENT
-                    yield from ((told, False) for told in self._events(span, raw, group, own, times))
+                    if any(hint in raw for hint in conventions.span_records):
+                        yield from ((told, False) for told in self._events(span, group, own, times))
 
     def step(
         self,
         span: otlp.RawSpan,
-        raw: bytes,
         group: Group,
         own: str,
         *,
-        attributes: dict[str, Value] | None,
+        attributes: Mapping[str, Value],
         times: tuple[int, int],
     ) -> Step:
-        """What the agent did; attributes are read only where a convention may understand them."""
+        """What the agent did."""
         start, end = times
-        if self._may_be_step(raw, group):
-            if attributes is None:
-                attributes = otlp.attributes(span)
-            seen = otlp.to_span(
-                span, attributes, group.resource_attributes, group.scope_name, start=start, end=end
-            )
+        scope = group.scope_name
+        if scope in _SCOPES or hinted(span.name) or any(map(hinted, attributes)):
+            seen = otlp.to_span(span, attributes, group.resource_attributes, scope, start=start, end=end)
             return step_of(seen, own, self._effects)
         trace_id, parent_id = span.trace_id, span.parent_span_id
         return Step(
             kind=_OTHER, trace_id=trace_id, span_id=span.span_id, parent_id=parent_id, start=start, end=end
         )
-
-    def _may_be_step(self, raw: bytes, group: Group) -> bool:
-        """Whether a convention may understand a span, or its events."""
-        if group.scope_name in _SCOPES:
-            return True
-        return any(hint in raw for hint in self._hints)
 
     def _late(self, trace_id: bytes, own: str) -> bool:
         """Whether the session of a known trace had ended before this record."""

@@ -5,7 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from otel_ext.conventions import hints, observe, observe_log, record_hints, scopes, session_hints, session_of
+from otel_ext.conventions import (
+    hints,
+    observe,
+    observe_log,
+    record_hints,
+    scopes,
+    session_attributes,
+    session_hints,
+    session_of,
+)
 from otel_ext.conventions.dialects import ORDER
 from otel_ext.span import Log, Span
 from otel_ext.step import Kind, Observation
@@ -37,16 +46,18 @@ def test_all_that_a_fixture_tells_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_hints_are_complete(name: str) -> None:
-    """Whatever is understood is found by its bytes or its scope, and so is a session id."""
+    """A span that is understood is found by a name or its scope, a record by its bytes; so is a session."""
     one = BY_NAME[name]
     if isinstance(one.made, Log):
-        raw, wanted = log_bytes(one.made), record_hints
+        told, raw = record_hints, log_bytes(one.made)
     else:
-        raw, wanted = span_bytes(one.made), hints
+        told, raw = hints, "\0".join((one.made.name, *one.made.attributes)).encode()
     if one.expect["kind"] is not Kind.OTHER:
-        assert one.made.scope in scopes or any(hint in raw for hint in wanted)
+        assert one.made.scope in scopes or any(hint in raw for hint in told)
     if one.session is not None:
-        assert any(hint in raw for hint in session_hints)
+        whole = log_bytes(one.made) if isinstance(one.made, Log) else span_bytes(one.made)
+        assert any(hint in whole for hint in session_hints)
+        assert not session_attributes.isdisjoint(one.made.attributes)
 
 
 def test_every_dialect_has_a_fixture() -> None:

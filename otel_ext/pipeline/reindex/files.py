@@ -56,7 +56,7 @@ class StoredReader:
                     item.root_error = span.status.message or "status ERROR"
                 note_marks(item, attributes)
                 if not conflict and group.scope_name != SCOPE_NAME:
-                    step = self._reader.step(span, raw, group, own, attributes=attributes, times=times)
+                    step = self._reader.step(span, group, own, attributes=attributes, times=times)
                     note_step(item, step)
                 yield item
 
