@@ -4,15 +4,14 @@ Law of this file: only what a person (or whoever stands in for one, such as a ma
 a user turn. A tool's answer in the user role and a framework's own words in the user's name are not. A
 history that cannot be read is unknown (`None`), never "no turns".
 
-Histories grow quadratically over a run, so they are never decoded whole: the messages' outlines are read
-with the bodies skipped (about 1.3 µs per kB), and only user messages' bodies are then decoded. This is
-exact, which counting the bytes `"role":"user"` would not be: tool answers can carry that role.
+Histories are never decoded whole (`histories`): only user messages' bodies are. This is exact, which
+counting the bytes `"role":"user"` would not be: tool answers can carry that role.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
+from otel_ext.conventions.histories import history_of
 
 MAX_TURN = 2_000
 """Characters kept of the newest user turn: enough to tell two turns apart."""
@@ -45,33 +44,23 @@ _TASK = "New task:"
 """smolagents `TaskStep.to_messages`: the one message of its memory that holds what the user asked."""
 
 
-# A text with a lone surrogate is a ValueError (UnicodeEncodeError).
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-
-
-class _Outline(msgspec.Struct):
-    """A message with its bodies unread."""
-
-    role: Any = None
-    parts: msgspec.Raw = msgspec.Raw(b"")
-    content: msgspec.Raw = msgspec.Raw(b"")
-
-
-_OUTLINES = msgspec.json.Decoder(list[_Outline])
-
-
-def turns(messages: Any) -> tuple[int | None, str]:
+def turns(messages: Any, trace_id: bytes = b"") -> tuple[int | None, str]:
     """How many genuine user turns the history holds, and the newest one's text (capped).
 
     `messages` is `gen_ai.input.messages` (semantic conventions 1.37: JSON text on spans, structure allowed)
-    or any list of role/content objects. `(None, "")` when it is absent or unreadable (a cut text).
+    or any list of role/content objects. `(None, "")` when it is absent or unreadable (a cut text). Histories
+    of one trace may begin with each other, which saves reading them.
     """
     if isinstance(messages, str):
-        try:
-            outlines = _OUTLINES.decode(messages)
-        except _UNREADABLE:
+        history = history_of(messages, trace_id)
+        if history is None:
             return None, ""
-        return _count([_text(_body(m)) for m in outlines if m.role == "user" or _is_user(m.role)])
+        if history.counted is None:
+            added = [m for m in history.added if m.role == "user" or _is_user(m.role)]
+            count, newest = _count(_text(history.body(message)) for message in added)
+            before, old = history.before or (0, "")
+            history.counted = before + count, newest or old
+        return history.counted
     if isinstance(messages, Sequence) and not isinstance(messages, bytes):
         return _count(
             _text(m["parts"] if "parts" in m else m.get("content"))
@@ -96,19 +85,18 @@ def smolagents_turns(messages: Iterable[tuple[Any, Any]]) -> tuple[int | None, s
     return (len(texts), texts[-1][:MAX_TURN]) if texts else (None, "")
 
 
-def newest_first(messages: Any) -> Iterator[tuple[Any, str]]:
+def newest_first(messages: str, trace_id: bytes = b"") -> Iterator[tuple[Any, str]]:
     """(role, text) of a JSON history from its end; a body is decoded only when its turn comes."""
-    try:
-        outlines = _OUTLINES.decode(messages)
-    except (TypeError, *_UNREADABLE):
-        return
-    for message in reversed(outlines):
-        body = _body(message)
-        if isinstance(body, list):
-            parts = [part for part in body if isinstance(part, dict)]
-            texts = [part.get("content", part.get("text", part.get("response"))) for part in parts]
-            body = "\n".join(text for text in texts if isinstance(text, str))
-        yield message.role, body if isinstance(body, str) else ""
+    history = history_of(messages, trace_id)
+    for role, body in history.newest_first() if history is not None else ():
+        yield role, body if isinstance(body, str) else _every_text(body)
+
+
+def _every_text(body: Any) -> str:
+    """Texts and answers of tools among a message's parts."""
+    parts = [part for part in body if isinstance(part, dict)] if isinstance(body, list) else []
+    texts = [part.get("content", part.get("text", part.get("response"))) for part in parts]
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _is_user(role: Any) -> bool:
@@ -121,14 +109,6 @@ def _count(texts: Iterable[str]) -> tuple[int, str]:
         if text:
             count, newest = count + 1, text
     return count, newest[:MAX_TURN]
-
-
-def _body(message: _Outline) -> Any:
-    raw = message.parts or message.content
-    try:
-        return msgspec.json.decode(raw) if raw else None
-    except _UNREADABLE:
-        return None
 
 
 def _text(body: Any) -> str:

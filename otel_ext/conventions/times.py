@@ -58,8 +58,8 @@ def instant_of(value: Any) -> int | None:
 def first_token(span: Span) -> int | None:
     """Ns from a model call's start to its first token or chunk, by whichever key or event tells it."""
     attributes = span.attributes
-    for key in _FIRST_TOKEN.keys() & attributes.keys():
-        if (found := duration_of(attributes[key], _FIRST_TOKEN[key])) is not None:
+    for key in _FIRST_TOKEN if not _FIRST_TOKEN.keys().isdisjoint(attributes) else ():
+        if key in attributes and (found := duration_of(attributes[key], _FIRST_TOKEN[key])) is not None:
             return found
     instant = instant_of(attributes[_STARTED]) if _STARTED in attributes else None
     if instant is None:

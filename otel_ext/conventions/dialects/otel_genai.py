@@ -128,7 +128,7 @@ def _turns(span: Span) -> tuple[int | None, str]:
     attributes = span.attributes
     messages = captured(attributes.get("gen_ai.input.messages"))
     if messages is not NOT_CAPTURED:
-        return turns(messages)
+        return turns(messages, span.trace_id)
     pairs: list[tuple[Any, Any]] = []
     if may_start(attributes, "gen_ai.prompt."):
         pairs = [
