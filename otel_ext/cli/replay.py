@@ -194,7 +194,7 @@ def command(
         engine = Engine(data, settings, live=False)
 
         def mark(session_id: str, reason: str) -> None:
-            engine.intake.mark(session_id, "crashed", reason)
+            engine.own.mark(session_id, "crashed", reason)
 
         replay = Replay(into_engine(engine), strict=strict, mark=mark)
         engine.start()

@@ -35,7 +35,7 @@ _UNUSABLE: Final = 8
 
 
 class Engine:
-    """One open engine. `intake` may be used by many threads at once; everything else by one.
+    """One open engine. `intake` and `own` may be used by many threads at once; everything else by one.
 
     Args:
         data: the data folder; created when missing.
@@ -129,6 +129,7 @@ class Engine:
                 free_bytes=lambda: self._files.free_bytes(self._folder.path),
                 outbox=self.outbox,
             )
+            self.own = self.intake.own
         except BaseException as error:
             for part in opened:
                 part.abandon()

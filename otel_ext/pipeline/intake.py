@@ -8,32 +8,21 @@ admit (decode check, span by span), append, return. No meaning is given here.
 import contextlib
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from otel_ext import otlp
 from otel_ext.clock import Clock
-from otel_ext.conventions import storable
-from otel_ext.errors import Busy, InvalidRequest, Retryable, ShuttingDown
+from otel_ext.errors import Busy, Retryable, ShuttingDown
 from otel_ext.journal import Journal, Position
 from otel_ext.pipeline.admission import Admission
 from otel_ext.pipeline.backlog import Backlog
 from otel_ext.pipeline.enginetime import EngineTime
 from otel_ext.pipeline.outbox import Outbox
-from otel_ext.pipeline.records import (
-    KIND_OF,
-    MARK,
-    RELAY,
-    REQUEST,
-    STARTED,
-    MarkKind,
-    pack_mark,
-    pack_request,
-)
+from otel_ext.pipeline.own import Own
+from otel_ext.pipeline.records import KIND_OF, RELAY, pack_request
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.stats import Stats
 from otel_ext.telemetry import ITEMS, Telemetry
-
-_ACCEPTED: Final = f"otelcol_receiver_accepted_{ITEMS[Telemetry.TRACES]}"
 
 
 class Accepted(NamedTuple):
@@ -75,6 +64,10 @@ class Intake:
         self._backlog = Backlog(processed, clock)
         self._admission = Admission(settings, self._backlog, clock=clock, stats=stats, free_bytes=free_bytes)
         self._closed = False
+        self.own = Own(
+            journal, self._backlog, most=settings.max_in_flight, refusal=self.refusal, time=time, stats=stats
+        )
+        """What this process says itself."""
 
     def accept(
         self,
@@ -114,42 +107,6 @@ class Intake:
         self._stats.add(f"otelcol_receiver_accepted_{ITEMS[telemetry]}", admitted.received - rejected)
         self._stats.add(f"otelcol_receiver_refused_{ITEMS[telemetry]}", rejected)
         return Accepted(admitted.received, rejected, admitted.message)
-
-    def own(self, body: bytes, spans: int) -> None:
-        """Take spans that this process has encoded itself: as `accept`, but nothing of them is checked again.
-
-        Args:
-            body: an encoded ExportTraceServiceRequest.
-            spans: how many are in it; each has its ids.
-
-        Raises: as `accept`.
-        """
-        with _Room(self, len(body)):
-            self._append(REQUEST, body, spans, self._time.now())
-        self._stats.add(_ACCEPTED, spans)
-
-    def started(self, body: bytes) -> None:
-        """Note spans that have begun, so that they are known if they never end.
-
-        Args:
-            body: an encoded ExportTraceServiceRequest of spans whose end time is 0; it may be repeated with
-                what was learnt of them since. They do not count as received.
-
-        Raises: as `accept`.
-        """
-        with _Room(self, len(body)):
-            self._append(STARTED, body, 0, self._time.now())
-
-    def mark(self, session_id: str, kind: MarkKind, reason: str) -> None:
-        """State a fact about a session: that it crashed, or that it is over.
-
-        Raises: as `accept`.
-        """
-        if not session_id:
-            raise InvalidRequest("a mark names no session; say which one it is about")
-        payload = pack_mark(storable(session_id), kind, storable(reason))
-        with _Room(self, len(payload)):
-            self._append(MARK, payload, 0, self._time.now())
 
     def refusal(self) -> Retryable | None:
         """Why even the smallest request would be refused now; None when it would be taken."""
@@ -192,6 +149,7 @@ class Intake:
     def close(self) -> None:
         """Refuse everything from now on; requests inside finish."""
         self._closed = True
+        self.own.ask()
 
     def _append(self, kind: int, payload: bytes, items: int, engine: int, service: str = "") -> Position:
         end = self._journal.append(kind, payload, items=items, engine=engine)

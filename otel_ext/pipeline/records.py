@@ -3,14 +3,15 @@
 Law of this file: a record holds all that its processing may depend on (law L7). The journal gives it
 a wall time and an engine time; the payload of a request is the OTLP request as it was received. Only where
 spans were rejected it lacks them and says before it how many they were and why; it then begins with a zero
-byte, which no message of protobuf does (there is no field 0), so that in the rule nothing is copied:
+byte, which no message of protobuf does (there is no field 0), so that in the rule nothing is copied. A
+single span of this process stands there packed (`otlp.packed`, whose first byte is another one):
 
-    request   OTLP request, or: zero byte | u32 length of `reasons` | reasons: MessagePack map reason -> count
-              | OTLP request
+    request   OTLP request, or one packed span, or: zero byte | u32 length of `reasons`
+              | reasons: MessagePack map reason -> count | OTLP request
     tick      nothing: engine time passes although nothing arrived
     settle    nothing: what waits for a session id or its turn waits no longer (a polite stop)
     finish    nothing: the input is over, so every session has ended as well (the end of a replay or process)
-    started   OTLP request of spans that have begun and not ended, as far as they are known
+    started   OTLP request of spans that have begun and not ended, as far as they are known, or a packed one
     mark      MessagePack [session id, "crashed" or "ended", reason]: somebody states a fact about a session
     died      nothing: the process whose records these are died; what it had begun will never end
     logs, metrics   as `request`, of these
@@ -25,6 +26,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from otel_ext.otlp.packed import PACKED, request, unpack
 from otel_ext.telemetry import Telemetry
 
 REQUEST: Final = 1
@@ -62,9 +64,10 @@ def pack_request(body: bytes, rejected: dict[str, int]) -> bytes:
 
 
 def unpack_request(payload: bytes) -> tuple[bytes, dict[str, int]]:
-    """`(OTLP request, rejected by reason)` of a payload."""
-    if not payload or payload[0]:
-        return payload, {}
+    """`(OTLP request, rejected by reason)` of a request's or a started record's payload."""
+    first = payload[0] if payload else 1
+    if first:
+        return request(unpack(payload)) if first == PACKED else payload, {}
     _, length = _HEAD.unpack_from(payload)
     start = _HEAD.size + length
     return payload[start:], _decode(payload[_HEAD.size : start])

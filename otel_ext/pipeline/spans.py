@@ -10,6 +10,7 @@ from typing import Final
 
 from otel_ext import conventions, otlp, timestamps
 from otel_ext.dedup import Verdict, Window
+from otel_ext.otlp import packed
 from otel_ext.pipeline.batch import Batch
 from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
@@ -18,6 +19,7 @@ from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, is_root, note_marks, note_step
 from otel_ext.pipeline.noticed import HINT, OURS, Notes, hinted, note_of
 from otel_ext.pipeline.outbox.entry import Edits
+from otel_ext.pipeline.records import unpack_request
 from otel_ext.pipeline.reorder import Outline
 from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.signals import SCOPE_NAME
@@ -34,6 +36,7 @@ _SESSIONS: Final = 4096
 """Encoded attributes whose session id is remembered,"""
 _SHORT: Final = 256
 """and the bytes up to which one is."""
+_PACKED: Final = bytes((packed.PACKED,))
 
 
 class SpanReader:
@@ -92,35 +95,43 @@ class SpanReader:
                         note_step(item, step)
         return batch
 
-    def begun(self, body: bytes) -> Iterator[Begun]:
-        """The spans of a request of spans that have begun."""
-        for group, spans in self._groups.of(body):
+    def begun(self, payload: bytes) -> Iterator[Begun]:
+        """The spans of a started record."""
+        if payload[:1] == _PACKED:
+            seen = packed.unpack(payload)
+            own, _ = self._groups.resource(packed.shared(seen)[0])
+            if any(hint in payload for hint in conventions.session_hints):
+                own = conventions.session_of(seen.attributes) or own
+            yield Begun(seen.trace_id, seen.span_id, payload, own)
+            return
+        for group, spans in self._groups.of(payload):
             for raw in spans:
                 span, own = otlp.parse(raw), group.session_id
                 if any(hint in raw for hint in conventions.session_hints):
                     own = conventions.session_of(otlp.attributes(span)) or own
-                yield Begun(span.trace_id, span.span_id, *group[:4], raw, own)
+                resource, url, scope, scope_url, *_ = group
+                alone = otlp.request_of(resource, scope, raw, resource_url=url, scope_url=scope_url)
+                yield Begun(span.trace_id, span.span_id, alone, own)
 
     def unfinished(self, begun: Begun) -> Item:
         """A begun span as it is stored when its end will never come; detectors do not see it."""
-        span = otlp.parse(begun.raw)
+        body, _ = unpack_request(begun.payload)
+        ((group, (raw,)),) = self._groups.of(body)
+        span = otlp.parse(raw)
         attributes = otlp.attributes(span)
-        session_id, resource = self._groups.resource(begun.resource)
         start = span.start_time_unix_nano
-        seen = otlp.to_span(
-            span, attributes, resource, self._groups.scope_name(begun.scope), start=start, end=0
-        )
+        seen = otlp.to_span(span, attributes, group.resource_attributes, group.scope_name, start=start, end=0)
         item = Item(
             begun.trace_id,
-            *(begun.resource, begun.resource_url, begun.scope, begun.scope_url),
-            otlp.span_json(span, begun.raw, (UNFINISHED,), start, 0),
+            *group[:4],
+            otlp.span_json(span, raw, (UNFINISHED,), start, 0),
             start,
             0,
-            begun.session_id or session_id,
+            begun.session_id or group.session_id,
             span_id=begun.span_id,
             unfinished=True,
         )
-        self._edits.unfinished(begun, UNFINISHED)
+        self._edits.unfinished(body, UNFINISHED)
         step = step_of(seen, item.own, self._effects)
         note_step(item, step)
         return item

@@ -10,19 +10,32 @@ from collections.abc import Mapping
 
 import msgspec
 
-from otel_ext.pipeline.dumps import check_version
+from otel_ext import otlp
+from otel_ext.pipeline.dumps import check_version, version_of
 
-VERSION = 1
+VERSION = 2
 
 
 class Begun(msgspec.Struct, array_like=True):
-    """The last that is known of one begun span: its wire bytes under their resource and scope.
+    """The last that is known of one begun span.
 
     Attributes:
+        payload: it alone, as in a started record; most spans end, so it is read only when one does not.
         session_id: the session id that it or its resource carries, "" for none.
         written: it is in a file already, as unfinished, because its session crashed.
         order: grows with each span that begins.
     """
+
+    trace_id: bytes
+    span_id: bytes
+    payload: bytes
+    session_id: str
+    written: bool = False
+    order: int = 0
+
+
+class _Begun1(msgspec.Struct, array_like=True):
+    """The same in version 1."""
 
     trace_id: bytes
     span_id: bytes
@@ -35,6 +48,17 @@ class Begun(msgspec.Struct, array_like=True):
     written: bool = False
     order: int = 0
 
+    def now(self) -> Begun:
+        """As it is kept today."""
+        urls = {"resource_url": self.resource_url, "scope_url": self.scope_url}
+        payload = otlp.request_of(self.resource, self.scope, self.raw, **urls)
+        return Begun(self.trace_id, self.span_id, payload, self.session_id, self.written, self.order)
+
+
+class _Dump1(msgspec.Struct, array_like=True):
+    version: int
+    begun: _Begun1
+
 
 class _Dump(msgspec.Struct, array_like=True):
     version: int
@@ -46,7 +70,7 @@ class Unfinished:
 
     Args:
         most: spans kept.
-        most_bytes: wire bytes kept. Beyond either the longest open span is in `crowded`.
+        most_bytes: bytes of them kept. Beyond either the longest open span is in `crowded`.
     """
 
     def __init__(self, most: int, most_bytes: int) -> None:
@@ -70,9 +94,9 @@ class Unfinished:
             self._open[begun.trace_id] = self._open.get(begun.trace_id, 0) + 1
         else:
             begun.written, begun.order = known.written, known.order
-            self._bytes -= len(known.raw)
+            self._bytes -= len(known.payload)
         self._begun[key] = self._changed[key] = begun
-        self._bytes += len(begun.raw)
+        self._bytes += len(begun.payload)
         if begun.session_id:
             self._names.setdefault(begun.trace_id, begun.session_id)
 
@@ -86,7 +110,7 @@ class Unfinished:
         begun = self._begun.pop(key, None)
         if begun is not None:
             self._gone(key)
-            self._bytes -= len(begun.raw)
+            self._bytes -= len(begun.payload)
             self._open[begun.trace_id] -= 1
             if not self._open[begun.trace_id]:
                 del self._open[begun.trace_id]
@@ -132,7 +156,10 @@ class Unfinished:
         found = []
         for data in dumped.values():
             check_version(data, VERSION, "begun spans")
-            found.append(msgspec.msgpack.decode(data, type=_Dump).begun)
+            if version_of(data) == 1:
+                found.append(msgspec.msgpack.decode(data, type=_Dump1).begun.now())
+            else:
+                found.append(msgspec.msgpack.decode(data, type=_Dump).begun)
         for begun in sorted(found, key=lambda one: one.order):
             self.add(begun)
         self._changed.clear()

@@ -1,36 +1,39 @@
-"""SDK spans as one encoded ExportTraceServiceRequest.
+"""SDK spans as what the journal takes: packed one by one, or as one encoded ExportTraceServiceRequest.
 
 Law of this file: what it writes decodes to the message of the stock encoder
 (`opentelemetry.exporter.otlp.proto.common.trace_encoder.encode_spans`), at a fraction of its cost; a span
-that has not ended has end time 0. Resources and scopes are encoded once for each object (a bounded memo that
-keeps the object, so that its id is not given to another one).
+that has not ended has end time 0. Resources and scopes are encoded once for each pair of objects (a bounded
+memo that keeps the objects, so that their ids are not given to others).
 
 Field numbers are those of opentelemetry-proto `trace.proto`.
 """
 
 from collections.abc import Container, Sequence
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.status import Status
 
-from otel_ext.sdk.wire import attributes, field, utf8, varint
+from otel_ext.otlp.packed import VERSION, PackedSpan, group, pack, request, resource_spans, shared
+from otel_ext.otlp.packed import encode as encode_packed
+from otel_ext.otlp.wire import attributes, field, plain_dict, utf8, varint
 
 _MEMO: Final = 64
-"""Resources, and scopes, remembered at most."""
+"""Pairs of resource and scope remembered at most."""
 
 _KINDS: Final = {
-    SpanKind.INTERNAL: b"\x30\x01",
     SpanKind.SERVER: b"\x30\x02",
     SpanKind.CLIENT: b"\x30\x03",
     SpanKind.PRODUCER: b"\x30\x04",
     SpanKind.CONSUMER: b"\x30\x05",
 }
 _STATUS: Final = {StatusCode.OK: b"\x18\x01", StatusCode.ERROR: b"\x18\x02"}
+_INTERNAL, _UNSET = SpanKind.INTERNAL, StatusCode.UNSET  # members of an enum are slow to look up by
 # start and end as fixed64 fields 7 and 8
 _TIMES: Final = Struct("<cQcQ")
 _TIME: Final = Struct("<Q")
@@ -41,85 +44,60 @@ _FLAGS_LOCAL: Final = b"\x85\x01\x00\x01\x00\x00"
 _FLAGS_REMOTE: Final = b"\x85\x01\x00\x03\x00\x00"
 _LINK_LOCAL: Final = b"\x35\x00\x01\x00\x00"
 _LINK_REMOTE: Final = b"\x35\x00\x03\x00\x00"
+_NO_STATUS: Final = b"\x7a\x00"
 
-_resources: Final[dict[int, tuple[object, bytes, bytes]]] = {}
-_scopes: Final[dict[int, tuple[object, bytes, bytes]]] = {}
+Parents = Container[tuple[int, int]]
+"""`(trace id, span id)` of spans that live in another process though their context does not say so: a fork
+copies the open spans of its parent."""
+
+_groups: Final[dict[tuple[int, int], tuple[object, object, msgspec.Raw]]] = {}
 
 
-def encode(spans: Sequence[ReadableSpan], remote: Container[tuple[int, int]] = ()) -> bytes:
-    """The request that carries these spans, in order, those of one resource and scope together.
+def noted(span: ReadableSpan, remote: Parents = ()) -> tuple[bytes, dict[str, Any]]:
+    """One span, ended or open, for the journal, and the attributes that it has in there."""
+    found = _packed(span, remote)
+    return pack(found) or request(found), found.attributes
 
-    Args:
-        spans: ended or open.
-        remote: `(trace id, span id)` of spans that live in another process though their context does not say
-            so: a fork copies the open spans of its parent.
-    """
-    if len(spans) == 1:
-        return _one(spans[0], remote)
-    groups: dict[int, dict[int, list[ReadableSpan]]] = {}
+
+def encode(spans: Sequence[ReadableSpan], remote: Parents = ()) -> bytes:
+    """The request that carries these spans, in order, those of one resource and scope together."""
+    resources: dict[tuple[bytes, bytes], dict[tuple[bytes, bytes], list[bytes]]] = {}
     for span in spans:
-        scopes = groups.setdefault(id(span.resource), {})
-        scopes.setdefault(id(span.instrumentation_scope), []).append(span)
+        found = _packed(span, remote)
+        resource, url, scope, scope_url = shared(found)
+        scopes = resources.setdefault((resource, url), {})
+        scopes.setdefault((scope, scope_url), []).append(encode_packed(found))
     return b"".join(
-        _request(next(iter(scopes.values()))[0].resource, scopes, remote) for scopes in groups.values()
+        resource_spans(*resource, ((*scope, encoded) for scope, encoded in scopes.items()))
+        for resource, scopes in resources.items()
     )
 
 
-def _one(span: ReadableSpan, remote: Container[tuple[int, int]]) -> bytes:
-    """The request of one span; what a processor hands over, so it goes the shortest way."""
-    head, tail = _resource(span.resource)
-    before, after = _scope(span.instrumentation_scope)
-    encoded = encode_span(span, remote)
-    length = varint(len(encoded))
-    size = len(before) + 1 + len(length) + len(encoded) + len(after)
-    inner = varint(size)
-    whole = varint(len(head) + 1 + len(inner) + size + len(tail))
-    return b"".join((b"\x0a", whole, head, b"\x12", inner, before, b"\x12", length, encoded, after, tail))
-
-
-def _request(
-    resource: Resource, scopes: dict[int, list[ReadableSpan]], remote: Container[tuple[int, int]]
-) -> bytes:
-    """One ResourceSpans as field 1; requests that follow one another are one request."""
-    head, tail = _resource(resource)
-    parts = [head]
-    for spans in scopes.values():
-        before, after = _scope(spans[0].instrumentation_scope)
-        encoded = [encode_span(span, remote) for span in spans]
-        size = len(before) + len(after)
-        body = [before]
-        for span in encoded:
-            length = varint(len(span))
-            size += 1 + len(length) + len(span)
-            body += (b"\x12", length, span)
-        parts += (b"\x12", varint(size), *body, after)
-    parts.append(tail)
-    return b"".join((b"\x0a", varint(sum(map(len, parts))), *parts))
-
-
-def encode_span(span: ReadableSpan, remote: Container[tuple[int, int]] = ()) -> bytes:
-    """The Span message; see `encode`."""
-    context, parent = span.get_span_context(), span.parent
-    name = utf8(span.name)
+def _packed(span: ReadableSpan, remote: Parents) -> PackedSpan:
+    context, parent, kind = span.get_span_context(), span.parent, span.kind
     times = _TIMES.pack(b"\x39", _time(span.start_time), b"\x41", _time(span.end_time))
-    parts = [
-        b"\x0a\x10",
-        context.trace_id.to_bytes(16, "big") if context else bytes(16),
-        b"\x12\x08",
-        context.span_id.to_bytes(8, "big") if context else bytes(8),
-    ]
-    if context and context.trace_state:
-        parts.append(_trace_state(context))
+    links_up = _trace_state(context) if context and context.trace_state else b""
+    flags = _FLAGS_LOCAL
     if parent:
-        parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
-    parts += (
-        b"\x2a",
-        varint(len(name)),
-        name,
-        _KINDS.get(span.kind, b""),
-        times,
-        attributes(span.attributes, b"\x4a"),
+        links_up += b"\x22\x08" + parent.span_id.to_bytes(8, "big")
+        if parent.is_remote or (parent.trace_id, parent.span_id) in remote:
+            flags = _FLAGS_REMOTE
+    return PackedSpan(
+        VERSION,
+        context.trace_id.to_bytes(16, "big") if context else bytes(16),
+        context.span_id.to_bytes(8, "big") if context else bytes(8),
+        links_up,
+        span.name,
+        (b"\x30\x01" if kind is _INTERNAL else _KINDS.get(kind, b"")) + times,
+        plain_dict(span.attributes),
+        _rest(span) + flags,
+        _group(span.resource, span.instrumentation_scope),
     )
+
+
+def _rest(span: ReadableSpan) -> bytes:
+    """The fields after the attributes and before the flags."""
+    parts = []
     if dropped := span.dropped_attributes:
         parts.append(b"\x50" + varint(dropped))
     if events := span.events:
@@ -132,8 +110,6 @@ def encode_span(span: ReadableSpan, remote: Container[tuple[int, int]] = ()) -> 
         parts.append(b"\x70" + varint(dropped))
     if (status := span.status) is not None:
         parts.append(_status(status))
-    far = parent and (parent.is_remote or (parent.trace_id, parent.span_id) in remote)
-    parts.append(_FLAGS_REMOTE if far else _FLAGS_LOCAL)
     return b"".join(parts)
 
 
@@ -177,41 +153,33 @@ def _link(link: Link) -> bytes:
 
 
 def _status(status: Status) -> bytes:
-    code, text = _STATUS.get(status.status_code, b""), status.description
+    text = status.description
+    if status.status_code is _UNSET and not text:
+        return _NO_STATUS
+    code = _STATUS.get(status.status_code, b"")
     if text:
         return field(b"\x7a", field(b"\x12", utf8(text)) + code)
-    return b"\x7a\x02" + code if code else b"\x7a\x00"
+    return b"\x7a\x02" + code if code else _NO_STATUS
+
+
+def _group(resource: Resource, scope: InstrumentationScope | None) -> msgspec.Raw:
+    key = (id(resource), id(scope))
+    known = _groups.get(key)
+    if known is None:
+        if len(_groups) >= _MEMO:
+            _groups.clear()
+        known = _groups[key] = (resource, scope, group((*_resource(resource), *_scope(scope))))
+    return known[2]
 
 
 def _resource(resource: Resource) -> tuple[bytes, bytes]:
-    """A ResourceSpans' bytes before its scopes and after them."""
-    known = _resources.get(id(resource))
-    if known is None:
-        head = field(b"\x0a", attributes(resource.attributes, b"\x0a"))
-        known = (resource, head, _url(resource.schema_url))
-        _remember(_resources, known)
-    return known[1], known[2]
+    return attributes(resource.attributes, b"\x0a"), utf8(resource.schema_url or "")
 
 
 def _scope(scope: InstrumentationScope | None) -> tuple[bytes, bytes]:
-    """A ScopeSpans' bytes before its spans and after them."""
     if scope is None:
-        return b"\x0a\x00", b""
-    known = _scopes.get(id(scope))
-    if known is None:
-        name, version = utf8(scope.name or ""), utf8(scope.version or "")
-        parts = [field(b"\x0a", name) if name else b"", field(b"\x12", version) if version else b""]
-        parts.append(attributes(scope.attributes, b"\x1a"))
-        known = (scope, field(b"\x0a", b"".join(parts)), _url(scope.schema_url))
-        _remember(_scopes, known)
-    return known[1], known[2]
-
-
-def _remember(memo: dict[int, tuple[object, bytes, bytes]], entry: tuple[object, bytes, bytes]) -> None:
-    if len(memo) >= _MEMO:
-        memo.clear()
-    memo[id(entry[0])] = entry
-
-
-def _url(text: str | None) -> bytes:
-    return field(b"\x1a", utf8(text)) if text else b""
+        return b"", b""
+    name, version = utf8(scope.name or ""), utf8(scope.version or "")
+    parts = [field(b"\x0a", name) if name else b"", field(b"\x12", version) if version else b""]
+    parts.append(attributes(scope.attributes, b"\x1a"))
+    return b"".join(parts), utf8(scope.schema_url or "")

@@ -31,13 +31,13 @@ class Item(NamedTuple):
     def hand_to(self, engine: Engine) -> None:
         """Put it into the journal; raises what the intake raises."""
         if self.what == "ended":
-            engine.intake.own(self.arguments[0], self.spans)
+            engine.own.spans(self.arguments[0], self.spans)
         elif self.what == "unsure":
             engine.intake.accept(*self.arguments)
         elif self.what == "started":
-            engine.intake.started(*self.arguments)
+            engine.own.started(*self.arguments)
         else:
-            engine.intake.mark(*self.arguments)
+            engine.own.mark(*self.arguments)
 
 
 class Queue:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span
 from otel_ext.files import Files
 from otel_ext.pipeline import Engine
 from otel_ext.sdk import children
-from otel_ext.sdk.encode import encode
+from otel_ext.sdk.encode import encode, noted
 from otel_ext.sdk.handover import Handover
 from otel_ext.sdk.keeper import Keeper
 from otel_ext.sdk.live import Live, this_thread
@@ -83,7 +83,7 @@ class Recorder:
 
     def started(self, span: Span, only_if: Callable[[], bool] | None = None) -> None:
         """Journal an open span as it is now."""
-        body = encode((span,), self.live.inherited)
+        body = noted(span, self.live.inherited)[0]
         self._hand(Item("started", (body,), len(body), 0), only_if)
 
     def ended(self, spans: Sequence[ReadableSpan], *, aside: bool = False) -> bool:
@@ -93,7 +93,7 @@ class Recorder:
             spans: what ended.
             aside: only queue them. A finalizer may run in a thread of ours that is just inside the journal.
         """
-        body = encode(spans, self.live.inherited)
+        body = self._body(spans)
         sure = all((context := span.get_span_context()) and context.is_valid for span in spans)
         item = Item("ended" if sure else "unsure", (body,), len(body), len(spans))
         if aside:
@@ -101,6 +101,10 @@ class Recorder:
             self._keeper.call()
             return False
         return self._hand(item)
+
+    def _body(self, spans: Sequence[ReadableSpan]) -> bytes:
+        inherited = self.live.inherited
+        return noted(spans[0], inherited)[0] if len(spans) == 1 else encode(spans, inherited)
 
     def rescue(self, spans: Sequence[ReadableSpan]) -> None:
         """Queue spans whose handing over the program interrupted; what is there twice is a duplicate."""

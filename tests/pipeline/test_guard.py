@@ -49,7 +49,7 @@ class Process:
         bare = [Span.FromString(s.SerializeToString()) for s in spans]
         for each in bare:
             each.end_time_unix_nano = 0
-        self.engine.intake.started(request(*bare))
+        self.engine.own.started(request(*bare))
 
     def end(self, *spans: Span) -> None:
         """Spans end."""
@@ -57,11 +57,11 @@ class Process:
 
     def crashed(self, session: str, reason: str = "boom") -> None:
         """Somebody says that a session crashed."""
-        self.engine.intake.mark(session, "crashed", reason)
+        self.engine.own.mark(session, "crashed", reason)
 
     def ended(self, session: str, reason: str = "") -> None:
         """Somebody says that a session is over."""
-        self.engine.intake.mark(session, "ended", reason)
+        self.engine.own.mark(session, "ended", reason)
 
     def silence(self, seconds: int = 60) -> None:
         """Nothing happens for long."""
@@ -467,7 +467,7 @@ def test_begun_spans_beyond_the_bound_are_written_not_forgotten(tmp_path: Path) 
     for number in range(1, 13):
         begun = agent(number, number * 1000, session=f"s{number}")
         begun.end_time_unix_nano = 0
-        engine.intake.started(request(begun))
+        engine.own.started(request(begun))
     engine.step()
     engine.abandon()
     engine = Engine.in_process(tmp_path, bounded, clock=clock)

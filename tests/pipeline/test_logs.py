@@ -146,7 +146,7 @@ def test_logs_end_nothing_and_take_no_crash_back(tmp_path: Path) -> None:
     made.accept(request(*looping_run(1, "s")))
     made.accept(30 * SECOND)
     made.accept(request(*looping_run(2, "s")))
-    made.engine.intake.mark("s", "crashed", "as told")
+    made.engine.own.mark("s", "crashed", "as told")
     made.accept(logs(log("late", trace=1), log("later", session__id="s")))
     made.finish()
     assert [(s.generation, s.state, s.logs) for s in session_of(made)] == [
@@ -160,7 +160,7 @@ def test_a_mark_before_anything_but_logs(tmp_path: Path) -> None:
     for restart in (False, True):
         made = Run(tmp_path / str(restart), msgspec.structs.replace(SETTINGS, checkpoint_interval=0.0))
         made.accept(logs(log("a", session__id=trace_id(1).hex())))
-        made.engine.intake.mark(trace_id(1).hex(), "crashed", "as told")
+        made.engine.own.mark(trace_id(1).hex(), "crashed", "as told")
         made.process()
         if restart:
             made.kill()

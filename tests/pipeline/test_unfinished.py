@@ -1,8 +1,10 @@
 """What had begun is dumped so that a load gives the same again, and nothing is dumped for nothing."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_ext import otlp
 from otel_ext.pipeline.unfinished import Begun, Unfinished
 
 KEYS = st.integers(0, 5)
@@ -11,7 +13,7 @@ STEPS = st.sampled_from(["begin", "grow", "end", "dump", "wrote", "clear", "relo
 
 def begun(key: int, raw: bytes) -> Begun:
     """A span that began."""
-    return Begun(bytes(15) + bytes((key,)), bytes(8), b"", "", b"", "", raw, "")
+    return Begun(bytes(15) + bytes((key,)), bytes(8), raw, "")
 
 
 @given(
@@ -43,3 +45,14 @@ def test_what_is_stored_is_what_had_begun(steps: list[tuple[str, int]]) -> None:
                 assert list(again._begun.items()) == list(one._begun.items())
                 if what == "reload":
                     one = again
+
+
+def test_what_an_earlier_version_dumped_is_read() -> None:
+    """Its resource, scope and span come back as one request, with what was known of it."""
+    old = [1, [bytes(16), bytes(8), b"", "", b"", "", b"\x12\x08" + bytes(8), "session", False, 7]]
+    one = Unfinished(100, 1 << 20)
+    one.load({"begun/a": msgspec.msgpack.encode(old)})
+    assert one.session_of(bytes(16)) == "session"
+    (begun,) = one.unwritten()
+    assert (begun.span_id, begun.order) == (bytes(8), 7)
+    assert [list(group.items) for group in otlp.split(begun.payload)] == [[b"\x12\x08" + bytes(8)]]

@@ -17,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from otel_ext import otlp
-from otel_ext.sdk import wire
+from otel_ext.otlp import wire
 from otel_ext.sdk.encode import encode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
@@ -196,10 +196,10 @@ def test_odd_times_and_names_do_not_raise() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Attributes that never repeat do not fill the memo, nor resources that never do."""
+    """Keys that never repeat do not fill the memo, nor resources that never do."""
     for number in range(3 * wire.MEMO):
-        encode([plain({"k": f"value {number}"})])
-    assert len(wire._MEMO) <= wire.MEMO
+        encode([plain({f"key {number}": 1})])
+    assert len(wire._HEADS) <= wire.MEMO
     for number in range(300):
         span = ReadableSpan("n", SpanContext(1, 2, False), resource=Resource({"n": number}), start_time=1)
         assert decoded([span]) == encode_spans([span])

@@ -63,9 +63,9 @@ class Moody:
         self.random = random.Random(seed)
         self.took: list[bytes] = []
         self.well = False
-        self.intake = self.journal = self
+        self.own = self.journal = self
 
-    def own(self, body: bytes, spans: int) -> None:
+    def spans(self, body: bytes, spans: int) -> None:
         """Take it, refuse it for now, or for good."""
         mood = 1.0 if self.well else self.random.random()
         if mood < 0.3:
@@ -253,11 +253,11 @@ def test_a_span_that_a_signal_handler_ends_inside_the_door_waits() -> None:
     handover = Handover(1 << 20, stats, always=False)
 
     class Handling(Moody):
-        def own(self, body: bytes, spans: int) -> None:
+        def spans(self, body: bytes, spans: int) -> None:
             if body == b"outer":
                 assert handover.hand(item(b"inner")) > 0
                 assert self.took == []
-            super().own(body, spans)
+            super().spans(body, spans)
 
     engine = Handling(0)
     engine.well = True

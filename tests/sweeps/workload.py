@@ -190,9 +190,9 @@ class Machine:
                 case "send":
                     self.acked += engine.intake.accept(action.body, telemetry_of(action.body)).received
                 case "began":
-                    engine.intake.started(action.body)
+                    engine.own.started(action.body)
                 case "crashed" | "ended":
-                    engine.intake.mark(action.body.decode(), action.kind, "as told")
+                    engine.own.mark(action.body.decode(), action.kind, "as told")
                 case "pass":
                     engine.tick(action.at)
                 case "step":

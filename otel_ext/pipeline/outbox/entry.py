@@ -11,7 +11,6 @@ import msgspec
 from otel_ext import otlp
 from otel_ext.journal import Record
 from otel_ext.pipeline.records import LOGS, METRICS, RELAY, REQUEST, unpack_request
-from otel_ext.pipeline.unfinished import Begun
 from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import Value
 from otel_ext.telemetry import Telemetry
@@ -68,11 +67,9 @@ class Edits:
             self._derived(body)
         self._extra(body)
 
-    def unfinished(self, begun: Begun, mark: tuple[str, Value]) -> None:
-        """A span that had begun and will never end; it goes out as it is stored, with the mark."""
-        span = begun.raw + otlp.addition((mark,))
-        urls = {"resource_url": begun.resource_url, "scope_url": begun.scope_url}
-        self._extra(otlp.request_of(begun.resource, begun.scope, span, **urls))
+    def unfinished(self, body: bytes, mark: tuple[str, Value]) -> None:
+        """The request of a span that began and will never end; it goes out as it is stored, with the mark."""
+        self._extra(otlp.edit(body, {0: otlp.addition((mark,))}))
 
     def _extra(self, body: bytes) -> None:
         if self._relay is not None:

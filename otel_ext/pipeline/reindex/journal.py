@@ -90,7 +90,8 @@ class Unread:
                 self._append(REQUEST, pack_request(kept, {}))
             elif record.kind == STARTED and number in begun:
                 keys = begun[number]
-                kept = _only(record.payload, lambda identity, keys=keys: _take(keys, identity[0]))
+                body, _ = unpack_request(record.payload)
+                kept = _only(body, lambda identity, keys=keys: _take(keys, identity[0]))
                 self._append(STARTED, kept)
             elif record.start in facts:
                 self._append(record.kind, record.payload)
@@ -121,7 +122,7 @@ class Unread:
             self._request(body, record, behind=behind)
         elif record.kind == STARTED:
             number = self._place(record)
-            for key, _ in identities(record.payload):
+            for key, _ in identities(unpack_request(record.payload)[0]):
                 self._begun.pop(key, None)
                 self._begun[key] = number
         elif record.kind == MARK and behind:

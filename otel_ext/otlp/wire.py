@@ -4,27 +4,29 @@ Law of this file: it never raises, whatever a value is, and what the stock encod
 same message. What that one drops is kept as text here: integers beyond 64 bits in decimal, lone surrogates as
 backslash escapes, values nested deeper than protobuf reads as their Python text.
 
-Instrumentations repeat a small set of short attributes on every span; their bytes are remembered (`_MEMO`,
-bounded by `MEMO` entries of at most `SHORT` characters and dropped as a whole when full). Field numbers are
-those of opentelemetry-proto `common.proto`.
+What stands before a value depends on its key alone, and instrumentations have few keys: that is remembered
+(`_HEADS`, bounded by `MEMO` keys of at most `SHORT` characters and dropped as a whole when full). Field
+numbers are those of opentelemetry-proto `common.proto`.
 """
 
 from collections.abc import Mapping, Sequence
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 MEMO: Final = 4096
-"""Remembered attributes at most."""
+"""Remembered keys at most."""
 
-SHORT: Final = 64
-"""Characters of a string value up to which it is remembered."""
+SHORT: Final = 96
+"""Characters of a key up to which it is remembered."""
 
 _DEEPEST: Final = 28
 """Levels of nesting; each is up to three messages, and protobuf reads 100 of them, the request included."""
 
 _SMALL: Final = tuple(bytes((n,)) for n in range(128))
 _DOUBLE: Final = Struct("<d")
-_MEMO: Final[dict[tuple[str, type, object], bytes]] = {}
+_HEADS: Final[dict[str, bytes]] = {}
+# The lengths of an AnyValue that holds a short text, and of the text.
+_LENGTHS: Final = tuple(bytes((n + 2, 0x0A, n)) for n in range(126))
 
 
 def varint(number: int) -> bytes:
@@ -54,37 +56,53 @@ def field(tag: bytes, data: bytes) -> bytes:
     return b"".join((tag, varint(len(data)), data))
 
 
-def attributes(items: Mapping[str, object] | None, tag: bytes) -> bytes:
+def plain_dict(items: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy that nobody else holds; SDK attributes lock for each look, and their `copy` is one call in C."""
+    if not items:
+        return {}
+    try:
+        return items.copy()  # type: ignore[attr-defined, no-any-return]
+    except AttributeError:
+        return dict(items)
+
+
+def attributes(items: Mapping[str, Any] | None, tag: bytes) -> bytes:
     """Every attribute as a KeyValue in a field of the given tag."""
     if not items:
         return b""
-    try:
-        # SDK attributes lock and copy for each look; their `copy` is one call in C.
-        items = items.copy()  # type: ignore[attr-defined]
-    except AttributeError:
-        items = dict(items)
-    parts = [b""]
-    for key, value in items.items():
-        kind = value.__class__
-        if (kind is str and len(value) <= SHORT) or kind is bool:  # type: ignore[arg-type]
-            known = _MEMO.get((key, kind, value))
-            if known is None:
-                known = _key_value(key, value)
-                if len(_MEMO) >= MEMO:
-                    _MEMO.clear()
-                _MEMO[key, kind, value] = known
-            parts.append(known)
+    parts: list[bytes] = []
+    for key, value in plain_dict(items).items():
+        head = _HEADS.get(key) or _head(key)
+        if value.__class__ is str:  # most are texts, and nearly all of these are short
+            text = utf8(value)
+            size = len(head) + 3 + len(text)
+            if size < 128:
+                parts += (tag, _SMALL[size], head, _LENGTHS[len(text)], text)
+                continue
+            content = field(b"\x0a", text)
         else:
-            parts.append(_key_value(key, value))
-    return tag.join(parts)
+            content = _any_value(value, 0)
+        length = varint(len(content))
+        parts += (tag, varint(len(head) + len(length) + len(content)), head, length, content)
+    return b"".join(parts)
 
 
-def _key_value(key: str, value: object, depth: int = 0) -> bytes:
+def _head(key: str) -> bytes:
+    """What stands in a KeyValue before the length of its value."""
+    plain = key.__class__ is str
+    head = field(b"\x0a", utf8(key if plain else str(key))) + b"\x12"
+    if plain and len(key) <= SHORT:  # to a dictionary 1 and True are one key
+        if len(_HEADS) >= MEMO:
+            _HEADS.clear()
+        _HEADS[key] = head
+    return head
+
+
+def _key_value(key: str, value: object, depth: int) -> bytes:
     """A KeyValue, its length before it."""
-    name = utf8(key if key.__class__ is str else str(key))
-    content = _any_value(value, depth)
-    body = b"".join((b"\x0a", varint(len(name)), name, b"\x12", varint(len(content)), content))
-    return varint(len(body)) + body
+    head, content = _HEADS.get(key) or _head(key), _any_value(value, depth)
+    length = varint(len(content))
+    return b"".join((varint(len(head) + len(length) + len(content)), head, length, content))
 
 
 def _any_value(value: object, depth: int) -> bytes:
