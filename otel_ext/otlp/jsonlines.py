@@ -49,13 +49,23 @@ def line(groups: Sequence[ResourceGroup], *, derived: bool = False) -> bytes:
     Raises:
         InvalidRequest: a resource or scope cannot be decoded.
     """
-    resources = []
+    # What stands around spans hangs on the first and the last of them, so that they are copied only once.
+    texts: list[bytes] = []
     for resource, url, scopes in groups:
-        texts = [
-            _scope_head(scope, scope_url) + b",".join(spans) + b"]}" for scope, scope_url, spans in scopes
-        ]
-        resources.append(_resource_head(resource, url) + b",".join(texts) + b"]}")
-    return b'{"resourceSpans":[%b]%b' % (b",".join(resources), DERIVED if derived else _END)
+        head = _resource_head(resource, url)
+        if not scopes:
+            texts.append(head)
+        for scope, scope_url, spans in scopes:
+            first = len(texts)
+            texts += spans or (b"",)
+            texts[first] = b"%b%b%b" % (head, _scope_head(scope, scope_url), texts[first])
+            texts[-1] += b"]}"
+            head = b""
+        texts[-1] += b"]}"
+    texts = texts or [b""]
+    texts[0] = b'{"resourceSpans":[' + texts[0]
+    texts[-1] += b"]" + (DERIVED if derived else _END)
+    return b",".join(texts)
 
 
 def header_line(unique: str, session_id: str, telemetry: Telemetry = Telemetry.TRACES) -> bytes:

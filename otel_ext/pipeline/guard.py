@@ -11,7 +11,7 @@ process, or a crash: a program's word, or the death of its process while a span 
 Each end is told as a derived span `termination.*`, once for each state and reason that it comes to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -42,8 +42,8 @@ class Fold(Protocol):
         """Give a trace that has no session yet to one."""
         ...
 
-    def store(self, item: Item, trace: Trace, now: int) -> None:
-        """Store a span."""
+    def store(self, run: Sequence[Item], trace: Trace, now: int) -> None:
+        """Store spans; see `hold.runs`."""
         ...
 
     def close_trace(self, trace_id: bytes, status: Status, now: int) -> None:
@@ -210,5 +210,5 @@ class CrashGuard:
                 trace = self._fold.settle(trace_id, names.get(trace_id, trace_id.hex()), now)
             self._ledger.received += 1
             self._unfinished.wrote(begun)
-            self._fold.store(self._reader.unfinished(begun), trace, now)
+            self._fold.store((self._reader.unfinished(begun),), trace, now)
         return begun_spans

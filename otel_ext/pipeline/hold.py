@@ -5,6 +5,9 @@ arrived; whoever takes a trace out decides its session. Time is engine time.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -50,12 +53,30 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     over: str = ""
     unfinished: bool = False
 
-    def count(self, session: Session, now: int) -> None:
-        """Count the span in its session's row."""
-        session.saw_span(self.start, self.end, now)
-        session.conflicts += self.conflict
-        session.unfinished += self.unfinished
-        session.tool_calls += self.call
+
+_SHARED: Final = attrgetter(
+    "trace_id", "own", "resource", "resource_url", "scope", "scope_url", "crashed", "over"
+)
+
+
+def runs(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Items that follow one another and agree in where they belong and in what they state, as one."""
+    return (list(run) for _, run in groupby(items, _SHARED))
+
+
+def count(items: Sequence[Item], session: Session, now: int) -> tuple[int, int]:
+    """Count spans in their session's row; how many of them are conflicts, and how many unfinished."""
+    starts = [item.start for item in items]
+    end = max(*starts, *[item.end for item in items])
+    conflicts = unfinished = 0
+    for item in [item for item in items if item.conflict or item.unfinished]:
+        conflicts += item.conflict
+        unfinished += item.unfinished
+        session.tool_calls += item.call
+    session.conflicts += conflicts
+    session.unfinished += unfinished
+    session.saw_spans(len(items), min(filter(None, starts), default=0), end, now)
+    return conflicts, unfinished
 
 
 class _Held(msgspec.Struct, array_like=True):
@@ -83,14 +104,15 @@ class Hold:
     def __len__(self) -> int:
         return self._spans
 
-    def add(self, item: Item, now: int) -> None:
-        """Hold one span."""
-        held = self._held.get(item.trace_id)
+    def add(self, items: Sequence[Item], now: int) -> None:
+        """Hold spans of one trace."""
+        trace_id = items[0].trace_id
+        held = self._held.get(trace_id)
         if held is None:
-            held = self._held[item.trace_id] = _Held(now, [])
-        held.items.append(item)
-        self._spans += 1
-        self._bytes += len(item.json)
+            held = self._held[trace_id] = _Held(now, [])
+        held.items.extend(items)
+        self._spans += len(items)
+        self._bytes += sum([len(item.json) for item in items])
 
     def duplicate(self, trace_id: bytes) -> None:
         """Count a re-delivery of a span that is held."""

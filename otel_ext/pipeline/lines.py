@@ -5,6 +5,8 @@ resource and scope; it is at most `line_bytes` long unless a single span is larg
 on the record alone, so a replay writes the same bytes.
 """
 
+from collections.abc import Sequence
+
 from otel_ext import otlp
 from otel_ext.pipeline.hold import Item
 from otel_ext.sessions import Streams
@@ -32,27 +34,33 @@ class LineWriter:
         self._streams, self._most = streams, line_bytes
         self._pending: dict[str, _Line] = {}
 
-    def add(self, session_id: str, item: Item) -> None:
-        """Add a received span to its session's line."""
+    def add(self, session_id: str, run: Sequence[Item]) -> None:
+        """Add received spans of one resource and scope to their session's line."""
         line = self._pending.get(session_id)
         if line is None:
             line = self._pending[session_id] = _Line()
-        scopes = line.resources.get((item.resource, item.resource_url))
-        spans = scopes.get((item.scope, item.scope_url)) if scopes is not None else None
-        added = len(item.json) + 1
+        first, texts = run[0], [item.json for item in run]
+        scopes = line.resources.get((first.resource, first.resource_url))
+        spans = scopes.get((first.scope, first.scope_url)) if scopes is not None else None
+        added = sum(map(len, texts)) + len(texts)
         if spans is None:
-            added += 4 * (len(item.resource) + len(item.scope)) + 2 * _FRAME
-        if line.spans and line.length + added > self._most:
-            self._write(session_id, line)
-            line = self._pending[session_id] = _Line()
-            scopes = spans = None
+            added += 4 * (len(first.resource) + len(first.scope)) + 2 * _FRAME
+        if line.length + added > self._most:
+            if len(run) > 1:  # they go as far as there is room
+                for item in run:
+                    self.add(session_id, (item,))
+                return
+            if line.spans:
+                self._write(session_id, line)
+                line = self._pending[session_id] = _Line()
+                scopes = spans = None
         if scopes is None:
-            scopes = line.resources[item.resource, item.resource_url] = {}
+            scopes = line.resources[first.resource, first.resource_url] = {}
         if spans is None:
-            spans = scopes[item.scope, item.scope_url] = []
-        spans.append(item.json)
+            spans = scopes[first.scope, first.scope_url] = []
+        spans += texts
         line.length += added
-        line.spans += 1
+        line.spans += len(texts)
 
     def derived(self, session_id: str, resource: bytes, scope: bytes, span: bytes) -> None:
         """Write one span of our own as a line, after what is pending of its session."""

@@ -5,7 +5,7 @@ batching shows in it. A record is handled in this order: what engine time has ma
 in the order of the request (repair times, recognise re-deliveries, find the session, read the step).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ from otel_ext.dedup import Window
 from otel_ext.journal import Record
 from otel_ext.pipeline.detect import Detection
 from otel_ext.pipeline.guard import CrashGuard
-from otel_ext.pipeline.hold import Hold, Item
+from otel_ext.pipeline.hold import Hold, Item, count, runs
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.lines import LineWriter
 from otel_ext.pipeline.logs import Logs
@@ -149,55 +149,59 @@ class Processor:
         self._detection.add(batch.steps, now, batch.outlines)
         for trace_id in batch.duplicates:
             self._duplicate(trace_id)
-        for item in batch.items:
-            self._place(item, batch.named, now)
+        for run in runs(batch.items):
+            self._place(run, batch.named, now)
 
-    def _place(self, item: Item, named: dict[bytes, str], now: int) -> None:
-        """Store a span, or hold it while its trace's session is unknown."""
-        trace = None if item.trace_id in self._hold else self.members.trace(item.trace_id)
-        session_id = item.own or named.get(item.trace_id, "")
-        if not session_id and self._unfinished:
-            session_id = self._unfinished.session_of(item.trace_id)
+    def _place(self, run: list[Item], named: dict[bytes, str], now: int) -> None:
+        """Store a run of spans, or hold it while its trace's session is unknown."""
+        trace_id = run[0].trace_id
+        trace = None if trace_id in self._hold else self.members.trace(trace_id)
+        session_id = run[0].own or named.get(trace_id) or self._unfinished.session_of(trace_id)
         if trace is None:
             if not session_id:
-                self._hold.add(item, now)
+                self._hold.add(run, now)
                 return
-            trace = self.settle(item.trace_id, session_id, now)
-        elif session_id != trace.session_id == item.trace_id.hex() and session_id and not trace.joined:
+            trace = self.settle(trace_id, session_id, now)
+        elif session_id != trace.session_id == trace_id.hex() and session_id and not trace.joined:
             self.members.join(trace, session_id)
             self._guard.bound(trace, now)
         if trace.adopted:
             claim(trace, self.members)
-        self.store(item, trace, now)
+        self.store(run, trace, now)
 
     def settle(self, trace_id: bytes, session_id: str, now: int) -> Trace:
         """Decide a trace's session and store what was held of it."""
         trace = self.members.bind(trace_id, session_id, now)
         items, duplicates = self._hold.take(trace_id)
-        for item in items:
-            self.store(item, trace, now)
+        for run in runs(items):
+            self.store(run, trace, now)
         if duplicates:
             self.members.session(trace).duplicates += duplicates
         self._guard.bound(trace, now)
         return trace
 
-    def store(self, item: Item, trace: Trace, now: int) -> None:
-        """Store a span under its session, count it there, and heed what it states of the session."""
-        session = self.members.session(trace, item.own)
-        item.count(session, now)
-        if item.root and not trace.rooted:
+    def store(self, run: Sequence[Item], trace: Trace, now: int) -> None:
+        """Store a run of spans under its session, count it there, and heed what it states of the session."""
+        first = run[0]
+        session = self.members.session(trace, first.own)
+        if len(run) > 1 and (first.crashed or first.over or session.crash or session.over):
+            for item in run:  # an end is told as of the span that brought it about
+                self.store((item,), trace, now)
+            return
+        conflicts, unfinished = count(run, session, now)
+        if not trace.rooted and (root := next((item for item in run if item.root), None)) is not None:
             home = self.members.session(trace)
-            home.root_ended(item.root_error)
+            home.root_ended(root.root_error)
             self.members.changed(home, active=home is session)
-            self.members.rooted(trace, item.span_id)
+            self.members.rooted(trace, root.span_id)
         self.members.changed(session, active=True)
-        if item.agentic:
-            self.members.follow(trace, item.resource, now)
-        self.ledger.stored += 1
-        self.ledger.conflicts += item.conflict
-        self.ledger.unfinished += item.unfinished
-        self._lines.add(session.session_id, item)
-        self._guard.heed(item, session, now)
+        if any(item.agentic for item in run):
+            self.members.follow(trace, first.resource, now)
+        self.ledger.stored += len(run)
+        self.ledger.conflicts += conflicts
+        self.ledger.unfinished += unfinished
+        self._lines.add(session.session_id, run)
+        self._guard.heed(first, session, now)
 
     def close_trace(self, trace_id: bytes, status: Status, now: int) -> None:
         """End what the detectors have open in a trace."""

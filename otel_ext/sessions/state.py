@@ -149,14 +149,13 @@ class Session(msgspec.Struct, kw_only=True):
         elif reason not in {self.crash, *self.crash_notes} and len(self.crash_notes) < _NOTES:
             self.crash_notes = [*self.crash_notes, reason]
 
-    def saw_span(self, start: int, end: int, now: int) -> None:
-        """Count one stored span with its times (0 when unknown); supersedes an idle end."""
-        self.spans += 1
-        self.last_seen = now
-        self._awake()
+    def saw_spans(self, count: int, start: int, end: int, now: int) -> None:
+        """Count stored spans with the first and the last instant of them (0 when unknown); as `stirred`."""
+        self.spans += count
+        self.stirred(now)
         if start and (not self.start or start < self.start):
             self.start = start
-        self.end = max(self.end, end, start)
+        self.end = max(self.end, end)
 
     def saw_log(self, time: int, now: int) -> None:
         """Count one stored log record with its time (0 when unknown): a sign of life."""

@@ -235,13 +235,12 @@ class Streams:
         if stream.buffer:
             self._pool.wrote(name)
             file = self._pool.file(name, new=not stream.written and name not in self._left.found)
-            data = stream.buffer[0] if len(stream.buffer) == 1 else b"".join(stream.buffer)
+            parts, stream.buffer = stream.buffer, []
             if name in self._left.found:
-                self._left.reconcile(file, name, stream.written, data)
-            else:
-                file.append(data)
-            stream.buffer = []
-            stream.written += len(data)
+                self._left.reconcile(file, name, stream.written, b"".join(parts))
+            else:  # a header and a line are not copied; of more parts one system call may not take all
+                file.append(*parts if len(parts) <= 2 else (b"".join(parts),))
+            stream.written = row.length
         if row.state is not FileState.OPEN:
             self._left.close(name, row.length)
 

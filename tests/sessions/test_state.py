@@ -28,10 +28,10 @@ def test_an_idle_session_without_a_root_is_interrupted() -> None:
 def test_a_later_span_supersedes_an_idle_end_but_never_a_crash() -> None:
     """A late span makes an interrupted session active again; a crashed one stays crashed."""
     one = session(traces=1, rootless=1, idle_at=5)
-    one.saw_span(1, 2, 9)
+    one.saw_spans(1, 1, 2, 9)
     assert one.state is State.ACTIVE
     crashed = session(crash="killed", idle_at=5)
-    crashed.saw_span(1, 2, 9)
+    crashed.saw_spans(1, 1, 2, 9)
     assert crashed.state is State.CRASHED
 
 
@@ -47,11 +47,13 @@ def test_the_first_failed_root_is_the_primary_reason() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=1), st.randoms())
 def test_the_order_of_spans_does_not_show(spans: list[tuple[int, int]], random: object) -> None:
-    """Start, end and count are the same in any order."""
+    """Start, end and count are the same in any order, and of all at once."""
     shuffled = list(spans)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = session(), session()
+    one, other, whole = session(), session(), session()
     for which, order in ((one, spans), (other, shuffled)):
         for start, end in order:
-            which.saw_span(start, end, 1)
-    assert one == other
+            which.saw_spans(1, start, max(start, end), 1)
+    starts, ends = zip(*spans, strict=True)
+    whole.saw_spans(len(spans), min(filter(None, starts), default=0), max(*starts, *ends), 1)
+    assert one == other == whole

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from otel_ext.pipeline.hold import Item
+from otel_ext.pipeline.hold import Item, count
 from otel_ext.pipeline.meaning import trace_of
 from otel_ext.sessions import Checkpoint, Session, State, Trace
 from otel_ext.signals import Finding
@@ -169,7 +169,7 @@ class Relearned:
     def _store(self, item: Item, trace: Trace) -> None:
         """Count a span, as `Processor.store` does."""
         row = self._rows[trace.generation]
-        item.count(row, self._now)
+        count((item,), row, self._now)
         row.open = True
         if item.root and not trace.rooted:
             row.root_ended(item.root_error)
