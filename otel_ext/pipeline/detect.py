@@ -23,7 +23,7 @@ from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.reorder import CLOSE, Outline, Reorder
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.tellings import Tellings
-from otel_ext.sessions import Trace
+from otel_ext.sessions import Session
 from otel_ext.signals import Detectors, Finding, Status, derived_span, scope_bytes
 from otel_ext.signals.findings.episodes import EVICTIONS
 from otel_ext.signals.watch import Watch
@@ -180,22 +180,24 @@ class Detection:
         trace = self._members.trace(trace_id)
         return (trace.joined or trace.session_id) if trace is not None else trace_id.hex()
 
-    def _count(self, trace: Trace, step: Step) -> None:
-        if step.kind is _TOOL or step.kind is _LLM or step.error:
-            session = self._members.session(trace, step.session_id)
-            count_step(session, step)
-            self._members.changed(session, active=False)
-
     def _detect(self, trace_id: bytes, until: int | None, now: int) -> None:
-        trace = self._members.trace(trace_id)
+        trace, counted = self._members.trace(trace_id), dict[str, Session]()
         for happening in self._tellings.put_together(
             self._reorder, trace_id, until, session_of=self._session_of
         ):
+            step = happening.step
             if happening.phase == CLOSE:
-                self.emit(self._signals.close(happening.step, now))
+                self.emit(self._signals.close(step, now))
                 continue
-            self.emit(self._signals.open(happening.step, now))
-            if trace is not None and self._signals.heard.took:
-                self._count(trace, happening.step)
+            self.emit(self._signals.open(step, now))
+            if trace is None or not self._signals.heard.took:
+                continue
+            if step.kind is _TOOL or step.kind is _LLM or step.error:
+                session = counted.get(step.session_id)
+                if session is None:
+                    session = counted[step.session_id] = self._members.session(trace, step.session_id)
+                count_step(session, step)
+        for session in counted.values():
+            self._members.changed(session, active=False)
         for text in self._signals.take_news():
             log.error("%s; its findings may be missing", text)

@@ -15,16 +15,16 @@ MOST: Final = 32
 """Calls found by one name."""
 
 
-def names(step: Step) -> Iterator[tuple[str, str]]:
+def names(step: Step) -> tuple[tuple[str, str], ...]:
     """What a call may be recognised by: the ids that producers give it, of a model call also its usage."""
     if step.kind is _TOOL:
-        if step.call_id:
-            yield "tool", step.call_id
-    elif step.kind is _LLM:
-        if step.response_id:
-            yield "model", step.response_id
-        if step.input_tokens and step.output_tokens:
-            yield "usage", f"{step.input_tokens} {step.output_tokens} {step.error}"
+        return (("tool", step.call_id),) if step.call_id else ()
+    if step.kind is not _LLM:
+        return ()
+    found: tuple[tuple[str, str], ...] = (("model", step.response_id),) if step.response_id else ()
+    if step.input_tokens and step.output_tokens:
+        found += (("usage", f"{step.input_tokens} {step.output_tokens} {step.error}"),)
+    return found
 
 
 class Named:
@@ -51,17 +51,13 @@ class Named:
                 self._found.pop(key, None)
 
     def alike(self, step: Step) -> list[Step]:
-        """Steps that may be of the same call, the earliest first; usage alone tells no two spans for one."""
-        if not self._found:
-            return []
-        found = [
-            other
-            for kind, name in names(step)
-            for record in ((not step.record,) if kind == "usage" else (False, True))
-            for other in self._found.get((kind, name, record), ())
-            if other is not step
-        ]
-        return sorted(found, key=lambda other: (other.start, other.trace_id, other.span_id))
+        """Steps that may be of the same call, in no order; usage alone tells no two spans for one."""
+        alike: list[Step] = []
+        if self._found:
+            for kind, name in names(step):
+                for record in (not step.record,) if kind == "usage" else (False, True):
+                    alike += self._found.get((kind, name, record), ())
+        return [other for other in alike if other is not step] if alike else alike
 
     @contextlib.contextmanager
     def renamed(self, step: Step) -> Iterator[None]:

@@ -81,10 +81,15 @@ def _around(step: Step, steps: dict[bytes, Step]) -> Step | None:
         if outer is None or outer is step:
             return None
         if outer.kind is not _OTHER:
+            if (
+                outer.kind is not step.kind
+                or outer.view
+                or not (step.kind is _LLM or outer.name == step.name)
+            ):
+                return None
             known = step.arguments_hash is not None and outer.arguments_hash is not None
-            same = outer.kind is step.kind and (outer.name == step.name or step.kind is _LLM)
             differ = known and step.arguments_hash != outer.arguments_hash
             ids = {step.response_id, outer.response_id} - {""}
-            return outer if same and not differ and not outer.view and len(ids) < 2 else None
+            return outer if not differ and len(ids) < 2 else None
         up = outer.parent_id
     return None

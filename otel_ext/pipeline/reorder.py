@@ -9,7 +9,7 @@ is made of its spans (`Outline`) that only a detector would need.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -144,20 +144,21 @@ class Reorder:
             return trace_id, None
         return (trace_id, now - self._wait) if oldest + self._wait <= now else None
 
-    def take(self, trace_id: bytes, until: int | None = None) -> Iterator[Happening]:
+    def take(self, trace_id: bytes, until: int | None = None) -> list[Happening]:
         """What is due of a trace, in order: all that arrived by `until` and all that happened before it.
 
         `until` is an engine time; None takes everything.
         """
         waiting = self._traces.pop(trace_id, None)
         if waiting is None:
-            return
-        if not waiting.agentic and (until is None or waiting.newest <= until):
+            return []
+        everything = until is None or waiting.newest <= until
+        if everything and not waiting.agentic:
             self._count -= len(waiting)
-            return
+            return []
         ordered = waiting.ordered()
         ready = len(ordered)
-        if until is not None:
+        if until is not None and not everything:
             ready = max((i for i, h in enumerate(ordered, 1) if h.arrived <= until), default=0)
         self._count -= ready
         for happening in ordered[:ready]:
@@ -167,8 +168,7 @@ class Reorder:
         if rest:
             again = self._wait_from(trace_id, min(h.arrived for h in rest))
             again.happenings, again.agentic, again.newest = rest, waiting.agentic, waiting.newest
-        if waiting.agentic:
-            yield from ordered[:ready]
+        return ordered[:ready] if waiting.agentic else []
 
     def rest(self, trace_id: bytes) -> dict[bytes, Step]:
         """Steps of a trace that wait, by span id."""

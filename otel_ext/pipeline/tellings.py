@@ -59,12 +59,17 @@ class _Due(NamedTuple):
     session: str
     session_of: Callable[[bytes], str]
 
-    def alike(self, step: Step) -> Iterator[Step]:
-        """Calls of the session that wait yet and may be this one."""
+    def alike(self, step: Step) -> list[Step]:
+        """Calls of the session that wait yet and may be this one, the earliest first."""
         mine = step.session_id or self.session
-        for other in self.order.named.alike(step):
-            if not other.view and (other.session_id or self.session_of(other.trace_id)) == mine:
-                yield other
+        alike = [
+            other
+            for other in self.order.named.alike(step)
+            if not other.view and (other.session_id or self.session_of(other.trace_id)) == mine
+        ]
+        if len(alike) > 1:
+            alike.sort(key=lambda other: (other.start, other.trace_id, other.span_id))
+        return alike
 
 
 class Tellings:
@@ -93,7 +98,10 @@ class Tellings:
             until: as of `Reorder.take`.
             session_of: trace id -> the session that a trace belongs to.
         """
-        ready, session = list(order.take(trace_id, until)), session_of(trace_id)
+        ready = order.take(trace_id, until)
+        if not ready:
+            return
+        session = session_of(trace_id)
         steps = {h.step.span_id: h.step for h in ready if h.phase == OPEN}
         gone = share(steps, order)
         self.merged += len(gone)
@@ -129,9 +137,13 @@ class Tellings:
                 del self._turns[session]
                 self._changed = True
         keys = [_digest(kind, session, name) for kind, name in names(step)]
-        told = (self._known.get(key) for key in keys)
-        known = next((k for k in told if k and k.span_id != step.span_id and _same(k, step)), None)
-        if known is None:
+        if not keys:
+            return
+        for key in keys:
+            known = self._known.get(key)
+            if known is not None and known.span_id != step.span_id and _same(known, step):
+                break
+        else:
             for other in due.alike(step):  # waiting yet, for later than this
                 if _same(_known(step), other):
                     if step.record and not other.record:
