@@ -14,6 +14,7 @@ item is invalid is still a partial success (checklist item 20).
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -22,7 +23,7 @@ from otel_ext.errors import InvalidRequest
 from otel_ext.otlp.diagnose import DEPTH, UNDECODABLE, UTF8, reason, without_depth
 from otel_ext.otlp.exports import EXPORTS
 from otel_ext.otlp.schema import Request, ResourceSpans, ScopeSpans
-from otel_ext.otlp.vouch import NO_SPAN, NO_TRACE, data_points, vouched
+from otel_ext.otlp.vouch import ANYHOW, NO_SPAN, NO_TRACE, data_points, vouched
 from otel_ext.telemetry import Telemetry
 
 _WORDS: Final = {
@@ -50,13 +51,23 @@ class Admitted(NamedTuple):
     message: str
 
 
-def admit(body: bytes, telemetry: Telemetry = Telemetry.TRACES) -> Admitted:
+def admit(
+    body: bytes,
+    telemetry: Telemetry = Telemetry.TRACES,
+    *,
+    alone: AbstractContextManager[Any] = ANYHOW,
+) -> Admitted:
     """Check an encoded export request, item by item where that is needed.
+
+    Args:
+        body: the request.
+        telemetry: of what it is.
+        alone: see `vouched`.
 
     Raises:
         InvalidRequest: the envelope (request, resource, scope) cannot be decoded.
     """
-    received = vouched(body, telemetry)
+    received = vouched(body, telemetry, alone)
     return _one_by_one(body, telemetry) if received is None else Admitted(body, received, {}, "")
 
 

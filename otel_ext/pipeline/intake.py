@@ -6,6 +6,7 @@ admit (decode check, span by span), append, return. No meaning is given here.
 """
 
 import contextlib
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
@@ -63,7 +64,7 @@ class Intake:
         self._outbox = outbox
         self._backlog = Backlog(processed, clock)
         self._admission = Admission(settings, self._backlog, clock=clock, stats=stats, free_bytes=free_bytes)
-        self._closed = False
+        self._reading, self._closed = threading.Lock(), False
         self.own = Own(
             journal, self._backlog, most=settings.max_in_flight, refusal=self.refusal, time=time, stats=stats
         )
@@ -96,7 +97,7 @@ class Intake:
         with _Room(self, len(body), service):
             end = None
             with turn or contextlib.nullcontext():
-                admitted = otlp.admit(body, telemetry)
+                admitted = otlp.admit(body, telemetry, alone=self._reading)
                 if admitted.received:
                     payload = pack_request(admitted.body, admitted.rejected)
                     engine = engine_time(admitted.body) if engine_time else self._time.now()
