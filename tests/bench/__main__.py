@@ -1,7 +1,7 @@
 """Speed, beside others, on one machine: every figure of `docs/performance.md` in one command.
 
     python -m tests.bench                        # everything, medians of five; hours on a quiet machine
-    python -m tests.bench --write                # the same, then the page, its plots and its baseline
+    python -m tests.bench --write --scale 0.25   # in under an hour, then the page, its plots and its baseline
     python -m tests.bench --compare              # the base cases against the baseline; exit 1 when worse
     python -m tests.bench --quick --runs 1       # to see that it works
 
@@ -10,6 +10,7 @@ Servers run on the first core, clients on the last; `otel-ext bench` is the same
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from otel_ext.bench.baseline import Baseline, baseline, read, store
@@ -45,7 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rivals", default=",".join(USUAL_RIVALS), help=f"of {','.join(KNOWN)}; or none")
     parser.add_argument("--runs", type=int, default=5, help="the median is told")
     parser.add_argument("--quick", action="store_true", help="a twelfth of the load")
-    parser.add_argument("--scale", type=float, default=1.0, help="longer or shorter runs")
+    parser.add_argument("--scale", type=float, help="longer or shorter runs; as the baseline's, or 1")
     parser.add_argument("--samples", type=Path, help="add every run and latency to this file, as JSON lines")
     parser.add_argument("--baseline", type=Path, help="keep the medians in this file")
     parser.add_argument(
@@ -56,12 +57,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _timed(part: str, begun: float) -> None:
+    _say(f"{part}: {(time.monotonic() - begun) / 60:.1f} minutes")
+
+
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _measured(options: argparse.Namespace) -> Session:
+def _measured(options: argparse.Namespace, scale: float) -> Session:
     guard = options.compare is not None
+    part_of = scale / (12 if options.quick else 1)
     parts = [part for part in options.parts.split(",") if part] or [
         p for p in PARTS if not guard or p != "scale"
     ]
@@ -70,23 +76,31 @@ def _measured(options: argparse.Namespace) -> Session:
     others = rivals(tuple(name for name in options.rivals.split(",") if name not in {"", "none"}))
     session = run_all((), (), 0)
     ours: list[Make] = [Ours]
-    session.machine |= {"runs": options.runs, "scale": options.scale / (12 if options.quick else 1)}
+    session.machine |= {"runs": options.runs, "scale": part_of}
     for part, suites, who in (
         ("receive", asked or usual, [Bare, *ours, *([] if guard else others)]),
         ("scale", asked or SCALE, ours),
     ):
         if part in parts:
-            cases = chosen(suites, options.quick, options.scale)
+            begun = time.monotonic()
+            cases = chosen(suites, options.quick, scale)
             runs = min(options.runs, GROWTH_RUNS) if part == "scale" else options.runs
             part_session = run_all(cases, who, runs, samples=options.samples, say=_say)
             session.runs += part_session.runs
             session.skipped |= part_session.skipped
             session.promises |= part_session.promises
-    scale = options.scale / (12 if options.quick else 1)
-    for part, measured in (("restart", restart.measured), ("inprocess", inprocess.measured)):
+            _timed(part, begun)
+    # How long the journal is is what a restart is about: it is shortened for a quick look only.
+    length = part_of if options.quick else 1.0
+    for part, measured, size in (
+        ("restart", restart.measured, length),
+        ("inprocess", inprocess.measured, part_of),
+    ):
         if part in parts:
-            for server, cases_ in measured(options.runs, scale, _say).items():
+            begun = time.monotonic()
+            for server, cases_ in measured(options.runs, size, _say).items():
                 session.more.setdefault(server, {}).update(cases_)
+            _timed(part, begun)
     return session
 
 
@@ -113,7 +127,9 @@ def main() -> int:
     if options.write_only:
         _say(f"written: {', '.join(page.write(read(KEPT)))}")
         return 0
-    session = _measured(options)
+    # Runs of another length are another measurement.
+    kept = float(old.machine.get("scale", 1.0)) if old is not None and not options.quick else 1.0
+    session = _measured(options, options.scale or kept)
     if session.runs:
         print(report(session))
     new = baseline(session)

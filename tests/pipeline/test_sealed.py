@@ -220,15 +220,16 @@ def sweep(made: Run, path: Path, stride: int) -> int:
     """
     data = path.read_bytes()
     offsets = sorted({*range(0, len(data), stride), len(data) - 1})
+    (folder,) = engines(made.folder)
     for offset in offsets:
         changed = bytearray(data)
         changed[offset] ^= 1 << offset % 8
         path.write_bytes(changed)
-        assert not report(made)["ok"], (path, offset, "flipped")
+        assert not check_engine(folder)["ok"], (path, offset, "flipped")
         path.write_bytes(data[:offset])
-        assert not report(made)["ok"], (path, offset, "cut")
+        assert not check_engine(folder)["ok"], (path, offset, "cut")
     path.write_bytes(data)
-    assert report(made)["damage"] == []
+    assert check_engine(folder)["damage"] == []
     return len(offsets)
 
 
