@@ -21,6 +21,7 @@ from otel_ext.errors import ConfigError
 from otel_ext.otlp import count
 from tests.bench import page, svg
 from tests.bench.goals import BASE, OURS, goals
+from tests.bench.restart import SIZES
 from tests.support import ROOT
 
 amounts = st.floats(1e-3, 1e9)
@@ -170,10 +171,10 @@ def test_goals_and_plots_look_for_cases_that_are_measured() -> None:
     one = Middle(1.0, 1.0, 1.0)
     row: dict[str, Middle | None] = dict.fromkeys((*HIGHER, *LOWER, "fsync_p99"), one)
     cases = {case.name: row for members in suites().values() for case in members}
+    cases |= {f"restart, {mib} MiB": {"journal": one, "start": one, "first": one} for mib in SIZES}
     servers = (REFERENCE, OURS, "rotel", "Collector, JSON", "Phoenix", "MLflow")
     kept = Baseline(machine=MACHINE, figures=dict.fromkeys(servers, cases))
     assert [goal.what for goal in goals(kept.figures) if goal.met is None] == [
-        *("ready again with 1 GiB of journal", "first acknowledgement with 1 GiB of journal"),
         *("`on_end`, median", "`on_end`, p99"),
         "`on_end`, faster than the stock encoder and a write",
         "CPU a span, of BatchSpanProcessor with the OTLP exporter",
