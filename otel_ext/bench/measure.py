@@ -159,6 +159,7 @@ def plan(server: Server, case: Case) -> Plan:
         sessions=case.sessions,
         per_session=case.per_session,
         rate=case.requests * case.clients / case.hold if case.hold else 0.0,
+        unique=server.unique,
         headers=server.headers,
     )
 

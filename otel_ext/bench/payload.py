@@ -18,7 +18,7 @@ TRACE: Final = b"TRACEID-%08d"
 """A marker that stands for a trace id in a template, 16 bytes."""
 
 SPAN: Final = b"S-%06d"
-"""A span id, 8 bytes; the same in every request, unique in its trace."""
+"""A span id, 8 bytes; the same in every request, unique in its trace, unless told otherwise."""
 
 SESSION: Final = "session-%08d"
 """A marker and the form of a session id, 16 bytes."""
@@ -118,6 +118,7 @@ def _pad(span: Span, size: int, payload: str = "app.payload") -> None:
 
 
 _MARKER: Final = re.compile(rb"TRACEID-\d{8}|session-\d{8}")
+_WITH_SPANS: Final = re.compile(rb"TRACEID-\d{8}|session-\d{8}|S-\d{6}")
 
 
 class Requests:
@@ -130,6 +131,7 @@ class Requests:
         mix: as in `template`.
         traces: of a request.
         session: from a trace's number to its session's; each trace its own when left out.
+        unique: no two requests share a span id either; OTLP asks for that in a trace only.
     """
 
     def __init__(
@@ -141,26 +143,31 @@ class Requests:
         mix: str = "agent",
         traces: int = TRACES,
         session: Callable[[int], int] | None = None,
+        unique: bool = False,
     ) -> None:
         encoded = template(spans, size, mix, traces)
         self.traces = min(traces, spans)
         self.spans = spans // self.traces * self.traces
         self._number = first
         self._session = session or (lambda trace: trace)
+        self._unique = unique
         self._pieces, self._which, at = list[bytes](), list[int](), 0
-        for found in _MARKER.finditer(encoded):
+        before = {b"TRACEID": 0, b"session": self.traces, b"S": 2 * self.traces}
+        for found in (_WITH_SPANS if unique else _MARKER).finditer(encoded):
             self._pieces += [encoded[at : found.start()], b""]
-            kind, number = found[0][:8], int(found[0][8:])
-            self._which.append(number + (self.traces if kind == b"session-" else 0))
+            kind, _, number = found[0].partition(b"-")
+            self._which.append(before[kind] + int(number))
             at = found.end()
         self._pieces.append(encoded[at:])
 
     def next(self) -> bytes:
         """A request whose trace ids were never used before."""
-        first = self._number * self.traces
+        first, span = self._number * self.traces, self._number * self.spans
         self._number += 1
         numbers = range(first, first + self.traces)
         ids = [b"bench-id" + number.to_bytes(8, "big") for number in numbers]
         ids += [b"session-%08d" % (self._session(number) % 100_000_000) for number in numbers]
+        if self._unique:
+            ids += [b"%08x" % number for number in range(span, span + self.spans)]
         self._pieces[1::2] = [ids[which] for which in self._which]
         return b"".join(self._pieces)

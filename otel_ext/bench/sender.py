@@ -50,6 +50,7 @@ class Plan(msgspec.Struct, kw_only=True):
     traces: int = TRACES
     sessions: int = 0
     per_session: int = 0
+    unique: bool = False
     headers: dict[str, str] = {}
 
     def session(self, spans: int) -> Callable[[int], int] | None:
@@ -69,7 +70,13 @@ def _bodies(plan: Plan, number: int) -> tuple[Iterator[tuple[bytes, int]], int]:
     total = plan.requests + plan.warm
     first = plan.first + number * total
     requests = Requests(
-        plan.spans, plan.size, first, mix=plan.mix, traces=plan.traces, session=plan.session(each)
+        plan.spans,
+        plan.size,
+        first,
+        mix=plan.mix,
+        traces=plan.traces,
+        session=plan.session(each),
+        unique=plan.unique,
     )
     encoded = ((body, len(body)) for body in iter(requests.next, None))
     if plan.gzip and plan.door == "http":

@@ -36,6 +36,9 @@ class Server:
     most: ClassVar[int | None] = None
     """Runs of a case, at most; few for what takes minutes."""
 
+    unique: ClassVar[bool] = False
+    """Whether it takes two spans of one id for one, though their traces differ."""
+
     doors: ClassVar[tuple[str, ...]] = ("grpc", "http")
     headers: ClassVar[dict[str, str]] = {}
 

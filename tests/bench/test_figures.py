@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_ext.bench.baseline import REFERENCE, Baseline, changes, read, store
 from otel_ext.bench.cases import Case, chosen, suites
@@ -129,11 +130,14 @@ def test_what_is_no_baseline_is_an_error_with_its_name(tmp_path: Path) -> None:
         read(path)
 
 
-@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 10**6))
-def test_no_request_repeats_an_id(spans: int, traces: int, first: int) -> None:
-    """Each has its spans, and ids that no other has; only the ids differ."""
-    requests = Requests(spans, 600, first, traces=traces)
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 10**6), st.booleans())
+def test_no_request_repeats_an_id(spans: int, traces: int, first: int, unique: bool) -> None:
+    """Each has its spans, and ids that no other has; only the ids differ. Span ids too, where it is asked."""
+    requests = Requests(spans, 600, first, traces=traces, unique=unique)
     bodies = [requests.next() for _ in range(3)]
+    sent = [ExportTraceServiceRequest.FromString(body).resource_spans[0].scope_spans[0] for body in bodies]
+    ids_of_spans = {span.span_id for scope in sent for span in scope.spans}
+    assert len(ids_of_spans) == requests.spans * (3 if unique else 1)
     assert len(set(bodies)) == 3
     assert {count(body) for body in bodies} == {requests.spans}
     assert len({len(body) for body in bodies}) == 1

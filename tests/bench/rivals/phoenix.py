@@ -17,6 +17,7 @@ class Phoenix(Server):
     # It inserts some 90 spans a second: one request a connection is minutes of work.
     weight = 0.0
     most = 2
+    unique = True
 
     def takes(self, case: Case) -> bool:
         """The case that a goal is about."""
