@@ -97,7 +97,7 @@ def run_all(
                     continue
                 try:
                     run = measure(server, case)
-                except CannotBeMeasuredError as error:
+                except (CannotBeMeasuredError, OSError) as error:
                     wrong[place, case.name] = session.skipped[f"{server.name}: {case.name}"] = str(error)
                     say(f"{server.name:>14}  {case.name}: skipped, {error}")
                     continue

@@ -11,6 +11,7 @@ Servers run on the first core, clients on the last; `otel-ext bench` is the same
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from otel_ext.bench.baseline import Baseline, baseline, read, store
@@ -28,6 +29,7 @@ from tests.support import ROOT
 
 KEPT = ROOT / "docs/performance.json"
 PARTS = ("receive", "scale", "restart", "inprocess")
+ALL = (*USUAL, "large")
 GROWTH_RUNS = 3
 """Medians of so many are enough for a curve; each takes long."""
 
@@ -54,53 +56,58 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--write", action="store_true", help=f"{page.PAGE.name}, its plots and {KEPT.name}")
     parser.add_argument("--write-only", action="store_true", help="write from what is kept; measure nothing")
-    return parser.parse_args()
-
-
-def _timed(part: str, begun: float) -> None:
-    _say(f"{part}: {(time.monotonic() - begun) / 60:.1f} minutes")
+    options = parser.parse_args()
+    if unknown := set(filter(None, options.parts.split(","))) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    return options
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _measured(options: argparse.Namespace, scale: float) -> Session:
-    guard = options.compare is not None
-    part_of = scale / (12 if options.quick else 1)
-    parts = [part for part in options.parts.split(",") if part] or [
-        p for p in PARTS if not guard or p != "scale"
-    ]
+def _parts(options: argparse.Namespace) -> list[str]:
+    asked = [part for part in options.parts.split(",") if part]
+    return asked or [part for part in PARTS if options.compare is None or part != "scale"]
+
+
+def _receiving(options: argparse.Namespace, part: str, scale: float) -> Session:
+    """Parts `receive` and `scale`: cases put to servers, by turns."""
     asked = tuple(name for name in options.suites.split(",") if name)
-    usual = GUARD_SUITES if guard else (*USUAL, "large")
-    others = rivals(tuple(name for name in options.rivals.split(",") if name not in {"", "none"}))
+    who: list[Make] = [Ours]
+    if part == "scale":
+        cases, runs = chosen(asked or SCALE, options.quick, scale), min(options.runs, GROWTH_RUNS)
+    else:
+        guard = options.compare is not None
+        cases, runs = chosen(asked or (GUARD_SUITES if guard else ALL), options.quick, scale), options.runs
+        others = rivals(tuple(name for name in options.rivals.split(",") if name not in {"", "none"}))
+        who = [Bare, Ours, *([] if guard else others)]
+    return run_all(cases, who, runs, samples=options.samples, say=_say)
+
+
+def _measured(options: argparse.Namespace, scale: float, keep: Callable[[Session], None]) -> Session:
+    """All parts; what there is so far is given to `keep` after each, so that a failure costs one part."""
     session = run_all((), (), 0)
-    ours: list[Make] = [Ours]
-    session.machine |= {"runs": options.runs, "scale": part_of}
-    for part, suites, who in (
-        ("receive", asked or usual, [Bare, *ours, *([] if guard else others)]),
-        ("scale", asked or SCALE, ours),
-    ):
-        if part in parts:
-            begun = time.monotonic()
-            cases = chosen(suites, options.quick, scale)
-            runs = min(options.runs, GROWTH_RUNS) if part == "scale" else options.runs
-            part_session = run_all(cases, who, runs, samples=options.samples, say=_say)
-            session.runs += part_session.runs
-            session.skipped |= part_session.skipped
-            session.promises |= part_session.promises
-            _timed(part, begun)
-    # How long the journal is is what a restart is about: it is shortened for a quick look only.
-    length = part_of if options.quick else 1.0
-    for part, measured, size in (
-        ("restart", restart.measured, length),
-        ("inprocess", inprocess.measured, part_of),
-    ):
-        if part in parts:
-            begun = time.monotonic()
-            for server, cases_ in measured(options.runs, size, _say).items():
-                session.more.setdefault(server, {}).update(cases_)
-            _timed(part, begun)
+    short = scale / (12 if options.quick else 1)
+    session.machine |= {"runs": options.runs, "scale": short}
+    for part in _parts(options):
+        begun = time.monotonic()
+        if part in {"receive", "scale"}:
+            found = _receiving(options, part, scale)
+            session.runs += found.runs
+            session.skipped |= found.skipped
+            session.promises |= found.promises
+        else:
+            # A restart is about how long the journal is: that is shortened for a quick look only.
+            measured, size = (
+                (restart.measured, short if options.quick else 1.0)
+                if part == "restart"
+                else (inprocess.measured, short)
+            )
+            for server, cases in measured(options.runs, size, _say).items():
+                session.more.setdefault(server, {}).update(cases)
+        _say(f"{part}: {(time.monotonic() - begun) / 60:.1f} minutes")
+        keep(session)
     return session
 
 
@@ -129,7 +136,12 @@ def main() -> int:
         return 0
     # Runs of another length are another measurement.
     kept = float(old.machine.get("scale", 1.0)) if old is not None and not options.quick else 1.0
-    session = _measured(options, options.scale or kept)
+
+    def keep(session: Session) -> None:
+        if options.write:
+            store(_joined(baseline(session)), KEPT)
+
+    session = _measured(options, options.scale or kept, keep)
     if session.runs:
         print(report(session))
     new = baseline(session)
@@ -143,9 +155,7 @@ def main() -> int:
     if old is not None:
         worse = judge(old, new, print)
     if options.write:
-        new = _joined(new)
-        store(new, KEPT)
-        _say(f"written: {', '.join(page.write(new))}")
+        _say(f"written: {', '.join(page.write(read(KEPT)))}")
     return 1 if worse else 0
 
 

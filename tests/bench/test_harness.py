@@ -29,6 +29,17 @@ class Broken(Server):
         self.spawn(["/bin/sh", "-c", "echo why >&2; echo no"], start="ready")
 
 
+class Missing(Server):
+    """One whose program is not there."""
+
+    name = "missing"
+    promise = "none"
+
+    def start(self, case: Case) -> None:
+        """No such file."""
+        self.spawn([self.folder / "program"])
+
+
 class Talkative(Server):
     """One that says more than a pipe holds before it is there."""
 
@@ -57,7 +68,7 @@ TINY = Case(size=100_000, door="http", gzip=True, total=16, clients=2)
 def test_a_run_has_all_its_figures(tmp_path: Path) -> None:
     """Our own server over HTTP with gzip: what was sent is acknowledged, processed and measured."""
     case = TINY
-    session = run_all([("size", case)], [Ours, Broken], 1, samples=tmp_path / "samples")
+    session = run_all([("size", case)], [Ours, Broken, Missing], 1, samples=tmp_path / "samples")
     (one,) = session.runs
     assert one.spans == case.requests * case.clients * case.spans
     assert one.bytes > one.spans * case.size * 0.9
@@ -71,9 +82,8 @@ def test_a_run_has_all_its_figures(tmp_path: Path) -> None:
     (line,) = objects((tmp_path / "samples").read_text())
     assert [len(client) for client in line["latencies"]] == [case.requests] * case.clients
     assert max(max(client) for client in line["latencies"]) * 1000 == pytest.approx(one.worst)
-    ((who, why),) = session.skipped.items()
-    assert who.startswith("broken: ")
-    assert "why" in why
+    assert [who.partition(":")[0] for who in session.skipped] == ["broken", "missing"]
+    assert "why" in session.skipped[f"broken: {case.name}"]
 
 
 def test_the_command_measures_a_running_endpoint_and_finds_a_loss(tmp_path: Path) -> None:
@@ -94,13 +104,11 @@ def test_the_command_measures_a_running_endpoint_and_finds_a_loss(tmp_path: Path
             measure(Running("http", process.endpoint), TINY)  # the wrong door
 
 
-@pytest.mark.parametrize(
-    ("part", "code", "told"), [("restart", 1, "WORSE"), ("none", 2, "nothing to compare")]
-)
+@pytest.mark.parametrize(("part", "code", "told"), [("restart", 1, "WORSE"), ("other", 2, "no part other")])
 def test_comparing_with_a_baseline_tells_by_its_exit_code(
     tmp_path: Path, part: str, code: int, told: str
 ) -> None:
-    """`python -m tests.bench --compare`: a start in a nanosecond is past; without figures an error."""
+    """`python -m tests.bench --compare`: a start in a nanosecond is past; what is no part is an error."""
     figures: Figures = {"otel_ext": {"restart, 1 MiB": {"start": Middle(1e-9, 1e-9, 1e-9)}}}
     store(Baseline(machine=machine.described(tmp_path), figures=figures), tmp_path / "before")
     call = ["--parts", part, "--runs", "1", "--quick", "--scale", "0.012"]
