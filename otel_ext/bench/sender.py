@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import grpc
 import msgspec
 
-from otel_ext.bench.http import connect
+from otel_ext.bench.http import Connection
 from otel_ext.bench.payload import TRACES, Requests
 from otel_ext.exporters.grpc import METHOD
 
@@ -127,7 +127,7 @@ class _Client:
         try:
             plan = self.plan
             bodies, self.spans = _bodies(plan, self.number)
-            export = (_grpc if plan.door == "grpc" else connect)(plan)
+            export = _grpc(plan) if plan.door == "grpc" else Connection(plan).post
             for _ in range(plan.warm):
                 self.one(export, *next(bodies))
             self.latencies.clear()

@@ -1,8 +1,11 @@
 """The benchmarks measure something: tiny runs against real processes, and failures that are told."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,13 @@ from otel_ext.bench import machine
 from otel_ext.bench.baseline import Baseline, read, store
 from otel_ext.bench.cases import Case, suites
 from otel_ext.bench.figures import Middle
+from otel_ext.bench.http import Connection
 from otel_ext.bench.measure import Run, measure
+from otel_ext.bench.sender import Plan
 from otel_ext.bench.server import CannotBeMeasuredError, Server
 from otel_ext.bench.servers import Ours, Running
 from otel_ext.bench.session import Figures, Session, run_all
-from tests.support import ROOT, objects, run, server, until
+from tests.support import PATIENCE, ROOT, objects, run, server, until
 
 
 class Broken(Server):
@@ -118,6 +123,32 @@ def test_comparing_with_a_baseline_tells_by_its_exit_code(
     )
     assert done.returncode == code, done.stderr
     assert told in done.stdout + done.stderr
+
+
+def test_a_connection_that_was_closed_while_idle_is_opened_again() -> None:
+    """By a server that closes after each answer without a word, as some do after a few seconds."""
+    closed, bodies = threading.Event(), list[bytes]()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = door.accept()
+                with connection, connection.makefile("rb") as asked:
+                    length = [int(line[15:]) for line in iter(asked.readline, b"\r\n") if b"Length" in line]
+                    bodies.append(asked.read(*length))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                closed.set()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        where = f"127.0.0.1:{door.getsockname()[1]}"
+        told = Plan(endpoint=where, door="http", clients=1, spans=1, size=1, requests=2, warm=1)
+        with contextlib.closing(Connection(told)) as connection:
+            assert connection.post(b"one") == ""
+            assert closed.wait(PATIENCE)
+            assert connection.post(b"two") == ""
+        thread.join()
+    assert bodies == [b"one", b"two"]
 
 
 def test_what_others_do_is_flagged() -> None:
