@@ -74,7 +74,7 @@ class Hooks:
         return hooks
 
     def _having(self, hook: str) -> list[Rule[Any]]:
-        return [rule for rule in self._at_work if _overrides(rule, hook)]
+        return [rule for rule in self._at_work if _overrides(rule, hook) and not rule.deaf]
 
 
 def _overrides(rule: Rule[Any], hook: str) -> bool:

@@ -40,6 +40,8 @@ USED: Final = 1 << 15
 """A model's input is known, in tokens, and is not 0."""
 MADE: Final = 1 << 16
 """The same of its output."""
+CACHED: Final = 1 << 17
+"""A model's use of a prompt cache is known, be it 0."""
 
 _EFFECTS: Final = {
     Effect.READ: READ, Effect.WRITE: WRITE, Effect.POLL: POLLS, Effect.EXEMPT: EXEMPT, Effect.UNKNOWN: 0
@@ -95,4 +97,6 @@ def of_model(step: Step) -> int:
         traits |= USED
     if reported(step.output_tokens) > 0:
         traits |= MADE
+    if reported(step.cached_tokens) >= 0 or reported(step.created_tokens) >= 0:
+        traits |= CACHED
     return traits

@@ -125,6 +125,7 @@ class Rule(Generic[LimitsT]):
         hears: which calls `call` is called for; `hears_model` which model steps `model` is. All unless said.
         owns: what it finds is waste, so it owns its evidence (rule 14); one that does not only looks on, and
             must speak no sooner than in `ended` or `closing`.
+        deaf: without limits that a user sets it never speaks, so it is not called.
         alone: one occurrence is enough for one of its levels; of the instance, by its limits.
     """
 
@@ -140,6 +141,7 @@ class Rule(Generic[LimitsT]):
     hears: ClassVar[Hears] = Hears()
     hears_model: ClassVar[Hears] = Hears()
     owns: ClassVar[bool] = True
+    deaf: bool = False
     limits_type: ClassVar[type[Limits]] = Limits
 
     def __init_subclass__(cls) -> None:

@@ -32,7 +32,7 @@ def find(context: Context, table: str, key: bytes) -> Track | None:
     tracks = context.lane.tables.get(table)
     if not tracks or (kept := tracks.pop(key, None)) is None:
         return None
-    track = tracks[key] = track_of(kept)
+    track = tracks[key] = kept if isinstance(kept, Track) else track_of(kept)
     return track
 
 

@@ -78,13 +78,10 @@ class Baselines:
         """Take in a measurement of a thing."""
         one = self._held.pop(key, None) or Baseline(key)
         one.add(value)
-        self._keep(one)
-
-    def _keep(self, one: Baseline) -> None:
         self._order += 1
         one.order = self._order
-        self._held[one.key] = one
-        self._changed(one.key, one)
+        self._held[key] = one
+        self._changed(key, one)
         if len(self._held) > self._most:
             oldest = next(iter(self._held))
             del self._held[oldest]

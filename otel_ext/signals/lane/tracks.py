@@ -115,11 +115,6 @@ def track_of(kept: Kept) -> Track:
     )
 
 
-def tool_of(kept: Kept) -> str:
-    """The tool, be it met once or more often."""
-    return kept.tool if isinstance(kept, Track) else kept[0].tool
-
-
 def notes_of(kept: Kept) -> Sequence[bytes]:
     """The notes, be it met once or more often."""
     return kept.notes if isinstance(kept, Track) else kept[2]

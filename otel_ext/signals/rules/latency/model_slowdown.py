@@ -9,7 +9,7 @@ slow call is weather; only a row of them is told.
 """
 
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from otel_ext.signals.findings.episodes import advance, close, find, keep, put
 from otel_ext.signals.findings.explain import lasting
@@ -46,13 +46,8 @@ class ModelSlowdownLimits(Limits, frozen=True):
     tokens: int = 32
 
 
-class _Measure(NamedTuple):
-    """One pace of a call: of what, its value, and what makes it ns: tokens / scale."""
-
-    name: str
-    value: int
-    tokens: int = 1
-    scale: int = 1
+_Measure: TypeAlias = tuple[str, int, int, int]
+"""One pace of a call: of what, its value, and what makes it ns: tokens / scale."""
 
 
 class ModelSlowdown(Rule[ModelSlowdownLimits]):
@@ -98,32 +93,34 @@ class ModelSlowdown(Rule[ModelSlowdownLimits]):
             return -1, 0
         measures = self._measures(f"{context.lane.service}:{step.name}", step, took)
         slow = [late for measure in measures if (late := self._late(context, measure)) is not None]
-        for measure in measures:
-            context.baselines.add(measure.name, measure.value)
+        for pace, value, _, _ in measures:
+            context.baselines.add(pace, value)
         if not slow:
             return (0 if measures else -1), 0
         excess, usual = max(slow, key=itemgetter(0))
         return min(excess, 1 << 62), min(usual, 1 << 62)
 
     def _measures(self, of: str, step: Step, took: int) -> list[_Measure]:
-        found, first, made = [], step.first_token or 0, reported(step.output_tokens)
+        found: list[_Measure] = []
+        first, made = step.first_token or 0, reported(step.output_tokens)
         if 0 < first <= took:
-            found.append(_Measure(f"first:{of}", first))
+            found.append((f"first:{of}", first, 1, 1))
         if made >= max(1, self.limits.tokens):
             pace = (took - min(first, took)) * _PICO // made
-            found.append(_Measure(f"pace:{of}" if first else f"whole:{of}", pace, made, _PICO))
+            found.append((f"pace:{of}" if first else f"whole:{of}", pace, made, _PICO))
         return found
 
     def _late(self, context: Context, measure: _Measure) -> tuple[int, int] | None:
         """(ns more than usual, the usual ns) of a slow call; None of any other."""
-        known, limits = context.baselines.get(measure.name), self.limits
+        name, value, tokens, scale = measure
+        known, limits = context.baselines.get(name), self.limits
         if known is None or known.known < max(2, limits.samples):
             return None
-        usual, more = known.usual, measure.value - known.usual
-        if measure.value * 100 < usual * limits.factor or more < known.spread * limits.spread:
+        usual, more = known.usual, value - known.usual
+        if value * 100 < usual * limits.factor or more < known.spread * limits.spread:
             return None
-        excess = more * measure.tokens // measure.scale
-        return (excess, usual * measure.tokens // measure.scale) if excess >= limits.excess > 0 else None
+        excess = more * tokens // scale
+        return (excess, usual * tokens // scale) if excess >= limits.excess > 0 else None
 
     def _tell(self, context: Context, step: Step, late: int, usual: int) -> None:
         key = step.name.encode("utf-8", "surrogatepass")

@@ -16,7 +16,7 @@ STREAK: Final = "OTX-L028/streak"
 """Table: the failures since the last success; one key a lane."""
 
 WORKED: Final = "OTX-L028/worked"
-"""Ring: the newest round in which a call succeeded."""
+"""Number: the newest round in which a call succeeded."""
 
 _KEY: Final = b"streak"
 
@@ -57,16 +57,15 @@ class ErrorStreak(Rule[ErrorStreakLimits]):
     def call(self, context: Context, call: Call) -> None:
         """Count a failure; a success ends the row."""
         step, lane = call.step, context.lane
-        at = call.round.number.to_bytes(8, "big")
         if not step.error:
-            lane.rings[WORKED] = [at]
+            lane.numbers[WORKED] = [call.round.number]
             track = find(context, STREAK, _KEY) if STREAK in lane.tables else None
             if track is not None and call.round.number >= track.round:
                 close(self, context, STREAK, _KEY, "recovered")
             return
         if step.transient or step.vague or step.error_hash is None or not call.key:
             return  # "exit code 1" may as well be an answer: nothing matched
-        if lane.rings.get(WORKED) != [at]:  # all of this round failed
+        if lane.numbers.get(WORKED) != [call.round.number]:  # all of this round failed
             self._failed(context, call, step.error_hash)
 
     def _failed(self, context: Context, call: Call, failure: bytes) -> None:

@@ -12,7 +12,7 @@ from otel_ext.signals.findings.episodes import add, advance, again, claimed, dro
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.last import last_word
 from otel_ext.signals.hears import ABOUT, DONE, KEYED, POLLS, Hears
-from otel_ext.signals.lane.tracks import Track, notes_of, tool_of
+from otel_ext.signals.lane.tracks import Track, notes_of
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
 from otel_ext.signals.settings import Levels
@@ -25,6 +25,8 @@ LOOSE: Final = "OTX-L007/loose"
 
 MOST: Final = 8
 """Groups of one tool."""
+
+_DIGEST: Final = 16  # bytes of a key that are not the tool's name
 
 
 class NearDuplicateLimits(Limits, frozen=True):
@@ -74,12 +76,13 @@ class NearDuplicate(Rule[NearDuplicateLimits]):
     def _group(self, context: Context, table: str, call: Call, notes: tuple[bytes, ...], least: int) -> bool:
         """Count the call into a group; whether a finding told of it."""
         tracks = context.lane.tables.get(table) or {}
-        mine = [(key, kept) for key, kept in tracks.items() if tool_of(kept) == call.tool]
-        for key, kept in mine:
-            if self._alike(notes_of(kept), notes, least):
+        tool = call.key[:-_DIGEST]
+        mine = [key for key in tracks if key[:-_DIGEST] == tool]
+        for key in mine:
+            if self._alike(notes_of(tracks[key]), notes, least):
                 return self._count(context, table, key, call)
         if len(mine) >= MOST:
-            drop(self, context, table, mine[0][0], "evicted")
+            drop(self, context, table, mine[0], "evicted")
         track = again(self, context, table, call.key, call, notes=notes, anew=True)
         if track is not None:
             add(context, table, call.key, track, call)

@@ -7,7 +7,7 @@ nothing about it, and whatever ends a cache by itself (time, another model, a co
 from typing import Final
 
 from otel_ext.signals.findings.episodes import advance, find, keep, put
-from otel_ext.signals.hears import DONE, USED, Hears
+from otel_ext.signals.hears import CACHED, DONE, USED, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import per_token, price_of, reported
 from otel_ext.signals.lane.waste import Mark
@@ -56,7 +56,7 @@ class CacheBust(Rule[CacheBustLimits]):
         "comparison tells it per call."
     )
     per_turn = False
-    hears_model = Hears(DONE | USED)
+    hears_model = Hears(CACHED | DONE | USED)
 
     def model(self, context: Context, step: Step) -> None:
         """Compare a call's cache with that of the call before."""

@@ -7,7 +7,7 @@ lane is never counted.
 from typing import Final
 
 from otel_ext.signals.findings.episodes import advance, close, find, keep, put
-from otel_ext.signals.hears import DONE, Hears
+from otel_ext.signals.hears import CACHED, DONE, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.lane.usage import per_token, price_of, reported
 from otel_ext.signals.lane.waste import Mark
@@ -50,7 +50,7 @@ class CacheWriteUnread(Rule[CacheWriteUnreadLimits]):
         "comparison tells it."
     )
     per_turn = False
-    hears_model = Hears(DONE)
+    hears_model = Hears(CACHED | DONE)
 
     def model(self, context: Context, step: Step) -> None:
         """See whether the write before was read; remember this one's."""

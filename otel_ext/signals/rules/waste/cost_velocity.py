@@ -57,10 +57,14 @@ class CostVelocity(Rule[CostVelocityLimits]):
     )
     per_turn = False
 
+    def __init__(self, limits: CostVelocityLimits | None = None) -> None:
+        super().__init__(limits)
+        self.deaf = not (self.limits.tokens or self.limits.cents)
+
     def model(self, context: Context, step: Step) -> None:
         """Add a step to its minute and look at the last ones."""
         limits = self.limits
-        if not (limits.tokens or limits.cents) or step.start <= 0:
+        if self.deaf or step.start <= 0:
             return
         tokens = max(0, reported(step.input_tokens)) + max(0, reported(step.output_tokens))
         minute, cost = step.start // MINUTE, max(0, cost_of(context.settings, step)) if limits.cents else 0
