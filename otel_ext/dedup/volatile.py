@@ -6,7 +6,7 @@ duration, a process or request id). Plain digits stay: `test_0` and `test_1` are
 Results are long and mostly hold nothing volatile, and a search for "a digit" costs some 4 ns a character.
 So the patterns are searched in the text's *shape*: as long as the text, every digit a 0, so that a pattern
 that begins with a digit begins with a literal, and one search for a single character tells that all of them
-are in vain.
+are in vain. Of a long text only the part that has digits gets a shape before something is found.
 """
 
 import re
@@ -84,16 +84,22 @@ _DIGIT_FIRST: Final = re.compile(
     b"0(?:%s)" % b"|".join(one.shape.pattern[1:] for one in _PATTERNS if one.shape.pattern.startswith(b"0")),
     re.ASCII,
 )
-_UUID, _REQUEST, _REQUEST_SHORT = _PATTERNS[0].shape, _PATTERNS[-2].shape, _PATTERNS[-1].shape
+_UUID, _REQUEST = (re.compile(_PATTERNS[at].shape.pattern.decode()) for at in (0, -2))
+_DASHES: Final = 4
+"""Dashes of a uuid."""
+_LONG: Final = 2_048
+"""Characters above which looking for each digit costs less than a shape."""
+_BEFORE: Final = 8
+"""Characters before a digit that a shape which begins with it looks at, at most."""
 
 
 def without_volatile(text: str) -> str:
     """The text with each volatile part replaced by its kind's name."""
-    if "µ" in text or "μ" in text:
+    if not text.isascii() and ("µ" in text or "μ" in text):
         return _slow(text)
-    shape = _shape(text)
-    if _is_steady(shape):
+    if _is_steady(text):
         return text
+    shape = _shape(text)
     for name, pattern, hint, exact, words in _PATTERNS:
         if hint.search(shape) is None or (words and not any(word in text for word in words)):
             continue
@@ -102,14 +108,24 @@ def without_volatile(text: str) -> str:
     return text
 
 
-def _is_steady(shape: bytes) -> bool:
+def _is_steady(text: str) -> bool:
     """Whether no pattern can match; looks for single characters before it searches."""
+    shape = _shape(_with_digits(text) if len(text) > _LONG else text)
     first = shape.find(b"0")
     if first >= 0 and _DIGIT_FIRST.search(shape, first, shape.rfind(b"0") + _BEYOND):
         return False
-    if b"-" in shape and _UUID.search(shape):
+    if "-" in text and text.count("-") >= _DASHES and _UUID.search(text):
         return False
-    return b"q" not in shape or not (_REQUEST.search(shape) or _REQUEST_SHORT.search(shape))
+    return "q" not in text or not ("req_" in text or ("equest" in text and _REQUEST.search(text)))
+
+
+def _with_digits(text: str) -> str:
+    """The part of a text that holds all its digits and what a pattern may look at around them."""
+    found = [digit for digit in "0123456789" if digit in text]
+    if not found:
+        return ""
+    first, last = min(map(text.find, found)), max(map(text.rfind, found))
+    return text[max(0, first - _BEFORE) : last + _BEYOND]
 
 
 def _slow(text: str) -> str:

@@ -87,8 +87,9 @@ def test_nesting_and_circles_are_not_plain() -> None:
 
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text())
 def test_a_shape_finds_what_the_text_holds(text: str) -> None:
-    """Searching in the shape replaces what the patterns replace in the text itself."""
-    assert without_volatile(text) == _slow(text)
+    """Searching in the shape replaces what the patterns replace in the text itself, be it a long one."""
+    for whole in (text, text + " x" * 2_000, "x " * 2_000 + text, f"{text}{'-' * 3_000}{text}"):
+        assert without_volatile(whole) == _slow(whole)
 
 
 @pytest.mark.parametrize("piece", ["", "x" * 30_000, "x 7 " * 9_000, "5 min ", "é" * 99, "12:00:01", "µ 5 s"])

@@ -81,13 +81,14 @@ def is_waiting(observation: Observation) -> bool:
     if not isinstance(result, str) and isinstance(result, Mapping):
         states = (result.get(key) for key in ("status", "state", "phase"))
         return any(isinstance(state, str) and state.lower() in words.WAITING_STATES for state in states)
-    if not isinstance(result, str):
+    if not isinstance(result, str) or len(result) > LONGEST_STATUS:
         return False
-    if len(result) > LONGEST_STATUS:
-        return False
-    if len(result) <= LONGEST_PHRASE and may_hold(_PHRASES, result) and _WAITING_PHRASE.search(result):
+    # Beyond ASCII there are letters whose lower case is not what `re` takes them for (`may_hold`).
+    lower = result.lower() if result.isascii() else None
+    phrase = len(result) <= LONGEST_PHRASE and (lower is None or _any(_PHRASES, lower))
+    if phrase and _WAITING_PHRASE.search(result):
         return True
-    if not may_hold(_FIELDS, result):
+    if lower is not None and not _any(_FIELDS, lower):
         return False
     return any(state.lower() in words.WAITING_STATES for state in _WAITING_FIELD.findall(result))
 
@@ -96,9 +97,10 @@ def may_hold(words: Sequence[str], text: str) -> bool:
     """Whether a text may hold one of these words, given in lower case; surely so beyond ASCII."""
     # Looking for a word costs a twentieth of a search for a pattern in any letter case. Beyond ASCII there
     # are letters whose lower case is not what `re` takes them for, so there the pattern itself has to tell.
-    if not text.isascii():
-        return True
-    text = text.lower()
+    return not text.isascii() or _any(words, text.lower())
+
+
+def _any(words: Sequence[str], text: str) -> bool:
     for word in words:  # noqa: SIM110 - a generator costs more than the search
         if word in text:
             return True

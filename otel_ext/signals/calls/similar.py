@@ -34,7 +34,12 @@ _WORD = re.compile(rb"[a-z0-9_]+|[\xe0-\xef][\x80-\xbf]{2}|[\xc2-\xdf\xf0-\xf4\x
 
 def sketch(text: str) -> bytes:
     """The sketch of a text's words, letter case evened out; b"" when it has none. About 10 us a KiB."""
-    text = text[:LONGEST].lower()
+    return _sketch(text[:LONGEST])
+
+
+@lru_cache(maxsize=512)  # half of the texts in traces of agents are such as came shortly before
+def _sketch(text: str) -> bytes:
+    text = text.lower()
     if text.isascii():
         found = set(text.encode().translate(_BLANKS).split())
     else:

@@ -22,16 +22,20 @@ from otel_ext.signals.calls.written import (
 )
 from otel_ext.step import NOT_CAPTURED, Effect, Observation, Subject
 
-_PATHS: Final = (
-    "file_path", "path", "filename", "file_name", "filepath", "absolute_path", "target_file", "relative_path",
-    "relative_workspace_path", "notebook_path", "file", "target_notebook", "TargetFile", "AbsolutePath",
+# Names of arguments, the first that is there counts: in order as a list, and asked for at once as a set.
+_PATHS: Final = dict.fromkeys(
+    ("file_path", "path", "filename", "file_name", "filepath", "absolute_path", "target_file",
+     "relative_path", "relative_workspace_path", "notebook_path", "file", "target_notebook", "TargetFile",
+     "AbsolutePath")
 )  # fmt: skip
-_URLS: Final = ("url", "uri", "href", "link")
-_FIRST: Final = ("offset", "start_line", "line_start", "from_line", "start_line_one_indexed", "StartLine")
-_LAST: Final = ("end_line", "line_end", "to_line", "end_line_one_indexed_inclusive", "EndLine")
-_PAGES: Final = (
-    "page", "page_number", "page_num", "pageNumber", "page_index", "offset", "cursor", "start", "skip",
-    "page_token", "start_index", "start_line", "from", "startAt",
+_URLS: Final = dict.fromkeys(("url", "uri", "href", "link"))
+_FIRST: Final = dict.fromkeys(
+    ("offset", "start_line", "line_start", "from_line", "start_line_one_indexed", "StartLine")
+)
+_LAST: Final = dict.fromkeys(("end_line", "line_end", "to_line", "end_line_one_indexed_inclusive", "EndLine"))
+_PAGES: Final = dict.fromkeys(
+    ("page", "page_number", "page_num", "pageNumber", "page_index", "offset", "cursor", "start", "skip",
+     "page_token", "start_index", "start_line", "from", "startAt")
 )  # fmt: skip
 _QUESTIONS: Final = frozenset(
     ("pattern", "query", "regex", "search_string", "prompt", "question", "questions", "glob", "selector", "q")
@@ -61,7 +65,7 @@ def subject_of(seen: Observation, effect: Effect) -> Subject | None:
     if not isinstance(arguments, Mapping):
         return _made(seen, effect, verifies=verifies)
     if effect is not _WRITE:
-        page = next((page for key in _PAGES if (page := _number(arguments.get(key))) >= 0), -1)
+        page = _first_number(arguments, _PAGES)
         place = _resource(arguments)
         if not _QUESTIONS.isdisjoint(arguments):
             return _made(seen, effect, verifies=verifies, asks=True, place=place, page=page)
@@ -135,9 +139,9 @@ def _resource(arguments: Mapping[str, Any]) -> bytes | None:
     return None  # none, or several: which of them the call is about is not known
 
 
-def _named(arguments: Mapping[str, Any], keys: Sequence[str]) -> str:
+def _named(arguments: Mapping[str, Any], keys: Mapping[str, None]) -> str:
     """The first text under one of the keys, "" when there is none."""
-    for key in keys:
+    for key in () if keys.keys().isdisjoint(arguments) else keys:
         if isinstance(value := arguments.get(key), str) and value.strip():
             return value
     return ""
@@ -152,8 +156,7 @@ def _lines(arguments: Mapping[str, Any]) -> tuple[int, int]:
     view = arguments.get("view_range")
     if isinstance(view, Sequence) and not isinstance(view, str) and len(view) == 2:
         return _number(view[0]), _number(view[1])
-    first = next((found for key in _FIRST if (found := _number(arguments.get(key))) >= 0), -1)
-    last = next((found for key in _LAST if (found := _number(arguments.get(key))) >= 0), -1)
+    first, last = _first_number(arguments, _FIRST), _first_number(arguments, _LAST)
     limit = _number(arguments.get("limit"))
     if last < 0 < limit:
         first = 1 if first < 0 else first
@@ -161,6 +164,14 @@ def _lines(arguments: Mapping[str, Any]) -> tuple[int, int]:
     elif first < 0 <= last:
         first = 1
     return first, last
+
+
+def _first_number(arguments: Mapping[str, Any], keys: Mapping[str, None]) -> int:
+    """The first number under one of the keys, -1 when there is none."""
+    for key in () if keys.keys().isdisjoint(arguments) else keys:
+        if (found := _number(arguments.get(key))) >= 0:
+            return found
+    return -1
 
 
 def _number(value: Any) -> int:

@@ -90,7 +90,7 @@ def patched(arguments: Mapping[str, Any]) -> str:
 
 def without_record(result: str) -> str:
     """A result without the record of the call that Claude Code appends to it."""
-    at = result.rfind(_RECORD)
+    at = result.rfind(_RECORD) if "{" in result else -1  # one character is found much faster
     return result if at < 0 else result[:at].rstrip("\n")
 
 
