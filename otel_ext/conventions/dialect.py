@@ -29,7 +29,7 @@ class Told(msgspec.Struct, kw_only=True):
     agent: str = ""
 
 
-def _never(span: Span) -> None:
+def never(span: Span) -> None:
     """A dialect without spans of its own."""
 
 
@@ -54,13 +54,15 @@ class Dialect(NamedTuple):
         records: what a log record tells, or None.
         record_hints: one of these occurs in the wire form of each record that `records` knows.
         span_records: one of these occurs in the wire form of a span whose events `records` knows.
+        marks: `kind_of` knows no span that has none of these attributes, or
+        within: whose scope's name does not begin with one of these. With neither it is asked of every span.
     """
 
     name: str
     title: str
     source: str
     known_by: str
-    kind_of: Callable[[Span], Kind | None] = _never
+    kind_of: Callable[[Span], Kind | None] = never
     read: Callable[[Span, Kind], Observation] = _nothing
     hints: tuple[bytes, ...] = ()
     scopes: frozenset[str] = frozenset()
@@ -68,3 +70,5 @@ class Dialect(NamedTuple):
     records: Callable[[Log], Told | None] | None = None
     record_hints: tuple[bytes, ...] = ()
     span_records: tuple[bytes, ...] = ()
+    marks: frozenset[str] = frozenset()
+    within: tuple[str, ...] = ()

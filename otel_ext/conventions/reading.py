@@ -7,8 +7,9 @@ looks like; a dialect is chosen by its discriminator alone, never by a stray att
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from otel_ext.conventions.choice import Candidate, candidates
 from otel_ext.conventions.coded import read_code
-from otel_ext.conventions.dialect import Dialect, Told
+from otel_ext.conventions.dialect import Told
 from otel_ext.conventions.dialects import ORDER, langfuse, otel_genai
 from otel_ext.conventions.failures import failure
 from otel_ext.conventions.handoffs import handoff_of
@@ -45,20 +46,7 @@ scopes: Final = frozenset(scope for dialect in ORDER for scope in dialect.scopes
 record_hints: Final = _lean(hint for dialect in ORDER for hint in dialect.record_hints)
 """A log record whose wire bytes hold none of these tells of no call."""
 
-_KIND_OF: Final = tuple((dialect.kind_of, dialect) for dialect in ORDER)
 _RECORDS: Final = tuple(dialect.records for dialect in ORDER if dialect.records)
-_CONVENTIONS: Final = otel_genai.DIALECT
-_APART: Final = frozenset(("openinference", "langfuse", "vercel"))
-"""Dialects that do not read the semantic conventions' own attributes themselves."""
-
-
-def _others(dialect: Dialect) -> dict[str, Dialect]:
-    """Key -> the dialect that completes this one by it."""
-    others = [d for d in ORDER if d is not dialect and (d is not _CONVENTIONS or dialect.name in _APART)]
-    return {key: other for other in reversed(others) for key in other.completes}
-
-
-_COMPLETING: Final = {dialect.name: _others(dialect) for dialect in ORDER}
 
 
 def observe(span: Span) -> Observation:
@@ -77,13 +65,13 @@ def observe(span: Span) -> Observation:
         or attributes.get("gen_ai.tool.name") == otel_genai.MERGED_TOOLS
     ):
         return Observation(kind=_OTHER, name=span.name)
-    dialect, kind = _dialect(span)
-    if dialect is None or kind is _OTHER:
-        return Observation(kind=_OTHER, dialect=dialect.name if dialect else "", name=span.name)
-    found = dialect.read(span, kind)
-    others = _COMPLETING[dialect.name]
-    if keys := others.keys() & attributes.keys():
-        for other in {others[key].name: others[key] for key in sorted(keys)}.values():
+    chosen, kind = _dialect(span)
+    if chosen is None or kind is _OTHER:
+        return Observation(kind=_OTHER, dialect=chosen.dialect.name if chosen else "", name=span.name)
+    found = chosen.dialect.read(span, kind)
+    if chosen.completing:
+        others = {other.name: other for key, other in chosen.completing if key in attributes}
+        for other in others.values():
             _complete(found, other.read(span, kind))
     if kind is _LLM:
         found.first_token = first_token(span)
@@ -105,12 +93,12 @@ def observe(span: Span) -> Observation:
     return found
 
 
-def _dialect(span: Span) -> tuple[Dialect | None, Kind]:
+def _dialect(span: Span) -> tuple[Candidate | None, Kind]:
     """Whose span it is, and what it is. Langfuse's word on the kind stands above the others'."""
     stated = langfuse.kind_of(span) if langfuse.TYPE in span.attributes else None
-    for kind_of, dialect in _KIND_OF:
-        if (kind := kind_of(span)) is not None:
-            return dialect, stated or kind
+    for candidate in candidates(span):
+        if (kind := candidate.dialect.kind_of(span)) is not None:
+            return candidate, stated or kind
     return None, _OTHER
 
 

@@ -1,5 +1,6 @@
 """Every dialect and version: the whole of what is read, nothing else, and the page that says so."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from otel_ext.conventions import (
     session_hints,
     session_of,
 )
+from otel_ext.conventions.choice import candidates
 from otel_ext.conventions.dialects import ORDER
 from otel_ext.span import Log, Span
 from otel_ext.step import Kind, Observation
@@ -58,6 +60,20 @@ def test_hints_are_complete(name: str) -> None:
         whole = log_bytes(one.made) if isinstance(one.made, Log) else span_bytes(one.made)
         assert any(hint in whole for hint in session_hints)
         assert not session_attributes.isdisjoint(one.made.attributes)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_whoever_is_not_asked_would_not_have_known(name: str) -> None:
+    """Of a fixture, of all that is left without one attribute, and of the same in every scope."""
+    made = BY_NAME[name].made
+    if isinstance(made, Log):
+        return
+    for scope in (made.scope, "", "semantic_kernel.functions", *sorted(scopes)):
+        for attributes in (made.attributes, *variants(BY_NAME[name])):
+            span = replace(made, scope=scope, attributes=attributes)
+            asked = [candidate.dialect for candidate in candidates(span)]
+            assert [d for d in ORDER if d in asked] == asked
+            assert all(d in asked or d.kind_of(span) is None for d in ORDER)
 
 
 def test_every_dialect_has_a_fixture() -> None:

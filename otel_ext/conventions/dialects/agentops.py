@@ -51,4 +51,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     (b".span.kind",),
+    marks=frozenset({_KIND}),
 )

@@ -13,4 +13,5 @@ DIALECT: Final = flavour(
     "microsoft/autogen, autogen_core/_telemetry",
     "`gen_ai.system` = `autogen`",
     lambda span: span.attributes.get("gen_ai.system") == "autogen",
+    marks=frozenset({"gen_ai.system"}),
 )

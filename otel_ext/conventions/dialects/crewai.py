@@ -23,4 +23,5 @@ DIALECT: Final = Dialect(
     "crewAIInc/crewAI, crewai/telemetry/telemetry.py",
     "scope `crewai.telemetry`; recognised so that it is *not* counted",
     kind_of,
+    within=("crewai.telemetry",),
 )

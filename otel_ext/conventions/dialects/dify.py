@@ -36,4 +36,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     (b"gen_ai.",),
+    marks=frozenset({_KIND}),
 )

@@ -15,7 +15,16 @@ from otel_ext.step import Kind, Observation
 _SEMCONV: Final = (b"gen_ai.",)
 
 
-def flavour(name: str, title: str, source: str, known_by: str, ours: Callable[[Span], bool]) -> Dialect:
+def flavour(
+    name: str,
+    title: str,
+    source: str,
+    known_by: str,
+    ours: Callable[[Span], bool],
+    *,
+    marks: frozenset[str] = frozenset(),
+    within: tuple[str, ...] = (),
+) -> Dialect:
     """A dialect that is read as the semantic conventions where `ours` says that a span is in it."""
 
     def kind_of(span: Span) -> Kind | None:
@@ -26,4 +35,4 @@ def flavour(name: str, title: str, source: str, known_by: str, ours: Callable[[S
         found.dialect = name
         return found
 
-    return Dialect(name, title, source, known_by, kind_of, read, _SEMCONV)
+    return Dialect(name, title, source, known_by, kind_of, read, _SEMCONV, marks=marks, within=within)

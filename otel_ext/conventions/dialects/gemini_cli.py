@@ -105,4 +105,5 @@ DIALECT: Final = Dialect(
     (b"gen_ai.",),
     records=records,
     record_hints=(b"gemini_cli.",),
+    marks=frozenset({OPERATION}),
 )

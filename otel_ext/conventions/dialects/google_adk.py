@@ -89,4 +89,6 @@ DIALECT: Final = Dialect(
     (b"gcp.vertex.agent",),
     frozenset({SCOPE}),
     completes=frozenset({_ARGUMENTS, _RESPONSE, _ANSWER}),
+    marks=frozenset({"gen_ai.system", _ARGUMENTS}),
+    within=(SCOPE,),
 )

@@ -74,4 +74,5 @@ DIALECT: Final = Dialect(
     read,
     (TYPE.encode(),),
     completes=frozenset({_INPUT, _OUTPUT, "langfuse.observation.usage_details"}),
+    marks=frozenset({TYPE}),
 )

@@ -69,4 +69,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     (b".span.kind",),
+    marks=frozenset({_KIND}),
 )

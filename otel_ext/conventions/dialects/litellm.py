@@ -38,4 +38,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     scopes=frozenset({_SCOPE}),
+    within=(_SCOPE,),
 )

@@ -66,4 +66,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     scopes=frozenset({_SCOPE}),
+    marks=frozenset({_TEMPLATE}),
 )

@@ -63,4 +63,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     (_TYPE.encode(),),
+    marks=frozenset({_TYPE}),
 )

@@ -47,4 +47,6 @@ DIALECT: Final = Dialect(
     read,
     (b"gen_ai.",),
     frozenset({_SCOPE}),
+    marks=frozenset({"gen_ai.provider.name"}),
+    within=(_SCOPE,),
 )

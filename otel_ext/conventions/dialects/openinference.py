@@ -160,4 +160,5 @@ DIALECT: Final = Dialect(
     completes=frozenset(
         {SPAN_KIND, "input.value", "output.value", "llm.model_name", "tool.name", "tool.parameters"}
     ),
+    marks=frozenset({SPAN_KIND}),
 )

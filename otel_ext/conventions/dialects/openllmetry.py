@@ -59,4 +59,5 @@ DIALECT: Final = Dialect(
     read,
     (b".span.kind", _REQUEST.encode()),
     completes=frozenset({_KIND, _REQUEST, "traceloop.entity.input", "traceloop.entity.output"}),
+    marks=frozenset({_KIND, _REQUEST}),
 )

@@ -213,4 +213,5 @@ DIALECT: Final = Dialect(
     completes=frozenset({OPERATION, METHOD, "gen_ai.tool.name", "gen_ai.request.model", "gen_ai.agent.name"}),
     records=records,
     record_hints=(DETAILS.encode(), b"gen_ai.choice"),
+    marks=frozenset({OPERATION, METHOD}),
 )

@@ -55,4 +55,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     (b"gen_ai.",),
+    marks=_TOOLS | {"gen_ai.request.model"},
 )

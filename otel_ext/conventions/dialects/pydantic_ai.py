@@ -61,4 +61,6 @@ DIALECT: Final = Dialect(
     (b"gen_ai.",),
     frozenset({_SCOPE}),
     completes=frozenset({"tool_arguments", "tool_response", "final_result"}),
+    marks=frozenset({"gen_ai.tool.name", _MESSAGES[0]}),
+    within=(_SCOPE,),
 )

@@ -13,4 +13,5 @@ DIALECT: Final = flavour(
     "microsoft/semantic-kernel, python/semantic_kernel/utils/telemetry",
     "scope `semantic_kernel.*`",
     lambda span: span.scope.startswith("semantic_kernel"),
+    within=("semantic_kernel",),
 )

@@ -57,4 +57,5 @@ DIALECT: Final = Dialect(
     kind_of,
     read,
     (b"gen_ai.",),
+    marks=frozenset({"gen_ai.system", "gen_ai.provider.name"}),
 )

@@ -100,4 +100,5 @@ DIALECT: Final = Dialect(
     read,
     (_OPERATION.encode(),),
     completes=frozenset({_OPERATION, "ai.toolCall.args", "ai.toolCall.result"}),
+    marks=frozenset({_OPERATION}),
 )

@@ -16,4 +16,5 @@ DIALECT: Final = flavour(
     "the semantic conventions with `gen_ai.client.operation.duration` or `gen_ai.execute_tool.duration` "
     "as attributes",
     lambda span: not _MARKS.isdisjoint(span.attributes),
+    marks=_MARKS,
 )

@@ -30,6 +30,9 @@ FEWEST_SKETCHED: Final = 20
 MOST_TOKENS: Final = 400
 """Words at an answer's end that are searched for a chant."""
 
+_TAIL: Final = 16 * MOST_TOKENS
+"""Characters at its end in which they are looked for."""
+
 LONGEST_PERIOD: Final = 16
 """Words of a passage that may be chanted."""
 
@@ -67,7 +70,7 @@ def said_of(observation: Observation, code: bytes | None = None) -> Said | None:
         hash=_digest(" ".join(words).lower()),
         words=len(words),
         sketch=sketch(text) if len(words) >= FEWEST_SKETCHED else 0,
-        repeats=_chant(text) if len(words) >= FEWEST_CHANTED else 0,
+        repeats=_chant(text, words) if len(words) >= FEWEST_CHANTED else 0,
         finish=finish,
         captured=True,
         code=code,
@@ -133,9 +136,17 @@ def _masks(count: int) -> list[tuple[int, int]]:
     return [(1 << bit, int.from_bytes(bytes([1 << bit]) * count, "little")) for bit in range(8)]
 
 
-def _chant(text: str) -> int:
+def _chant(text: str, words: list[str]) -> int:
     """How often the text's end repeats one passage; 0 when it does not."""
-    tail = text[-16 * MOST_TOKENS :]
+    tail = text[-_TAIL:]
+    words = (words if len(text) <= _TAIL else tail.split())[-MOST_TOKENS:]
+    # Most answers repeat nothing. What repeats after the last structure does so with all before it, too.
+    if (
+        not _periodic(words)
+        and not _periodic(words[:-1])
+        and tail.count(tail.rstrip()[-CHUNK:]) < FEWEST_CHUNKS
+    ):
+        return 0
     if len(_FENCE.findall(text[:LONGEST])) % 2:
         return 0  # the end is code
     tail = _STRUCTURE.split(tail)[-1]
