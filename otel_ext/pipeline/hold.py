@@ -5,7 +5,7 @@ arrived; whoever takes a trace out decides its session. Time is engine time.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -59,23 +59,29 @@ _SHARED: Final = attrgetter(
 )
 
 
-def runs(items: Iterable[Item]) -> Iterator[list[Item]]:
+def runs(items: Sequence[Item]) -> Iterable[Sequence[Item]]:
     """Items that follow one another and agree in where they belong and in what they state, as one."""
-    return (list(run) for _, run in groupby(items, _SHARED))
+    if len(items) == 1:  # a process sends one at a time
+        return (items,)
+    return [list(run) for _, run in groupby(items, _SHARED)]
 
 
 def count(items: Sequence[Item], session: Session, now: int) -> tuple[int, int]:
     """Count spans in their session's row; how many of them are conflicts, and how many unfinished."""
-    starts = [item.start for item in items]
-    end = max(*starts, *[item.end for item in items])
-    conflicts = unfinished = 0
-    for item in [item for item in items if item.conflict or item.unfinished]:
-        conflicts += item.conflict
-        unfinished += item.unfinished
-        session.tool_calls += item.call
+    start = end = conflicts = unfinished = 0
+    for item in items:
+        begun = item.start
+        if begun and not 0 < start <= begun:
+            start = begun
+        end = max(end, begun, item.end)
+        if item.conflict:
+            conflicts += 1
+        if item.unfinished:
+            unfinished += 1
+            session.tool_calls += item.call
     session.conflicts += conflicts
     session.unfinished += unfinished
-    session.saw_spans(len(items), min(filter(None, starts), default=0), end, now)
+    session.saw_spans(len(items), start, end, now)
     return conflicts, unfinished
 
 

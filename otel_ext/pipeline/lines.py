@@ -39,10 +39,11 @@ class LineWriter:
         line = self._pending.get(session_id)
         if line is None:
             line = self._pending[session_id] = _Line()
-        first, texts = run[0], [item.json for item in run]
+        first, added = run[0], len(run)
+        for item in run:
+            added += len(item.json)
         scopes = line.resources.get((first.resource, first.resource_url))
         spans = scopes.get((first.scope, first.scope_url)) if scopes is not None else None
-        added = sum(map(len, texts)) + len(texts)
         if spans is None:
             added += 4 * (len(first.resource) + len(first.scope)) + 2 * _FRAME
         if line.length + added > self._most:
@@ -58,9 +59,10 @@ class LineWriter:
             scopes = line.resources[first.resource, first.resource_url] = {}
         if spans is None:
             spans = scopes[first.scope, first.scope_url] = []
-        spans += texts
+        for item in run:
+            spans.append(item.json)
         line.length += added
-        line.spans += len(texts)
+        line.spans += len(run)
 
     def derived(self, session_id: str, resource: bytes, scope: bytes, span: bytes) -> None:
         """Write one span of our own as a line, after what is pending of its session."""

@@ -119,8 +119,11 @@ class Members:
         session.open = False
         return self.followed(session)
 
-    def rooted(self, trace: Trace, root: bytes) -> None:
-        """Note that a trace's root span arrived."""
+    def rooted(self, trace: Trace, root: bytes, error: str) -> None:
+        """Note that a trace's root span arrived, with its failure in words, "" for none."""
+        home = self.session(trace)
+        home.root_ended(error)
+        self.changed(home, active=False)
         trace.rooted, trace.root = True, root
         self._changed_traces[trace.trace_id] = trace
 

@@ -152,7 +152,7 @@ class Processor:
         for run in runs(batch.items):
             self._place(run, batch.named, now)
 
-    def _place(self, run: list[Item], named: dict[bytes, str], now: int) -> None:
+    def _place(self, run: Sequence[Item], named: dict[bytes, str], now: int) -> None:
         """Store a run of spans, or hold it while its trace's session is unknown."""
         trace_id = run[0].trace_id
         trace = None if trace_id in self._hold else self.members.trace(trace_id)
@@ -189,13 +189,12 @@ class Processor:
                 self.store((item,), trace, now)
             return
         conflicts, unfinished = count(run, session, now)
-        if not trace.rooted and (root := next((item for item in run if item.root), None)) is not None:
-            home = self.members.session(trace)
-            home.root_ended(root.root_error)
-            self.members.changed(home, active=home is session)
-            self.members.rooted(trace, root.span_id)
+        for item in run if not trace.rooted else ():
+            if item.root:
+                self.members.rooted(trace, item.span_id, item.root_error)
+                break
         self.members.changed(session, active=True)
-        if any(item.agentic for item in run):
+        if first.agentic or (len(run) > 1 and any(item.agentic for item in run)):
             self.members.follow(trace, first.resource, now)
         self.ledger.stored += len(run)
         self.ledger.conflicts += conflicts

@@ -152,7 +152,8 @@ class Session(msgspec.Struct, kw_only=True):
     def saw_spans(self, count: int, start: int, end: int, now: int) -> None:
         """Count stored spans with the first and the last instant of them (0 when unknown); as `stirred`."""
         self.spans += count
-        self.stirred(now)
+        self.last_seen = now
+        self._awake()
         if start and (not self.start or start < self.start):
             self.start = start
         self.end = max(self.end, end)
