@@ -4,10 +4,10 @@ Law of this file: it is fed bytes, piece by piece, and believes nothing else.
 """
 
 import hashlib
-import zlib
 from typing import Final
 
 from otel_ext import otlp
+from otel_ext.checksum import crc32
 from otel_ext.sessions import FileRow, FileState
 from otel_ext.telemetry import Telemetry
 
@@ -33,7 +33,7 @@ class Count:
     def add(self, data: bytes) -> None:
         """Take in the next bytes."""
         self.length += len(data)
-        self.crc = zlib.crc32(data, self.crc)
+        self.crc = crc32(data, self.crc)
         self.sha.update(data)
         *lines, last = data.split(b"\n")
         for line in lines:

@@ -7,6 +7,7 @@ trace never start one.
 """
 
 from collections import OrderedDict
+from itertools import islice
 
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.sessions import Catalog, Session, Trace
@@ -23,9 +24,13 @@ class Members:
     def __init__(self, catalog: Catalog, settings: EngineSettings) -> None:
         self._catalog, self._settings = catalog, settings
         self._idle_ns = int(settings.idle_timeout * SECOND)
-        self._sessions: OrderedDict[_Key, Session] = OrderedDict()
-        self._latest: dict[str, int] = {}
-        self._traces: OrderedDict[bytes, Trace] = OrderedDict()  # an unknown one is new while all are here
+        self._sessions = {(s.session_id, s.generation): s for s in catalog.active()}
+        # Open generations, the longest silent first.
+        self._open: OrderedDict[_Key, None] = OrderedDict.fromkeys(self._sessions)
+        # While no other is in the catalog, it need not be asked for each new one.
+        self._all_known = catalog.session_count() == len(self._sessions)
+        self._latest: dict[str, int] = dict(sorted(self._sessions)) if self._all_known else {}
+        self._traces: dict[bytes, Trace] = {}  # an unknown one is new while all are here
         self._all_here = catalog.trace_count() <= min(_PRELOAD, settings.cached_traces)
         if self._all_here:
             self._traces.update((trace.trace_id, trace) for trace in catalog.traces())
@@ -34,9 +39,6 @@ class Members:
         # Traces that detectors follow and that the catalog does not know as such yet.
         self._followed: dict[_Key, set[bytes]] = {}
         self._marked = set(catalog.marked())
-        # Open generations, the longest silent first.
-        self._sessions.update(((s.session_id, s.generation), s) for s in catalog.active())
-        self._open: OrderedDict[_Key, None] = OrderedDict.fromkeys(self._sessions)
 
     def trace(self, trace_id: bytes) -> Trace | None:
         """Where a trace belongs, or None when it was never seen (or is held)."""
@@ -190,21 +192,17 @@ class Members:
         self._changed, self._changed_traces, self._followed = {}, {}, {}
         return sessions, traces
 
-    def trim(self) -> list[str]:
-        """Drop rows beyond the bounds, after the checkpoint; ids of sessions that left memory."""
-        while len(self._traces) > self._settings.cached_traces:
-            self._traces.popitem(last=False)
+    def trim(self) -> None:
+        """Drop rows beyond the bounds, after the checkpoint."""
+        for trace_id in list(self._traces)[: max(0, len(self._traces) - self._settings.cached_traces)]:
+            del self._traces[trace_id]
             self._all_here = False
-        gone = []
-        for key in list(self._sessions):
-            if len(self._sessions) <= self._settings.cached_sessions:
-                break
-            if key not in self._open:
-                del self._sessions[key]
-                if self._latest.get(key[0]) == key[1]:
-                    del self._latest[key[0]]
-                gone.append(key[0])
-        return gone
+        most = max(0, len(self._sessions) - self._settings.cached_sessions)
+        for key in list(islice((key for key in self._sessions if key not in self._open), most)):
+            del self._sessions[key]
+            if self._latest.get(key[0]) == key[1]:
+                del self._latest[key[0]]
+            self._all_known = False
 
     def busy(self) -> set[str]:
         """Ids of sessions of which a generation is open, and of traces that have just joined one."""
@@ -235,7 +233,7 @@ class Members:
         generation = self._latest.get(session_id)
         if generation is not None:
             return self._sessions[session_id, generation]
-        session = self._catalog.session(session_id)
+        session = None if self._all_known else self._catalog.session(session_id)
         if session is not None:
             self._latest[session_id] = session.generation
             # What is in memory may have grown since the checkpoint.

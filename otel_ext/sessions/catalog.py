@@ -129,6 +129,10 @@ class Catalog:
         query = "SELECT data FROM sessions WHERE session_id=? ORDER BY generation DESC LIMIT 1"
         return _one(self._query(query, text(session_id)), Session)
 
+    def session_count(self) -> int:
+        """How many generations of sessions there are."""
+        return int(self._query("SELECT count(*) FROM sessions")[0][0])
+
     def generation(self, session_id: str, generation: int) -> Session | None:
         """One generation of a session."""
         query = "SELECT data FROM sessions WHERE session_id=? AND generation=?"

@@ -31,7 +31,7 @@ class FileState(IntEnum):
     """When it was to be told, its bytes were not those committed; kept as it is."""
 
 
-class FileRow(msgspec.Struct, kw_only=True):
+class FileRow(msgspec.Struct, kw_only=True, gc=False):
     """One session file, as far as the checkpoint knows it.
 
     Attributes:

@@ -6,10 +6,10 @@ its name only when it is whole and on the disk. Memory is bounded whatever the f
 
 import contextlib
 import hashlib
-import zlib
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
+from otel_ext.checksum import crc32
 from otel_ext.errors import ConfigError, DamageError
 from otel_ext.files import File, Files
 from otel_ext.sessions.names import PACKED
@@ -47,7 +47,7 @@ def digest(files: Files, path: str, length: int) -> Digest:
     try:
         while done < length and (data := file.read(done, min(_CHUNK, length - done))):
             done += len(data)
-            crc = zlib.crc32(data, crc)
+            crc = crc32(data, crc)
             sha.update(data)
     finally:
         file.close()

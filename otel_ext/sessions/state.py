@@ -32,7 +32,7 @@ class State(StrEnum):
     """A crash mark was received, or its process died with a span of it unfinished."""
 
 
-class Session(msgspec.Struct, kw_only=True):
+class Session(msgspec.Struct, kw_only=True, gc=False):
     """One generation of a session: its facts and its sums.
 
     Times named `seen` and `idle_at` are engine times, `start` and `end` the spans' own, all in ns.
@@ -195,7 +195,7 @@ class Session(msgspec.Struct, kw_only=True):
             self.root_error = error
 
 
-class Trace(msgspec.Struct, kw_only=True):
+class Trace(msgspec.Struct, kw_only=True, gc=False):
     """Where a trace belongs.
 
     Attributes:

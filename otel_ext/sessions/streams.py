@@ -14,10 +14,10 @@ A file is sealed by size, by age (engine time since its first line) and when its
 `row` is a session's current file, buffered lines included, because the checkpoint is taken after `flush`.
 """
 
-import zlib
 from collections.abc import Callable
 from typing import TypeAlias
 
+from otel_ext.checksum import crc32
 from otel_ext.files import Files
 from otel_ext.sessions.checkpoint import FileRow, FileState
 from otel_ext.sessions.leftovers import Leftovers
@@ -226,7 +226,7 @@ class Streams:
     def _put(self, stream: _Stream, line: bytes) -> None:
         stream.buffer.append(line)
         stream.row.length += len(line)
-        stream.row.crc = zlib.crc32(line, stream.row.crc)
+        stream.row.crc = crc32(line, stream.row.crc)
         self._touched[stream.row.name] = stream
         self._rows[stream.row.name] = stream.row
 

@@ -6,10 +6,10 @@ true then (`Stock.keep`), so the files' rows, what expired and what is still to 
 
 import contextlib
 import itertools
-import zlib
 from collections.abc import Iterator
 
 from otel_ext import otlp
+from otel_ext.checksum import crc32
 from otel_ext.errors import Permanent, UnsupportedVersion
 from otel_ext.files import File, Files
 from otel_ext.pipeline.logs import COUNT_OF
@@ -161,7 +161,7 @@ class Retold:
                 else:
                     row.spans += items
                 row.length += len(line)
-                row.crc = zlib.crc32(line, row.crc)
+                row.crc = crc32(line, row.crc)
             if row is not None and row.length < file.size() and b"\n" in file.read(row.length, _CHUNK):
                 self._keep_copy(name, file)  # not only an unfinished write: somebody may want to read it
             return row
