@@ -21,7 +21,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 """
 
 from otel_ext.otlp.admit import Admitted, admit
-from otel_ext.otlp.attributes import attributes, noting
+from otel_ext.otlp.attributes import Reader, attributes
 from otel_ext.otlp.edit import addition, edit, halve, items_of, only_scope
 from otel_ext.otlp.exports import EXPORTS
 from otel_ext.otlp.jsonlines import (
@@ -58,6 +58,7 @@ __all__ = [
     "HttpAnswer",
     "RawLog",
     "RawSpan",
+    "Reader",
     "Rendered",
     "Value",
     "addition",
@@ -76,7 +77,6 @@ __all__ = [
     "json_line",
     "line",
     "marked_line",
-    "noting",
     "only_scope",
     "pack",
     "parse",

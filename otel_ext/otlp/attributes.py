@@ -5,9 +5,9 @@ wire bytes: most attributes of a service repeat from span to span. Only short on
 bounded. Values are shared between spans: treat them as read-only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -18,13 +18,12 @@ from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS
 from otel_ext.otlp.values import value_of
 from otel_ext.span import Value
 
-Named: TypeAlias = tuple[str, Value]
-"""An attribute's key and value."""
-
 T = TypeVar("T")
 
 _SHORT: Final = 128
 """Bytes of an encoded attribute up to which what was read of it is kept."""
+_LONG: Final = 4096
+"""Bytes of a span from which its attributes are not looked up before it is known that they are short."""
 _MOST: Final = 16_384
 """Attributes kept: at most about 10 MB. A full memo is emptied: that costs less than tracking its use."""
 
@@ -34,21 +33,18 @@ _UNKNOWN_JSON: Final = b'{"key":"%b"' % UNKNOWN_FIELDS.encode()
 
 
 class _Memo(dict[bytes, T]):
-    """What `read` makes of an encoded KeyValue, bounded."""
+    """Bytes -> what `read` makes of them, bounded."""
 
     def __init__(self, read: Callable[[bytes], T]) -> None:
         super().__init__()
         self._read = read
 
-    def __missing__(self, pair: bytes) -> T:
-        try:
-            found = self._read(pair)
-        except (DecodeError, UnicodeDecodeError):
-            raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
-        if len(pair) <= _SHORT:
+    def __missing__(self, data: bytes) -> T:
+        found = self._read(data)
+        if len(data) <= _SHORT:
             if len(self) >= _MOST:
                 self.clear()
-            self[pair] = found
+            self[data] = found
         return found
 
 
@@ -57,64 +53,115 @@ class _Head(NamedTuple):
 
     key: str
     json: bytes
+    note: int
 
 
-def _json(pair: bytes) -> bytes:
-    """An attribute's JSON."""
-    common = _common(pair)
-    if common is not None:
-        head, value = common
-        if isinstance(value, str):
-            return b'%b{"stringValue":%b}}' % (head.json, quote(value))
-        return b'%b{"intValue":"%d"}}' % (head.json, value)
-    parsed = KeyValue.FromString(pair)
-    size = parsed.ByteSize()
-    parsed.DiscardUnknownFields()
-    text = key_value(parsed)
-    if parsed.ByteSize() != size or parsed.key == RAW_ATTRIBUTE:
-        text += b"," + attribute(RAW_ATTRIBUTE, pair)
-    return text
+class Reader:
+    """Reads encoded KeyValues.
 
-
-def _named(pair: bytes) -> Named:
-    common = _common(pair)
-    if common is not None:
-        head, value = common
-        return head.key, value
-    parsed = KeyValue.FromString(pair)
-    return parsed.key, value_of(parsed.value)
-
-
-json_of: Final = _Memo(_json).__getitem__
-"""The JSON of an encoded KeyValue. Raises `InvalidRequest` when it is none."""
-_named_of: Final = _Memo(_named).__getitem__
-
-
-def noting(note: Callable[[str], T]) -> Callable[[bytes], T]:
-    """From an encoded KeyValue to the note that `note` makes of its key, always the same of the same.
-
-    The values of keys that are known are not looked at.
+    Args:
+        note: makes a note of a key, always the same of the same. No value is looked at for it.
     """
 
-    def of(pair: bytes) -> T:
-        head = _head(pair)
-        return note(KeyValue.FromString(pair).key if head is None else head.key)
+    def __init__(self, note: Callable[[str], int] = lambda _: 0) -> None:
+        self._note = note
+        self._heads, self._readings = _Memo(self._head), _Memo(self._read)
+        self._named = _Memo(self._pair)
 
-    return _Memo(of).__getitem__
+    def readings(self, pairs: Sequence[bytes], size: int) -> tuple[Sequence[bytes], tuple[int, ...]]:
+        """The JSON of each encoded KeyValue of a span of `size` bytes, and the notes on their keys.
+
+        Raises:
+            InvalidRequest: an element is not a KeyValue.
+        """
+        known = self._readings
+        try:
+            if not pairs:
+                return (), ()
+            if size < _LONG:
+                texts, notes = zip(*map(known.__getitem__, pairs), strict=True)
+            else:
+                # Looking a long one up costs a pass over it, and it is never there.
+                found = [known[pair] if len(pair) <= _SHORT else self._read(pair) for pair in pairs]
+                texts, notes = zip(*found, strict=True)
+        except (DecodeError, UnicodeDecodeError):
+            raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
+        return texts, notes
+
+    def attributes(self, pairs: Iterable[bytes]) -> dict[str, Value]:
+        """Encoded KeyValues in order of first appearance; of equal keys the last value counts.
+
+        Raises:
+            InvalidRequest: an element is not a KeyValue.
+        """
+        try:
+            return dict(map(self._named.__getitem__, pairs))
+        except (DecodeError, UnicodeDecodeError):
+            raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
+
+    def _read(self, pair: bytes) -> tuple[bytes, int]:
+        """JSON and note of an attribute."""
+        common = self._common(pair)
+        if common is not None:
+            head, value = common
+            if isinstance(value, str):
+                return b'%b{"stringValue":%b}}' % (head.json, quote(value)), head.note
+            return b'%b{"intValue":"%d"}}' % (head.json, value), head.note
+        parsed = KeyValue.FromString(pair)
+        size = parsed.ByteSize()
+        parsed.DiscardUnknownFields()
+        text = key_value(parsed)
+        if parsed.ByteSize() != size or parsed.key == RAW_ATTRIBUTE:
+            text += b"," + attribute(RAW_ATTRIBUTE, pair)
+        return text, self._note(parsed.key)
+
+    def _pair(self, pair: bytes) -> tuple[str, Value]:
+        """Key and value of an attribute."""
+        common = self._common(pair)
+        if common is not None:
+            head, value = common
+            return head.key, value
+        parsed = KeyValue.FromString(pair)
+        return parsed.key, value_of(parsed.value)
+
+    def _common(self, pair: bytes) -> tuple[_Head, str | int] | None:
+        """A string or integer attribute laid out as every encoder does; None for any other."""
+        try:
+            after = pair[1] + 2
+            head = self._heads[pair[:after]]
+            if head is None:
+                return None
+            before = _before_text(len(pair) - after)
+            if before and pair.startswith(before, after):
+                return head, pair[after + len(before) :].decode()
+            if (
+                pair[after] != _VALUE
+                or pair[after + 1] != len(pair) - after - 2
+                or pair[after + 2] != _INTEGER
+            ):
+                return None
+            number, end = _varint(pair, after + 3)
+        except IndexError:
+            return None
+        return (head, number) if end == len(pair) and number < 2**63 else None
+
+    def _head(self, field: bytes) -> _Head | None:
+        """What an encoded KeyValue.key comes to, None where it is our own mark or not laid out as usual."""
+        if field[:1] != _KEY or field[1] > 0x7F or len(field) != field[1] + 2:
+            return None
+        key = field[2:].decode()
+        return (
+            None if key == RAW_ATTRIBUTE else _Head(key, b'{"key":%b,"value":' % quote(key), self._note(key))
+        )
 
 
-def attributes_of(pairs: Sequence[bytes]) -> dict[str, Value]:
-    """Encoded KeyValues in order of first appearance; of equal keys the last value counts.
-
-    Raises:
-        InvalidRequest: an element is not a KeyValue.
-    """
-    return dict(map(_named_of, pairs))
+PLAIN: Final = Reader()
+"""Makes no notes."""
 
 
 def attributes(span: RawSpan | RawLog) -> dict[str, Value]:
-    """`attributes_of` a span's or log record's attributes."""
-    return attributes_of(span.attributes)
+    """`Reader.attributes` of a span or log record."""
+    return PLAIN.attributes(span.attributes)
 
 
 def attribute_list(pairs: Sequence[bytes], unknown: bytes) -> bytes:
@@ -123,7 +170,7 @@ def attribute_list(pairs: Sequence[bytes], unknown: bytes) -> bytes:
     Raises:
         InvalidRequest: an element of `pairs` is not a KeyValue.
     """
-    return joined(list(map(json_of, pairs)), (), unknown)
+    return joined(PLAIN.readings(pairs, _LONG)[0], (), unknown)
 
 
 def joined(texts: Sequence[bytes], extra: Sequence[tuple[str, Value]], unknown: bytes) -> bytes:
@@ -133,42 +180,6 @@ def joined(texts: Sequence[bytes], extra: Sequence[tuple[str, Value]], unknown: 
     if unknown or (texts and texts[-1].startswith(_UNKNOWN_JSON)):
         texts = [*texts, attribute(UNKNOWN_FIELDS, unknown)]
     return b",".join(texts)
-
-
-def _common(pair: bytes) -> tuple[_Head, str | int] | None:
-    """A string or integer attribute laid out as every encoder does; None for any other."""
-    head = _head(pair)
-    if head is None:
-        return None
-    after = pair[1] + 2
-    before = _before_text(len(pair) - after)
-    if before and pair.startswith(before, after):
-        return head, pair[after + len(before) :].decode()
-    try:
-        if pair[after] != _VALUE or pair[after + 1] != len(pair) - after - 2 or pair[after + 2] != _INTEGER:
-            return None
-        number, end = _varint(pair, after + 3)
-    except IndexError:
-        return None
-    return (head, number) if end == len(pair) and number < 2**63 else None
-
-
-_heads: Final[dict[bytes, _Head]] = {}
-
-
-def _head(pair: bytes) -> _Head | None:
-    """What the key of an encoded KeyValue comes to; None where it is our mark or not as usual."""
-    field = pair[: pair[1] + 2] if len(pair) > 1 else b""
-    head = _heads.get(field)
-    if head is not None or field[:1] != _KEY or field[1] > 0x7F or len(field) != field[1] + 2:
-        return head
-    key = field[2:].decode()
-    if key == RAW_ATTRIBUTE:
-        return None
-    if len(_heads) >= _MOST:
-        _heads.clear()
-    head = _heads[field] = _Head(key, b'{"key":%b,"value":' % quote(key))
-    return head
 
 
 @lru_cache(maxsize=4096)

@@ -22,11 +22,11 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from otel_ext.errors import InvalidRequest
-from otel_ext.otlp.attributes import attribute_list, attributes_of, joined, json_of
+from otel_ext.otlp.attributes import PLAIN, Reader, attribute_list, joined
 from otel_ext.otlp.jsonvalues import quote
-from otel_ext.otlp.schema import RawEvent, RawLink, RawSpan, Resource, Scope, Status
+from otel_ext.otlp.schema import PlainSpan, RawEvent, RawLink, RawSpan, Resource, Scope, Status
 from otel_ext.otlp.unknown import unknown_fields
-from otel_ext.span import Value
+from otel_ext.span import STATUS_ERROR, Value
 
 VERSION: Final = 2
 _encode = msgspec.msgpack.Encoder().encode
@@ -39,29 +39,36 @@ class Rendered(msgspec.Struct, gc=False):
     Attributes:
         trace_id, span_id, parent_id: its ids; `parent_id` empty for a root.
         name: its name.
+        flags: as the producer wrote them.
         start, end: ns, as the producer wrote them.
+        failed: its status says so.
         has_events: it has some.
         pairs: its attributes, encoded.
+        notes: those on their keys.
     """
 
     trace_id: bytes
     span_id: bytes
     parent_id: bytes
     name: str
+    flags: int
     start: int
     end: int
+    failed: bool
     has_events: bool
     pairs: list[bytes]
-    _texts: list[bytes]
+    _texts: Sequence[bytes]
+    notes: tuple[int, ...]
     _head: bytes
     _middle: bytes
     _status: bytes
     _unknown: bytes
     _unnamed: object
+    _reader: Reader
 
     def attributes(self) -> dict[str, Value]:
         """As `otlp.attributes`."""
-        return attributes_of(self.pairs)
+        return self._reader.attributes(self.pairs)
 
     def digest(self) -> bytes:
         """The 16 bytes that equal spans share: SHA-256 of the canonical content, truncated."""
@@ -91,75 +98,71 @@ class Rendered(msgspec.Struct, gc=False):
         )
 
 
-def rendered(span: RawSpan, raw: bytes) -> Rendered:
-    """Read a span.
-
-    Args:
-        span: `parse(raw)`.
-        raw: the encoded span.
+def rendered(raw: bytes, reader: Reader = PLAIN) -> Rendered:
+    """Read an encoded span; `reader` reads its attributes.
 
     Raises:
-        InvalidRequest: an attribute, event or link cannot be decoded.
+        InvalidRequest: it is none, or an attribute, event or link cannot be decoded.
     """
+    try:
+        span = PlainSpan.FromString(raw)
+    except DecodeError:
+        raise InvalidRequest(f"{len(raw)} bytes that are not a span") from None
     trace_id, span_id, parent_id, name = span.trace_id, span.span_id, span.parent_span_id, span.name
-    head = b'{"traceId":"%b","spanId":"%b"' % (hexlify(trace_id), hexlify(span_id))
-    if text := span.trace_state:
-        head += b',"traceState":%b' % quote(text)
-    if parent_id:
-        head += b',"parentSpanId":"%b"' % hexlify(parent_id)
-    if number := span.flags:
-        head += b',"flags":%d' % number
-    head += b',"name":%b,"kind":%d' % (quote(name), span.kind)
-    middle = b""
-    if number := span.dropped_attributes_count:
-        middle += b',"droppedAttributesCount":%d' % number
-    if events := span.events:
-        middle += b',"events":[%b]' % b",".join(map(_event, events))
-    if number := span.dropped_events_count:
-        middle += b',"droppedEventsCount":%d' % number
-    if links := span.links:
-        middle += b',"links":[%b]' % b",".join(map(_link, links))
-    if number := span.dropped_links_count:
-        middle += b',"droppedLinksCount":%d' % number
-    status, unknown, unnamed = b"", b"", None
+    pairs, flags, failed, has_events = span.attributes[:], span.flags, False, False
+    state = middle = status = unknown = b""
+    unnamed = None
     if span.HasField("status"):
         status = _status(span.status)
+        failed = span.status.code == STATUS_ERROR
     if len(UnknownFieldSet(span)) or (status and len(UnknownFieldSet(span.status))):
-        unknown = unknown_fields(span, raw)
-        unnamed = _plain(UnknownFieldSet(span)), span.status.SerializeToString(deterministic=True)
-    pairs = span.attributes[:]
+        whole = RawSpan.FromString(raw)
+        has_events = bool(whole.events)
+        state, middle = _state(whole), _middle(whole)
+        if unknown := unknown_fields(whole, raw):
+            unnamed = _plain(UnknownFieldSet(whole)), whole.status.SerializeToString(deterministic=True)
+    head = b'{"traceId":"%b","spanId":"%b"%b%b%b,"name":%b,"kind":%d' % (
+        hexlify(trace_id),
+        hexlify(span_id),
+        state,
+        b',"parentSpanId":"%b"' % hexlify(parent_id) if parent_id else b"",
+        b',"flags":%d' % flags if flags else b"",
+        quote(name),
+        span.kind,
+    )
+    texts, notes = reader.readings(pairs, len(raw))
     return Rendered(
         trace_id,
         span_id,
         parent_id,
         name,
+        flags,
         span.start_time_unix_nano,
         span.end_time_unix_nano,
-        bool(events),
+        failed,
+        has_events,
         pairs,
-        list(map(json_of, pairs)),
+        texts,
+        notes,
         head,
         middle,
         status,
         unknown,
         unnamed,
+        reader,
     )
 
 
 def span_json(
-    span: RawSpan,
-    raw: bytes,
-    extra: Sequence[tuple[str, Value]] = (),
-    start: int | None = None,
-    end: int | None = None,
+    raw: bytes, extra: Sequence[tuple[str, Value]] = (), start: int | None = None, end: int | None = None
 ) -> bytes:
-    """`rendered(span, raw).json(extra, start, end)`."""
-    return rendered(span, raw).json(extra, start, end)
+    """`rendered(raw).json(extra, start, end)`."""
+    return rendered(raw).json(extra, start, end)
 
 
-def content_digest(span: RawSpan, raw: bytes) -> bytes:
-    """`rendered(span, raw).digest()`."""
-    return rendered(span, raw).digest()
+def content_digest(raw: bytes) -> bytes:
+    """`rendered(raw).digest()`."""
+    return rendered(raw).digest()
 
 
 def counted_attributes(message: RawEvent | RawLink | Resource | Scope, raw: bytes) -> bytes:
@@ -168,6 +171,27 @@ def counted_attributes(message: RawEvent | RawLink | Resource | Scope, raw: byte
     text = b',"attributes":[%b]' % text if text else b""
     if message.dropped_attributes_count:
         text += b',"droppedAttributesCount":%d' % message.dropped_attributes_count
+    return text
+
+
+def _state(span: RawSpan) -> bytes:
+    """The member "traceState", with a comma before it, or nothing."""
+    return b',"traceState":%b' % quote(span.trace_state) if span.trace_state else b""
+
+
+def _middle(span: RawSpan) -> bytes:
+    """The members between attributes and status, each with a comma before it."""
+    text = b""
+    if number := span.dropped_attributes_count:
+        text += b',"droppedAttributesCount":%d' % number
+    if events := span.events:
+        text += b',"events":[%b]' % b",".join(map(_event, events))
+    if number := span.dropped_events_count:
+        text += b',"droppedEventsCount":%d' % number
+    if links := span.links:
+        text += b',"links":[%b]' % b",".join(map(_link, links))
+    if number := span.dropped_links_count:
+        text += b',"droppedLinksCount":%d' % number
     return text
 
 

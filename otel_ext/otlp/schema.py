@@ -43,6 +43,12 @@ _MESSAGES: Final = {
         "10 dropped_attributes_count uint32, 11 events *bytes, 12 dropped_events_count uint32, "
         "13 links *bytes, 14 dropped_links_count uint32, 15 status Status, 16 flags fixed32"
     ),
+    # The fields that nearly every span has: one with more has unknown fields, which is asked for at once.
+    "PlainSpan": (
+        "1 trace_id bytes, 2 span_id bytes, 4 parent_span_id bytes, 5 name string, 6 kind enum, "
+        "7 start_time_unix_nano fixed64, 8 end_time_unix_nano fixed64, 9 attributes *bytes, "
+        "15 status Status, 16 flags fixed32"
+    ),
     "Log": (
         "1 time_unix_nano fixed64, 5 body *bytes, 6 attributes *bytes, 9 trace_id bytes, 10 span_id bytes, "
         "11 observed_time_unix_nano fixed64, 12 event_name bytes"
@@ -164,6 +170,20 @@ if TYPE_CHECKING:
         status: Status
         flags: int
 
+    class PlainSpan(_Wire):
+        """RawSpan as far as nearly every span goes; all else is unknown to it."""
+
+        trace_id: bytes
+        span_id: bytes
+        parent_span_id: bytes
+        name: str
+        kind: int
+        start_time_unix_nano: int
+        end_time_unix_nano: int
+        attributes: RepeatedScalarFieldContainer[bytes]
+        status: Status
+        flags: int
+
     class RawLog(_Wire):
         """LogRecord; attributes and the parts of its body as bytes, times in ns since the epoch."""
 
@@ -232,6 +252,7 @@ else:
 
     Request, ResourceSpans, ScopeSpans = _class("Request"), _class("ResourceSpans"), _class("ScopeSpans")
     Resource, Scope, Status, RawSpan = _class("Resource"), _class("Scope"), _class("Status"), _class("Span")
+    PlainSpan = _class("PlainSpan")
     RawEvent, RawLink, RawLog = _class("Event"), _class("Link"), _class("Log")
     KeyValue, AnyValue = _class("KeyValue"), _class("AnyValue")
     ArrayValue, KeyValueList = _class("ArrayValue"), _class("KeyValueList")

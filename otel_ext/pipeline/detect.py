@@ -116,10 +116,10 @@ class Detection:
             if finding.revision == 1:
                 self._ledger.find(finding.signal)
             raw = derived_span(finding)
-            span = otlp.parse(raw)
-            told = self._window.check(span.trace_id + span.span_id, otlp.content_digest(span, raw))
+            seen = otlp.rendered(raw)
+            told = self._window.check(seen.trace_id + seen.span_id, seen.digest())
             if told is not Verdict.DUPLICATE:
-                self._lines.derived(home, trace.resource, self._scope, otlp.span_json(span, raw))
+                self._lines.derived(home, trace.resource, self._scope, seen.json())
                 self._ledger.derived += 1
                 self._edits.finding(otlp.request_of(trace.resource, self._scope, raw))
 

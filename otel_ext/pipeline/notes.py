@@ -28,7 +28,12 @@ _REMOTE_PARENT: Final = 0x300
 
 def is_root(span: otlp.RawSpan) -> bool:
     """Whether a span is its trace's root, as far as this process could see."""
-    return not span.parent_span_id or span.flags & _REMOTE_PARENT == _REMOTE_PARENT
+    return not span.parent_span_id or has_remote_parent(span.flags)
+
+
+def has_remote_parent(flags: int) -> bool:
+    """Whether a span's flags say that its parent is another process's."""
+    return flags & _REMOTE_PARENT == _REMOTE_PARENT
 
 
 def note_step(item: Item, step: Step) -> None:

@@ -16,14 +16,22 @@ from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.meaning import Effects, step_of, steps_of_events
 from otel_ext.pipeline.members import Members
-from otel_ext.pipeline.notes import CONFLICT, LATE, UNFINISHED, is_root, note_marks, note_step
+from otel_ext.pipeline.notes import (
+    CONFLICT,
+    LATE,
+    UNFINISHED,
+    has_remote_parent,
+    is_root,
+    note_marks,
+    note_step,
+)
 from otel_ext.pipeline.noticed import HINT, OURS, Notes, hinted, note_of
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.records import unpack_request
 from otel_ext.pipeline.reorder import Outline
 from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.signals import SCOPE_NAME
-from otel_ext.span import STATUS_ERROR, Value
+from otel_ext.span import Value
 from otel_ext.step import Kind, Step
 
 # Looked up once: a member of an enum costs more than a branch.
@@ -51,27 +59,25 @@ class SpanReader:
         edits: Edits | None = None,
     ) -> None:
         self._window, self._members, self._unfinished, self._effects = window, members, unfinished, effects
-        self._edits, self._number = edits or Edits(), 0
+        self._edits, self._number, self._received = edits or Edits(), 0, 0
         self._groups = Groups()
         self._known: dict[tuple[bytes, str], bool] = {}
-        self._note_of, self._notes = otlp.noting(note_of), Notes()
+        self._attributes, self._notes = otlp.Reader(note_of), Notes()
         self._sessions: dict[bytes, str] = {}
 
     def read(self, body: bytes, received: int) -> Batch:
         """Read one admitted request, received at `received` (wall time, ns)."""
-        batch = Batch([], [], [], {}, [])
-        check, rendered, parse = self._window.check, otlp.rendered, otlp.parse
-        note_of, notes = self._note_of, self._notes
+        batch, self._received, self._number = Batch([], [], [], {}, []), received, -1
         self._known.clear()
-        open_spans, self._number = self._unfinished, -1
+        check, rendered, reader, notes = self._window.check, otlp.rendered, self._attributes, self._notes
+        open_spans = self._unfinished or None
         for group, spans in self._groups.of(body):
             for raw in spans:
                 self._number += 1
-                span = parse(raw)
-                seen = rendered(span, raw)
-                noted, sessions = notes[tuple(map(note_of, seen.pairs))]
+                seen = rendered(raw, reader)
+                noted, sessions = notes[seen.notes]
                 key = seen.trace_id + seen.span_id
-                if open_spans:
+                if open_spans is not None:
                     open_spans.ended(key)
                 if noted & OURS and seen.attributes().get(UNFINISHED[0]) is True:
                     # Another engine's word on a span without an end is no telling of the span itself.
@@ -84,10 +90,7 @@ class SpanReader:
                 own = group.session_id
                 if sessions is not None:
                     own = self._session_of(sessions(seen.pairs), seen) or own
-                conflict = verdict is _CONFLICT
-                self._fresh(
-                    span, seen, raw, group, batch, own=own, noted=noted, received=received, conflict=conflict
-                )
+                self._fresh(seen, raw, group, batch, own=own, noted=noted, conflict=verdict is _CONFLICT)
                 if noted & OURS:
                     item = batch.items[-1]
                     note_marks(item, seen.attributes())
@@ -124,7 +127,7 @@ class SpanReader:
         item = Item(
             begun.trace_id,
             *group[:4],
-            otlp.span_json(span, raw, (UNFINISHED,), start, 0),
+            otlp.span_json(raw, (UNFINISHED,), start, 0),
             start,
             0,
             begun.session_id or group.session_id,
@@ -151,7 +154,6 @@ class SpanReader:
 
     def _fresh(
         self,
-        span: otlp.RawSpan,
         seen: otlp.Rendered,
         raw: bytes,
         group: Group,
@@ -159,31 +161,43 @@ class SpanReader:
         *,
         own: str,
         noted: int,
-        received: int,
         conflict: bool,
     ) -> None:
         """Note a span that was not seen before: where it belongs, when it was, what it is."""
         trace_id, start, end = seen.trace_id, seen.start, seen.end
-        if own:
-            batch.named.setdefault(trace_id, own)
+        late = self._known.get((trace_id, own))
+        if late is None:
+            late = self._known[trace_id, own] = self._late(trace_id, own)
+            if own:
+                batch.named.setdefault(trace_id, own)
         marks: tuple[tuple[str, Value], ...] = ()
-        repair = timestamps.repair(start, end, received)
+        repair = timestamps.repair(start, end, self._received)
         # A span that never ended has no end to mend.
         if repair is not None and not (end == 0 and _UNFINISHED in raw):
             start, end, marks = repair.start, repair.end, tuple(repair.marks)
         if conflict:
             marks += (CONFLICT,)
-        if self._late(trace_id, own):
+        if late:
             marks += (LATE,)
-        root = not seen.parent_id or is_root(span)
         if marks or repair is not None:
             self._edits.add(self._number, otlp.addition(marks, start=start, end=end))
-        json = seen.json(marks, start, end)
-        resource, url, scope, scope_url, *_ = group
-        item = Item(trace_id, resource, url, scope, scope_url, json, start, end, own, root)
-        item.span_id, item.conflict = seen.span_id, conflict
-        if root and span.status.code == STATUS_ERROR:
-            item.root_error = span.status.message or "status ERROR"
+        root = not seen.parent_id or has_remote_parent(seen.flags)
+        item = Item(
+            trace_id,
+            group.resource,
+            group.resource_url,
+            group.scope,
+            group.scope_url,
+            seen.json(marks, start, end),
+            start,
+            end,
+            own,
+            root,
+            conflict=conflict,
+            span_id=seen.span_id,
+        )
+        if root and seen.failed:
+            item.root_error = otlp.parse(raw).status.message or "status ERROR"
         batch.items.append(item)
         if conflict or group.scope_name == SCOPE_NAME:
             return  # the same call told in other words, or a finding of ours that came back
@@ -191,12 +205,13 @@ class SpanReader:
         if not (noted & HINT or told or group.scope_name in _SCOPES or hinted(seen.name)):
             batch.outlines.append(Outline(trace_id, seen.span_id, seen.parent_id, start, end, root))
             return
-        step = self.step(span, group, own, attributes=seen.attributes(), times=(start, end))
+        span, times = otlp.parse(raw), (start, end)
+        step = self.step(span, group, own, attributes=seen.attributes(), times=times)
         if step.kind is not _OTHER:
             item.agentic = True
         batch.steps.append((step, root or step.kind is _AGENT))
         if told:
-            batch.steps.extend((step, False) for step in self._events(span, group, own, (start, end)))
+            batch.steps.extend((step, False) for step in self._events(span, group, own, times))
 
     def _events(self, span: otlp.RawSpan, group: Group, own: str, times: tuple[int, int]) -> Iterator[Step]:
         """The steps that a span's events tell of."""
@@ -240,9 +255,5 @@ class SpanReader:
 
     def _late(self, trace_id: bytes, own: str) -> bool:
         """Whether the session of a known trace had ended before this record."""
-        late = self._known.get((trace_id, own))
-        if late is None:
-            trace = self._members.trace(trace_id)
-            late = trace is not None and self._members.session(trace, own).ended
-            self._known[trace_id, own] = late
-        return late
+        trace = self._members.trace(trace_id)
+        return trace is not None and self._members.session(trace, own).ended

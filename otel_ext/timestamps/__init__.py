@@ -36,6 +36,7 @@ from otel_ext.timestamps.repair import (
     UNIT_START,
     UNKNOWN_UNIT,
     Repair,
+    ordinary,
     repair,
 )
 
@@ -52,6 +53,7 @@ __all__ = [
     "UNIT_START",
     "UNKNOWN_UNIT",
     "Repair",
+    "ordinary",
     "parse_instant",
     "repair",
 ]

@@ -50,6 +50,14 @@ class Repair:
     duration_known: bool
 
 
+def ordinary(received: int) -> tuple[int, int]:
+    """The first and the last ns that are believable in what was received at `received` (see `repair`).
+
+    Where `first <= start <= end <= last` there is nothing to repair.
+    """
+    return _OLDEST, received + _AHEAD if received > 0 else _UNBOUNDED
+
+
 def repair(start: int, end: int, received: int) -> Repair | None:
     """Judge a span's times, meant to be ns since the epoch.
 
@@ -62,8 +70,8 @@ def repair(start: int, end: int, received: int) -> Repair | None:
     Returns:
         None when both are ordinary; otherwise the new values and the marks.
     """
-    latest = received + _AHEAD if received > 0 else _UNBOUNDED
-    if _OLDEST <= start <= end <= latest:
+    oldest, latest = ordinary(received)
+    if oldest <= start <= end <= latest:
         return None
     new_start, start_unit, start_flag = _judge(start, latest, START_MISSING)
     new_end, end_unit, end_flag = _judge(end, latest, END_MISSING)

@@ -151,7 +151,7 @@ def as_line(request: bytes) -> bytes:
     """The request as our JSON line."""
     resources: list[tuple[bytes, str, list[tuple[bytes, str, list[bytes]]]]] = []
     for resource, url, scope, scope_url, raws in otlp.split(request):
-        spans_json = [otlp.span_json(otlp.parse(raw), raw) for raw in raws]
+        spans_json = [otlp.span_json(raw) for raw in raws]
         resources.append((resource, url, [(scope, scope_url, spans_json)]))
     return otlp.line(resources)
 

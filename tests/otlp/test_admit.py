@@ -140,8 +140,8 @@ def sound(body: bytes) -> None:
     for *_, spans in otlp.split(admitted.body):
         for raw in spans:
             read = otlp.parse(raw)
-            otlp.content_digest(read, raw)
-            otlp.span_json(read, raw)
+            otlp.content_digest(raw)
+            otlp.span_json(raw)
             otlp.attributes(read)
 
 

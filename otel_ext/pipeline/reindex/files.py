@@ -69,7 +69,7 @@ def identities(body: bytes) -> Iterator[tuple[bytes, bytes]]:
             key = span.trace_id + span.span_id
             if UNFINISHED[0].encode() in raw and otlp.attributes(span).get(UNFINISHED[0]) is True:
                 key = span.trace_id + span.span_id.translate(_INVERT)
-            yield key, otlp.content_digest(span, raw)
+            yield key, otlp.content_digest(raw)
 
 
 def relearn_window(window: Window, lines: Iterable[bytes]) -> None:
