@@ -150,39 +150,29 @@ if TYPE_CHECKING:
         message: str
         code: int
 
-    class RawSpan(_Wire):
-        """Span with attributes, events and links as bytes; times in ns since the epoch."""
+    class PlainSpan(_Wire):
+        """Span with attributes as bytes as far as nearly every span goes; times in ns since the epoch."""
 
         trace_id: bytes
         span_id: bytes
-        trace_state: str
         parent_span_id: bytes
         name: str
         kind: int
         start_time_unix_nano: int
         end_time_unix_nano: int
         attributes: RepeatedScalarFieldContainer[bytes]
+        status: Status
+        flags: int
+
+    class RawSpan(PlainSpan):
+        """The whole of a Span, events and links as bytes, too."""
+
+        trace_state: str
         dropped_attributes_count: int
         events: MutableSequence[bytes]
         dropped_events_count: int
         links: MutableSequence[bytes]
         dropped_links_count: int
-        status: Status
-        flags: int
-
-    class PlainSpan(_Wire):
-        """RawSpan as far as nearly every span goes; all else is unknown to it."""
-
-        trace_id: bytes
-        span_id: bytes
-        parent_span_id: bytes
-        name: str
-        kind: int
-        start_time_unix_nano: int
-        end_time_unix_nano: int
-        attributes: RepeatedScalarFieldContainer[bytes]
-        status: Status
-        flags: int
 
     class RawLog(_Wire):
         """LogRecord; attributes and the parts of its body as bytes, times in ns since the epoch."""
