@@ -14,14 +14,14 @@ class Batch(msgspec.Struct):
     """What a request brought.
 
     Attributes:
-        items: spans to store, in order.
+        runs: spans to store, in order; those that follow one another in one trace, of one session, together.
         steps: `(step, whether its end bounds a lane)` for the detectors, in order.
         outlines: of the spans that no convention understands.
         named: session ids that spans of a trace carry, the first of each.
         duplicates: the trace id of each re-delivery.
     """
 
-    items: list[Item]
+    runs: list[list[Item]]
     steps: list[tuple[Step, bool]]
     outlines: list[Outline]
     named: dict[bytes, str]

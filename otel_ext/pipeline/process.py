@@ -25,6 +25,7 @@ from otel_ext.pipeline.records import DIED, ENDS, FINISH, MARK, REQUEST, STARTED
 from otel_ext.pipeline.recount import Stored
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.spans import SpanReader
+from otel_ext.pipeline.spansteps import StepReader
 from otel_ext.pipeline.unfinished import Unfinished
 from otel_ext.sessions import Catalog, Checkpoint, FileRow, Streams, Trace
 from otel_ext.signals import Finding, Status
@@ -47,12 +48,11 @@ class Processor:
         stored: Callable[[FileRow], Iterable[bytes]],
         edits: Edits,
     ) -> None:
-        wait = int(settings.hold * SECOND)
         self._catalog = catalog
         self._lines = LineWriter(streams, settings.line_bytes)
         self.members = Members(catalog, settings)
         window = self._window = Window.load(catalog.dedup_blocks(), settings.dedup_window)
-        self._hold = Hold(wait, settings.hold_spans, settings.hold_bytes)
+        self._hold = Hold(int(settings.hold * SECOND), settings.hold_spans, settings.hold_bytes)
         meta = catalog.meta()
         self.ledger = msgspec.convert(meta["ledger"], Ledger) if "ledger" in meta else Ledger()
         self._detection = Detection(
@@ -60,10 +60,11 @@ class Processor:
         )
         self._unfinished = Unfinished(settings.open_spans, settings.open_spans_bytes)
         effects = settings.signals.effects
-        self._reader = SpanReader(self._window, self.members, self._unfinished, effects, edits)
+        told = StepReader(effects)
+        self._reader = SpanReader(self._window, self.members, self._unfinished, told, edits)
         self._guard = CrashGuard(self, self.ledger, self.members, self._unfinished, self._reader)
         steps = LogSteps(self.members, self._detection, effects, settle=self.settle, held=self._hold)
-        self._readers = self._reader, steps.reader
+        self._readers = told, steps.reader
         self._logs = Logs(streams, self.members, self.ledger, settings.line_bytes, steps)
         self._load(stored)
 
@@ -149,7 +150,7 @@ class Processor:
         self._detection.add(batch.steps, now, batch.outlines)
         for trace_id in batch.duplicates:
             self._duplicate(trace_id)
-        for run in runs(batch.items):
+        for run in batch.runs:
             self._place(run, batch.named, now)
 
     def _place(self, run: Sequence[Item], named: dict[bytes, str], now: int) -> None:

@@ -13,7 +13,7 @@ from otel_ext.pipeline.logs import time_of
 from otel_ext.pipeline.logsteps import LogReader
 from otel_ext.pipeline.notes import CONFLICT, UNFINISHED, count_step
 from otel_ext.pipeline.reorder import OPEN, Reorder
-from otel_ext.pipeline.spans import SpanReader
+from otel_ext.pipeline.spansteps import StepReader
 from otel_ext.pipeline.tellings import Tellings
 from otel_ext.sessions import Catalog, FileRow, Session
 from otel_ext.signals.engine import Signals
@@ -25,7 +25,7 @@ class Stored(NamedTuple):
     """An engine's files, and who reads them; `lines` gives the committed lines of one."""
 
     catalog: Catalog
-    spans: SpanReader
+    spans: StepReader
     logs: LogReader
     lines: Callable[[FileRow], Iterable[bytes]]
 
@@ -100,7 +100,7 @@ def _steps(session_id: str, stored: Stored) -> Iterator[tuple[Step, bool]]:
                 yield step, bounds or step.kind is Kind.AGENT
 
 
-def _never_ended(body: bytes, reader: SpanReader) -> Iterator[bytes]:
+def _never_ended(body: bytes, reader: StepReader) -> Iterator[bytes]:
     """The trace id of each stored span that is a call which had begun and never ended."""
     groups = Groups()
     for group, spans in groups.of(body) if UNFINISHED[0].encode() in body else ():

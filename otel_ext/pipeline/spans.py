@@ -5,7 +5,7 @@ say whether its values are read at all, and only a span that a convention may un
 everything else goes from bytes to bytes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from otel_ext import conventions, otlp, timestamps
@@ -14,14 +14,12 @@ from otel_ext.otlp import packed
 from otel_ext.pipeline.batch import Batch
 from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
-from otel_ext.pipeline.meaning import Effects, step_of, steps_of_events
 from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.notes import (
     CONFLICT,
     LATE,
     UNFINISHED,
     has_remote_parent,
-    is_root,
     note_marks,
     note_step,
 )
@@ -29,10 +27,11 @@ from otel_ext.pipeline.noticed import HINT, OURS, Notes, hinted, note_of
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.records import unpack_request
 from otel_ext.pipeline.reorder import Outline
+from otel_ext.pipeline.spansteps import StepReader, events_may_tell
 from otel_ext.pipeline.unfinished import Begun, Unfinished
 from otel_ext.signals import SCOPE_NAME
 from otel_ext.span import Value
-from otel_ext.step import Kind, Step
+from otel_ext.step import Kind
 
 # Looked up once: a member of an enum costs more than a branch.
 _OTHER, _AGENT, _DUPLICATE, _CONFLICT = Kind.OTHER, Kind.AGENT, Verdict.DUPLICATE, Verdict.CONFLICT
@@ -44,6 +43,8 @@ _SESSIONS: Final = 4096
 """Encoded attributes whose session id is remembered,"""
 _SHORT: Final = 256
 """and the bytes up to which one is."""
+_NOWHERE: Final = (b"", "")
+"""No trace: the next span begins a run."""
 _PACKED: Final = bytes((packed.PACKED,))
 
 
@@ -55,13 +56,14 @@ class SpanReader:
         window: Window,
         members: Members,
         unfinished: Unfinished,
-        effects: Effects,
-        edits: Edits | None = None,
+        steps: StepReader,
+        edits: Edits,
     ) -> None:
-        self._window, self._members, self._unfinished, self._effects = window, members, unfinished, effects
-        self._edits, self._number, self._received = edits or Edits(), 0, 0
+        self._window, self._members, self._unfinished = window, members, unfinished
+        self._steps, self._edits, self._number, self._received = steps, edits, 0, 0
         self._groups = Groups()
-        self._known: dict[tuple[bytes, str], bool] = {}
+        self._where = _NOWHERE
+        self._known, self._late = dict[tuple[bytes, str], bool](), False
         self._attributes, self._notes = otlp.Reader(note_of), Notes()
         self._sessions: dict[bytes, str] = {}
 
@@ -72,6 +74,7 @@ class SpanReader:
         check, rendered, reader, notes = self._window.check, otlp.rendered, self._attributes, self._notes
         open_spans = self._unfinished or None
         for group, spans in self._groups.of(body):
+            self._where = _NOWHERE
             for raw in spans:
                 self._number += 1
                 seen = rendered(raw, reader)
@@ -90,9 +93,14 @@ class SpanReader:
                 own = group.session_id
                 if sessions is not None:
                     own = self._session_of(sessions(seen.pairs), seen) or own
-                self._fresh(seen, raw, group, batch, own=own, noted=noted, conflict=verdict is _CONFLICT)
+                where = seen.trace_id, own
+                if where != self._where or noted & OURS:
+                    self._begin_run(where, batch)
+                item = self._fresh(
+                    seen, raw, group, batch, own=own, noted=noted, conflict=verdict is _CONFLICT
+                )
                 if noted & OURS:
-                    item = batch.items[-1]
+                    self._where = _NOWHERE  # it may state something, and the next one does not
                     note_marks(item, seen.attributes())
                     if item.unfinished and (step := batch.forget_step(seen.span_id)) is not None:
                         note_step(item, step)
@@ -123,7 +131,6 @@ class SpanReader:
         span = otlp.parse(raw)
         attributes = otlp.attributes(span)
         start = span.start_time_unix_nano
-        seen = otlp.to_span(span, attributes, group.resource_attributes, group.scope_name, start=start, end=0)
         item = Item(
             begun.trace_id,
             *group[:4],
@@ -135,8 +142,8 @@ class SpanReader:
             unfinished=True,
         )
         self._edits.unfinished(body, UNFINISHED)
-        step = step_of(seen, item.own, self._effects)
-        note_step(item, step)
+        times = start, 0
+        note_step(item, self._steps.step(span, group, item.own, attributes=attributes, times=times))
         return item
 
     def _session_of(self, said: bytes | tuple[bytes, ...], seen: otlp.Rendered) -> str:
@@ -152,6 +159,21 @@ class SpanReader:
                 self._sessions[said] = own
         return own
 
+    def _begin_run(self, where: tuple[bytes, str], batch: Batch) -> None:
+        """Begin a run of spans; what follows from their trace and session is decided once."""
+        trace_id, own = where
+        self._where = where
+        batch.runs.append([])
+        late = self._known.get(where)
+        if late is None:
+            if own:
+                batch.named.setdefault(trace_id, own)
+            # Whether the session of a known trace had ended before this record.
+            trace = self._members.trace(trace_id)
+            late = trace is not None and self._members.session(trace, own).ended
+            self._known[where] = late
+        self._late = late
+
     def _fresh(
         self,
         seen: otlp.Rendered,
@@ -162,14 +184,9 @@ class SpanReader:
         own: str,
         noted: int,
         conflict: bool,
-    ) -> None:
+    ) -> Item:
         """Note a span that was not seen before: where it belongs, when it was, what it is."""
         trace_id, start, end = seen.trace_id, seen.start, seen.end
-        late = self._known.get((trace_id, own))
-        if late is None:
-            late = self._known[trace_id, own] = self._late(trace_id, own)
-            if own:
-                batch.named.setdefault(trace_id, own)
         marks: tuple[tuple[str, Value], ...] = ()
         repair = timestamps.repair(start, end, self._received)
         # A span that never ended has no end to mend.
@@ -177,7 +194,7 @@ class SpanReader:
             start, end, marks = repair.start, repair.end, tuple(repair.marks)
         if conflict:
             marks += (CONFLICT,)
-        if late:
+        if self._late:
             marks += (LATE,)
         if marks or repair is not None:
             self._edits.add(self._number, otlp.addition(marks, start=start, end=end))
@@ -198,62 +215,18 @@ class SpanReader:
         )
         if root and seen.failed:
             item.root_error = otlp.parse(raw).status.message or "status ERROR"
-        batch.items.append(item)
+        batch.runs[-1].append(item)
         if conflict or group.scope_name == SCOPE_NAME:
-            return  # the same call told in other words, or a finding of ours that came back
-        told = seen.has_events and any(hint in raw for hint in conventions.span_records)
+            return item  # the same call told in other words, or a finding of ours that came back
+        told = seen.has_events and events_may_tell(raw)
         if not (noted & HINT or told or group.scope_name in _SCOPES or hinted(seen.name)):
             batch.outlines.append(Outline(trace_id, seen.span_id, seen.parent_id, start, end, root))
-            return
+            return item
         span, times = otlp.parse(raw), (start, end)
-        step = self.step(span, group, own, attributes=seen.attributes(), times=times)
+        step = self._steps.step(span, group, own, attributes=seen.attributes(), times=times)
         if step.kind is not _OTHER:
             item.agentic = True
         batch.steps.append((step, root or step.kind is _AGENT))
         if told:
-            batch.steps.extend((step, False) for step in self._events(span, group, own, times))
-
-    def _events(self, span: otlp.RawSpan, group: Group, own: str, times: tuple[int, int]) -> Iterator[Step]:
-        """The steps that a span's events tell of."""
-        start, end = times
-        seen = otlp.to_span(span, {}, group.resource_attributes, group.scope_name, start=start, end=end)
-        yield from steps_of_events(seen, own, self._effects)
-
-    def steps(self, body: bytes) -> Iterator[tuple[Step, bool]]:
-        """The steps of stored spans, as `Batch.steps` had them when they were received."""
-        for group, spans in self._groups.of(body):
-            for raw in spans if group.scope_name != SCOPE_NAME else ():
-                span = otlp.parse(raw)
-                attributes = otlp.attributes(span)
-                if not any(attributes.get(mark) for mark, _ in (CONFLICT, UNFINISHED)):
-                    own = conventions.session_of(attributes) or group.session_id
-                    times = span.start_time_unix_nano, span.end_time_unix_nano
-                    step = self.step(span, group, own, attributes=attributes, times=times)
-                    yield step, is_root(span) or step.kind is Kind.AGENT
-                    if any(hint in raw for hint in conventions.span_records):
-                        yield from ((told, False) for told in self._events(span, group, own, times))
-
-    def step(
-        self,
-        span: otlp.RawSpan,
-        group: Group,
-        own: str,
-        *,
-        attributes: Mapping[str, Value],
-        times: tuple[int, int],
-    ) -> Step:
-        """What the agent did."""
-        start, end = times
-        scope = group.scope_name
-        if scope in _SCOPES or hinted(span.name) or any(map(hinted, attributes)):
-            seen = otlp.to_span(span, attributes, group.resource_attributes, scope, start=start, end=end)
-            return step_of(seen, own, self._effects)
-        trace_id, parent_id = span.trace_id, span.parent_span_id
-        return Step(
-            kind=_OTHER, trace_id=trace_id, span_id=span.span_id, parent_id=parent_id, start=start, end=end
-        )
-
-    def _late(self, trace_id: bytes, own: str) -> bool:
-        """Whether the session of a known trace had ended before this record."""
-        trace = self._members.trace(trace_id)
-        return trace is not None and self._members.session(trace, own).ended
+            batch.steps.extend((step, False) for step in self._steps.events(span, group, own, times))
+        return item

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from otel_ext import conventions
 from otel_ext.dedup import Window
 from otel_ext.pipeline.noticed import HINT, OURS, SESSION, Notes, hinted, note_of
+from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.spans import SpanReader
+from otel_ext.pipeline.spansteps import StepReader
 from otel_ext.pipeline.unfinished import Unfinished
 from otel_ext.span import Span
 from tests.conventions.wire import span_request
@@ -38,9 +40,9 @@ def made(attributes: dict[str, Any], number: int) -> Span:
 def test_a_session_is_the_one_that_all_attributes_give(spans: list[dict[str, Any]]) -> None:
     """Each span's own session id, by the same reader one after the other."""
     members: Any = Unknown()
-    reader = SpanReader(Window(), members, Unfinished(1, 1), {})
+    reader = SpanReader(Window(), members, Unfinished(1, 1), StepReader({}), Edits())
     for number, attributes in enumerate(spans, 1):
-        [item] = reader.read(span_request(made(attributes, number)), 0).items
+        [[item]] = reader.read(span_request(made(attributes, number)), 0).runs
         assert item.own == (conventions.session_of(attributes) or "")
 
 

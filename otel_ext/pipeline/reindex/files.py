@@ -13,7 +13,7 @@ from otel_ext.pipeline.groups import Groups
 from otel_ext.pipeline.hold import Item
 from otel_ext.pipeline.notes import CONFLICT, UNFINISHED, is_root, note_marks, note_step
 from otel_ext.pipeline.original import original
-from otel_ext.pipeline.spans import SpanReader
+from otel_ext.pipeline.spansteps import StepReader
 from otel_ext.signals import SCOPE_NAME, Finding, finding_of
 from otel_ext.span import STATUS_ERROR
 
@@ -28,7 +28,7 @@ def request_of(line: bytes) -> bytes:
 class StoredReader:
     """Reads lines of session files."""
 
-    def __init__(self, reader: SpanReader) -> None:
+    def __init__(self, reader: StepReader) -> None:
         self._reader, self._groups = reader, Groups()
 
     def findings(self, body: bytes) -> Iterator[Finding]:

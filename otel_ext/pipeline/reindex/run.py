@@ -28,7 +28,6 @@ from otel_ext.pipeline.detect import REBUILD
 from otel_ext.pipeline.ledger import Ledger
 from otel_ext.pipeline.logs import time_of
 from otel_ext.pipeline.logsteps import LogReader
-from otel_ext.pipeline.members import Members
 from otel_ext.pipeline.original import original
 from otel_ext.pipeline.recount import Stored, recounted
 from otel_ext.pipeline.reindex.files import StoredReader, identities, relearn_window, request_of
@@ -38,8 +37,7 @@ from otel_ext.pipeline.reindex.ledger import Found, balance
 from otel_ext.pipeline.reindex.manifest import Retold
 from otel_ext.pipeline.reindex.sessions import Relearned, Told
 from otel_ext.pipeline.settings import EngineSettings
-from otel_ext.pipeline.spans import SpanReader
-from otel_ext.pipeline.unfinished import Unfinished
+from otel_ext.pipeline.spansteps import StepReader
 from otel_ext.sessions import NOTHING, Catalog, Checkpoint, FileRow, committed_lines
 from otel_ext.telemetry import Telemetry
 
@@ -118,7 +116,7 @@ class _Reindex:
     def __init__(self, folder: Path, files: Files, catalog: Catalog) -> None:
         self._folder, self._files, self._catalog = folder, files, catalog
         settings = self._settings = EngineSettings()
-        reader = SpanReader(Window(1), Members(catalog, settings), Unfinished(1, 1), settings.signals.effects)
+        reader = StepReader(settings.signals.effects)
         self._reader, self._logs = StoredReader(reader), LogReader(settings.signals.effects)
         self._readers = reader, self._logs
 
