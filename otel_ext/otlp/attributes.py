@@ -79,11 +79,11 @@ class Reader:
             if not pairs:
                 return (), ()
             if size < _LONG:
-                texts, notes = zip(*map(known.__getitem__, pairs), strict=True)
+                texts, notes = zip(*map(known.__getitem__, pairs), strict=False)
             else:
                 # Looking a long one up costs a pass over it, and it is never there.
                 found = [known[pair] if len(pair) <= _SHORT else self._read(pair) for pair in pairs]
-                texts, notes = zip(*found, strict=True)
+                texts, notes = zip(*found, strict=False)
         except (DecodeError, UnicodeDecodeError):
             raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
         return texts, notes

@@ -61,6 +61,7 @@ class SpanReader:
     ) -> None:
         self._window, self._members, self._unfinished = window, members, unfinished
         self._steps, self._edits, self._number, self._received = steps, edits, 0, 0
+        self._oldest, self._latest = timestamps.ordinary(0)
         self._groups = Groups()
         self._where = _NOWHERE
         self._known, self._late = dict[tuple[bytes, str], bool](), False
@@ -70,6 +71,7 @@ class SpanReader:
     def read(self, body: bytes, received: int) -> Batch:
         """Read one admitted request, received at `received` (wall time, ns)."""
         batch, self._received, self._number = Batch([], [], [], {}, []), received, -1
+        self._oldest, self._latest = timestamps.ordinary(received)
         self._known.clear()
         check, rendered, reader, notes = self._window.check, otlp.rendered, self._attributes, self._notes
         open_spans = self._unfinished or None
@@ -188,7 +190,8 @@ class SpanReader:
         """Note a span that was not seen before: where it belongs, when it was, what it is."""
         trace_id, start, end = seen.trace_id, seen.start, seen.end
         marks: tuple[tuple[str, Value], ...] = ()
-        repair = timestamps.repair(start, end, self._received)
+        ordinary = self._oldest <= start <= end <= self._latest
+        repair = None if ordinary else timestamps.repair(start, end, self._received)
         # A span that never ended has no end to mend.
         if repair is not None and not (end == 0 and _UNFINISHED in raw):
             start, end, marks = repair.start, repair.end, tuple(repair.marks)
