@@ -2,7 +2,7 @@
 
 Law of this file: as at the other entrance, a call returns only when its record is in the journal, and nothing
 is taken for which there is no room. But nothing of it is checked, for this process has encoded it itself, and
-budgets are asked about only every `_EVERY` ns and `_BYTES`: a guest's program waits for each call.
+budgets are asked and told only every `_EVERY` ns and `_BYTES`: a guest's program waits for each call.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Own:
     ) -> None:
         self._journal, self._backlog, self._most, self._refusal = journal, backlog, most, refusal
         self._time, self._stats = time, stats
-        self._ask_at = self._left = 0
+        self._ask_at = self._untold = 0
 
     def spans(self, payload: bytes, spans: int) -> None:
         """Take ended spans.
@@ -84,24 +84,25 @@ class Own:
 
     def _append(self, kind: int, payload: bytes, spans: int) -> None:
         now, size = self._time.now(), len(payload)
-        self._left -= size
-        if now >= self._ask_at or self._left < 0:
+        if now >= self._ask_at or self._untold + size > _BYTES:
             self._ask(now, size)
         try:
             self._journal.append(kind, payload, items=spans, engine=now)
         except Busy:
             self._refused()
             raise
-        self._backlog.add(size, "")
+        self._untold += size
 
     def _ask(self, now: int, size: int) -> None:
         if size > self._most:
             raise TooLarge(f"{size} bytes are more than a request may have ({self._most})")
+        untold, self._untold = self._untold, 0
+        self._backlog.add(untold, "")
         if (refusal := self._refusal()) is not None:
             self.ask()
             self._refused()
             raise refusal
-        self._ask_at, self._left = now + _EVERY, _BYTES
+        self._ask_at = now + _EVERY
 
     def _refused(self) -> None:
         self._journal.wake()  # if it stopped, its reader is who reopens it

@@ -9,13 +9,14 @@ under the lock.
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
 from otel_ext.clock import SystemClock
 from otel_ext.conventions.identity import session_of
+from otel_ext.otlp.wire import plain_dict
 from otel_ext.sdk.reasons import chain, type_name
 
 MOST: Final = 4096
@@ -50,11 +51,11 @@ class Open:
 
     __slots__ = ("key", "seen", "span", "thread")
 
-    def __init__(self, span: Span, key: tuple[int, int]) -> None:
+    def __init__(self, span: Span, key: tuple[int, int], attributes: Mapping[str, Any]) -> None:
         self.span = weakref.ref(span)
         self.key = key
         self.thread = this_thread()
-        self.seen: object = _look(span)
+        self.seen = _look(span, attributes)
 
 
 class _Failed(NamedTuple):
@@ -93,8 +94,8 @@ class Live:
     def __contains__(self, entry: Open) -> bool:
         return self._open.get(entry.key) is entry
 
-    def began(self, span: Span) -> bool:
-        """Watch a span; False when it is already (a second processor has it)."""
+    def began(self, span: Span, attributes: Mapping[str, Any]) -> bool:
+        """Watch a span that has these attributes; False when it is already (a second processor has it)."""
         context = span.get_span_context()
         key = (context.trace_id, context.span_id)
         with self._lock:
@@ -103,13 +104,13 @@ class Live:
             if len(self._open) >= MOST and not self._forget_dropped():
                 self.unwatched += 1
                 return True
-            self._open[key] = Open(span, key)
+            self._open[key] = Open(span, key, attributes)
             trace = self._traces.get(key[0])
             if trace is None:
                 trace = self._traces[key[0]] = _Trace()
             trace.open += 1
             if trace.session is None:
-                trace.session = self._named(span)
+                trace.session = self._named(span, attributes)
         return True
 
     def ended(self, span: ReadableSpan) -> bool:
@@ -125,15 +126,14 @@ class Live:
             trace = self._traces.get(key[0])
             if trace is not None:
                 if trace.session is None:
-                    trace.session = self._named(span)
+                    trace.session = self._named(span, plain_dict(span.attributes))
                 if entry is not None:
                     trace.open -= 1
                     if trace.open <= 0:
                         del self._traces[key[0]]
-            parent = span.parent
-            inherited = parent is not None and (parent.trace_id, parent.span_id) in self._inherited
-            if parent is None or parent.is_remote or inherited:
-                self._remember_failures(span, _session(key[0], trace))
+            parent, inherited = span.parent, self._inherited
+            if parent is None or parent.is_remote or (parent.trace_id, parent.span_id) in inherited:
+                self._remember_failures(span, key[0], trace)
         return True
 
     def is_inherited(self, span: ReadableSpan) -> bool:
@@ -152,13 +152,14 @@ class Live:
             span = entry.span()
             if span is None:
                 continue
-            now = _look(span)
+            attributes = plain_dict(span.attributes)
+            now = _look(span, attributes)
             if now != entry.seen:
                 entry.seen = now
                 with self._lock:
                     trace = self._traces.get(entry.key[0])
                     if trace is not None and trace.session is None:
-                        trace.session = self._named(span)
+                        trace.session = self._named(span, attributes)
                 yield entry, span
 
     def sessions(self, thread: object = None) -> list[str]:
@@ -186,13 +187,13 @@ class Live:
         self._open, self._traces = {}, {}
         self._failed.clear()
 
-    def _named(self, span: ReadableSpan) -> str | None:
+    def _named(self, span: ReadableSpan, attributes: Mapping[str, Any]) -> str | None:
         """The session that a span names itself, or its resource; as the engine has it."""
         resource, session = self._resource
         if resource is not span.resource:
             session = session_of(dict(span.resource.attributes))
             self._resource = span.resource, session
-        return session_of(span.attributes or {}) or session
+        return session_of(attributes) or session
 
     def _forget_dropped(self) -> bool:
         """Forget spans that the program dropped without ending them; whether there were any."""
@@ -210,9 +211,10 @@ class Live:
                     del self._traces[key[0]]
         return bool(dropped)
 
-    def _remember_failures(self, span: ReadableSpan, session: str) -> None:
+    def _remember_failures(self, span: ReadableSpan, trace_id: int, trace: _Trace | None) -> None:
         for event in span.events:
             if event.name == "exception":
+                session = _session(trace_id, trace)
                 attributes = event.attributes or {}
                 kind, message = attributes.get("exception.type"), attributes.get("exception.message")
                 failed = _Failed(str(kind), str(message), session, _clock.monotonic(), this_thread())
@@ -223,11 +225,6 @@ def _session(trace_id: int, trace: _Trace | None) -> str:
     return trace.session if trace is not None and trace.session else f"{trace_id:032x}"
 
 
-def _look(span: Span) -> object:
+def _look(span: Span, attributes: Mapping[str, Any]) -> tuple[object, ...]:
     """What changes when a span grows; values are compared by identity first, so this is cheap."""
-    return span.name, dict(_items(span.attributes)), len(span.events), span.status
-
-
-def _items(attributes: object) -> Iterable[tuple[str, object]]:
-    copied = attributes.copy() if hasattr(attributes, "copy") else attributes
-    return copied.items() if copied else ()  # type: ignore[union-attr]
+    return span.name, attributes, len(span.events), span.status

@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from otel_ext.conventions.identity import session_of
 from otel_ext.files import Files
+from otel_ext.otlp.wire import plain_dict
 from otel_ext.sdk import fatal, hooks, registry
 from otel_ext.sdk.derived import DerivedExport
 from otel_ext.sdk.host import is_hosts
@@ -87,16 +88,18 @@ class AgentSpanProcessor(SpanProcessor):
                     self._unwanted.clear()
                 self._unwanted[context.trace_id, context.span_id] = None
                 return
-            session = self.settings.session
-            root = span.parent is None or span.parent.is_remote
-            if session and root and session_of(dict(span.attributes or {})) is None:
-                span.set_attribute("session.id", session)
-            if self._recorder.live.began(span):
-                self._recorder.started(span)
+            if self.settings.session and (span.parent is None or span.parent.is_remote):
+                self._name(span)
+            self._recorder.started(span)
         except Exception as error:
             if is_hosts(error):
                 raise
             warn("on_start", "the start of a span is not recorded", error)
+
+    def _name(self, root: Span) -> None:
+        """Give the session of the settings to a root that names none."""
+        if session_of(plain_dict(root.attributes)) is None:
+            root.set_attribute("session.id", self.settings.session)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Journal the span; raises nothing but what a signal handler of the program raises meanwhile."""

@@ -6,6 +6,7 @@ writing, and has its own engine at its first span. After `close` a late span ope
 """
 
 import contextlib
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -81,10 +82,11 @@ class Recorder:
             self._claimed.pop(self._order.popleft(), None)
         return True
 
-    def started(self, span: Span, only_if: Callable[[], bool] | None = None) -> None:
-        """Journal an open span as it is now."""
-        body = noted(span, self.live.inherited)[0]
-        self._hand(Item("started", (body,), len(body), 0), only_if)
+    def started(self, span: Span) -> None:
+        """Journal that a span began, and watch it, unless that is done (a second processor has it)."""
+        body, attributes = noted(span, self.live.inherited)
+        if self.live.began(span, attributes):
+            self._hand(Item("started", (body,), len(body), 0))
 
     def ended(self, spans: Sequence[ReadableSpan], *, aside: bool = False) -> bool:
         """Journal ended spans; whether they are in it when this returns. If not, they wait or are counted.
@@ -93,18 +95,17 @@ class Recorder:
             spans: what ended.
             aside: only queue them. A finalizer may run in a thread of ours that is just inside the journal.
         """
-        body = self._body(spans)
-        sure = all((context := span.get_span_context()) and context.is_valid for span in spans)
+        inherited, sure = self.live.inherited, True
+        body = noted(spans[0], inherited)[0] if len(spans) == 1 else encode(spans, inherited)
+        for span in spans:
+            context = span.get_span_context()
+            sure = sure and context is not None and context.is_valid
         item = Item("ended" if sure else "unsure", (body,), len(body), len(spans))
         if aside:
             self._handover.put(item)
             self._keeper.call()
             return False
         return self._hand(item)
-
-    def _body(self, spans: Sequence[ReadableSpan]) -> bytes:
-        inherited = self.live.inherited
-        return noted(spans[0], inherited)[0] if len(spans) == 1 else encode(spans, inherited)
 
     def rescue(self, spans: Sequence[ReadableSpan]) -> None:
         """Queue spans whose handing over the program interrupted; what is there twice is a duplicate."""
@@ -198,5 +199,7 @@ class Recorder:
 
     def _journal_grown(self) -> None:
         for entry, span in self.live.grown():
-            self.started(span, lambda entry=entry: entry in self.live)  # type: ignore[misc]
+            body, _ = noted(span, self.live.inherited)
+            still_open = functools.partial(self.live.__contains__, entry)
+            self._hand(Item("started", (body,), len(body), 0), still_open)
             self.stats.add("otel_ext.sdk.spans.grown")

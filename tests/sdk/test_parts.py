@@ -171,7 +171,7 @@ def opened(count: int) -> tuple[live.Live, list[Span]]:
     tracer, watched = TracerProvider(shutdown_on_exit=False).get_tracer("x"), live.Live()
     spans: list[Any] = [tracer.start_span(f"{number}") for number in range(count)]
     for span in spans:
-        watched.began(span)
+        watched.began(span, {})
     return watched, spans
 
 
@@ -185,7 +185,7 @@ def test_open_spans_are_bounded_and_given_back(monkeypatch: pytest.MonkeyPatch) 
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("x")
     spans += [tracer.start_span(f"late {number}") for number in range(5)]
     for span in spans[8:]:
-        watched.began(span)  # type: ignore[arg-type]
+        watched.began(span, {})  # type: ignore[arg-type]
     assert (len(watched), watched.unwatched) == (10, 3)
     for span in spans:
         watched.ended(span)  # type: ignore[arg-type]
