@@ -19,14 +19,16 @@ class Bell:
     def __init__(self, readable: Callable[[], Position]) -> None:
         self._readable = readable
         self._changed = threading.Condition()
-        self._wakes = 0
+        self._wakes = self._waiting = 0
         self._seen = threading.local()
         self._barren: tuple[Position, Position] | None = None
 
     def ring(self) -> None:
-        """There may be more to read."""
-        with self._changed:
-            self._changed.notify_all()
+        """There may be more to read; called after that can be seen."""
+        # Who waits counts itself before it looks, so nobody is missed; mostly there is nobody.
+        if self._waiting:
+            with self._changed:
+                self._changed.notify_all()
 
     def wake(self) -> None:
         """Let every thread's present or else next `wait` return, each once."""
@@ -41,7 +43,11 @@ class Bell:
     def wait(self, after: Position, timeout: float) -> bool:
         """Sleep until there is more after the position, a wake-up, or `timeout` seconds; is there more?"""
         with self._changed:
-            self._changed.wait_for(lambda: self._woken() or self.has_more(after), timeout)
+            self._waiting += 1
+            try:
+                self._changed.wait_for(lambda: self._woken() or self.has_more(after), timeout)
+            finally:
+                self._waiting -= 1
             self._seen.wakes = self._wakes
         return self.has_more(after)
 

@@ -58,7 +58,7 @@ def field(tag: bytes, data: bytes) -> bytes:
 
 def plain_dict(items: Mapping[str, Any] | None) -> dict[str, Any]:
     """A copy that nobody else holds; SDK attributes lock for each look, and their `copy` is one call in C."""
-    if not items:
+    if items is None:
         return {}
     try:
         return items.copy()  # type: ignore[attr-defined, no-any-return]

@@ -37,6 +37,13 @@ UNWANTED: Final = 4096
 """Open spans of our own threads remembered at most; one that is forgotten is taken when it ends."""
 
 
+class _Thread(threading.local):
+    ours: bool
+
+
+_thread = _Thread()
+
+
 class AgentSpanProcessor(SpanProcessor):
     """Journals the spans of this process and derives findings from them.
 
@@ -107,15 +114,14 @@ class AgentSpanProcessor(SpanProcessor):
             context = span.get_span_context()
             if context is None or not context.trace_flags.sampled:
                 return
-            key, aside = (context.trace_id, context.span_id), _ours()
-            if self._unwanted and key in self._unwanted:
-                self._unwanted.pop(key, None)
+            # Its values are None.
+            if self._unwanted and self._unwanted.pop((context.trace_id, context.span_id), False) is None:
                 return
             if self._done:
                 self.stats.add("otel_ext.sdk.spans.after_shutdown")
                 return
             if self._recorder.live.ended(span) and self._recorder.claim(span):
-                self._recorder.ended((span,), aside=aside)
+                self._recorder.ended((span,), aside=_ours())
         except BaseException as error:  # law L11
             if is_hosts(error):
                 self._recorder.rescue((span,))
@@ -156,4 +162,8 @@ class AgentSpanProcessor(SpanProcessor):
 
 def _ours() -> bool:
     """Whether a thread of ours made the span: an instrumented database module would never come to rest."""
-    return threading.current_thread().name.startswith("otel-ext-")
+    try:
+        return _thread.ours
+    except AttributeError:
+        _thread.ours = threading.current_thread().name.startswith("otel-ext-")
+        return _thread.ours

@@ -69,8 +69,7 @@ class Recorder:
 
         Of the last `CLAIMS` spans; what is handed over twice all the same, the engine knows as a duplicate.
         """
-        context = span.get_span_context()
-        if self.borrowers < 2 or context is None:
+        if self.borrowers < 2 or (context := span.get_span_context()) is None:
             return True
         key = (context.trace_id, context.span_id)
         # No lock: a signal handler or a finalizer may end a span in the middle of this. Each line is atomic.
