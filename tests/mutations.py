@@ -618,6 +618,18 @@ MUTATIONS = (
         "tests/pipeline/test_admission.py",
     ),
     one(
+        "another-spans-ids",
+        "L4: a span without ids is rejected, though another has them twice",
+        *("otlp/vouch.py", "found == (received, received) and ", ""),
+        "tests/otlp/test_vouch.py",
+    ),
+    one(
+        "zeros-for-an-id",
+        "L4: a span whose trace id is all zero is rejected",
+        *("otlp/vouch.py", "        and NO_TRACE not in heads\n", ""),
+        "tests/otlp/test_vouch.py",
+    ),
+    one(
         "lines-of-logs-unmarked",
         "L3: logs have no identity, the mark keeps them exactly once",
         *("pipeline/logs.py", "otlp.marked_line(line, before)", "otlp.marked_line(line, 0)"),

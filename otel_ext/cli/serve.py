@@ -6,6 +6,7 @@ exit code 0 once everything accepted is saved, 2 when the next start has to read
 later change nothing. SIGSTOP, SIGKILL and a power cut lose nothing that was acknowledged.
 """
 
+import gc
 import signal
 import sys
 
@@ -34,6 +35,9 @@ def command(config: tuple[str, ...], **options: str | None) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     configure(loaded.config.log_level, loaded.config.log_encoding)
     server = Server(loaded.config)
+    # What was imported lives for ever: the collector, which stops every thread, need not look at it each time
+    # (measured under load, for 36 ms).
+    gc.freeze()
     server.start()
     click.echo(
         f"ready grpc={server.grpc_endpoint} http={server.http_endpoint} health={server.health_endpoint} "
