@@ -8,7 +8,7 @@ blocks of Anthropic and of Bedrock, Gemini's parts, items of OpenAI's Responses.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -212,6 +212,16 @@ def flat_answer(attributes: Mapping[str, Value], prefix: str, infix: str = "") -
     return parts.answer()
 
 
+_FINISHES: Final = dict.fromkeys(
+    (
+        "gen_ai.response.finish_reason",  # Semantic Kernel
+        "llm.response.finish_reason",
+        "llm.response.stop_reason",
+        "llm.finish_reason",
+    )
+).keys()
+
+
 def finish_of(attributes: Mapping[str, Value]) -> str:
     """Why the model stopped: the first of a list, of a list as JSON text (MS Agent Framework), or a text."""
     value: Any = attributes.get("gen_ai.response.finish_reasons")
@@ -219,13 +229,7 @@ def finish_of(attributes: Mapping[str, Value]) -> str:
         value = decode(value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         value = next(iter(value), None)
-    return text_of(value) or first_text(
-        attributes,
-        "gen_ai.response.finish_reason",  # Semantic Kernel
-        "llm.response.finish_reason",
-        "llm.response.stop_reason",
-        "llm.finish_reason",
-    )
+    return text_of(value) or ("" if _FINISHES.isdisjoint(attributes) else first_text(attributes, *_FINISHES))
 
 
 def _inside(answer: Mapping[Any, Any]) -> Sequence[Any]:

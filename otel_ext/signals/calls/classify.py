@@ -88,7 +88,7 @@ def is_waiting(observation: Observation) -> bool:
     phrase = len(result) <= LONGEST_PHRASE and (lower is None or _any(_PHRASES, lower))
     if phrase and _WAITING_PHRASE.search(result):
         return True
-    if lower is not None and not _any(_FIELDS, lower):
+    if (":" not in result and "=" not in result) or (lower is not None and not _any(_FIELDS, lower)):
         return False
     return any(state.lower() in words.WAITING_STATES for state in _WAITING_FIELD.findall(result))
 

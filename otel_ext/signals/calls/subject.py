@@ -6,7 +6,7 @@ such calls are not two readings of one thing.
 """
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_ext.signals.calls import commands, words
@@ -117,13 +117,13 @@ def _made(seen: Observation, effect: Effect, **known: Any) -> Subject | None:
     """The subject with its words, which only calls that ask need: writing alike things is how one writes."""
     asked = told = b""
     if (effect is _READ or effect is _UNKNOWN) and seen.arguments is not NOT_CAPTURED:
-        text = " ".join(_values(seen.arguments, 0))
+        text = " ".join(_values(seen.arguments))
         if text and len(text) <= LONGEST:  # of a longer one a sketch would tell the beginning only
             asked = sketch(text)
             if isinstance(seen.result, str):
                 told = sketch(samples(without_record(seen.result)))
             elif isinstance(seen.result, Mapping | list):
-                told = sketch(samples(" ".join(_values(seen.result, 0))))
+                told = sketch(samples(" ".join(_values(seen.result))))
     made = Subject(words=asked, result_words=told, **known)
     return None if made == _NOTHING else made
 
@@ -180,16 +180,22 @@ def _number(value: Any) -> int:
     return value if type(value) is int and 0 <= value < 1 << 53 else -1
 
 
-def _values(value: Any, depth: int) -> Iterator[str]:
+def _values(value: Any) -> list[str]:
     """Words and numbers among the values, without the labels that models word anew each time."""
+    found: list[str] = []
+    _gather(value, 0, found)
+    return found
+
+
+def _gather(value: Any, depth: int, found: list[str]) -> None:
     if isinstance(value, str):
-        yield value
+        found.append(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
+        found.append(str(value))
     elif depth < _DEEPEST and isinstance(value, Mapping):
         for key, member in value.items():
             if key not in words.LABELS:
-                yield from _values(member, depth + 1)
+                _gather(member, depth + 1, found)
     elif depth < _DEEPEST and isinstance(value, list | tuple):
         for member in value[:MOST_MEMBERS]:
-            yield from _values(member, depth + 1)
+            _gather(member, depth + 1, found)
