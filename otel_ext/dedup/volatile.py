@@ -93,8 +93,6 @@ _MAYBE: Final = re.compile(
     rb"0(?:x|:00:00|-00-00[T ]|%b|\s%b|%b)" % (_UNIT, _UNIT, _PATTERNS[-3].shape.pattern[1:]), re.ASCII
 )
 _UUID, _REQUEST = (re.compile(_PATTERNS[at].shape.pattern.decode()) for at in (0, -2))
-_DASHES: Final = 4
-"""Dashes of a uuid."""
 _LONG: Final = 2_048
 """Characters above which looking for each digit costs less than a shape."""
 _BEFORE: Final = 8
@@ -126,7 +124,8 @@ def _is_steady(text: str) -> bool:
     first = shape.find(b"0")
     if first >= 0 and _MAYBE.search(shape, first, shape.rfind(b"0") + _BEYOND):
         return False
-    if "-" in text and text.count("-") >= _DASHES and _UUID.search(text):
+    dash = text.find("-")
+    if dash >= 0 and _UUID.search(text, dash, text.rfind("-") + 1):
         return False
     return "q" not in text or not ("req_" in text or ("equest" in text and _REQUEST.search(text)))
 
