@@ -8,8 +8,9 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep, priced, thin
+from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep
 from otel_ext.signals.findings.finding import Confidence
+from otel_ext.signals.findings.marks import priced, thin
 from otel_ext.signals.lane.periods import counters, extend, period_of
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import LONGEST_NAME, Call, Context, LimitsT, Rule

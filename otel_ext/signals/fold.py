@@ -8,9 +8,9 @@ rules that do not count repetition.
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from otel_ext.signals.findings import episodes
+from otel_ext.signals.findings import episodes, marks
 from otel_ext.signals.findings.finding import Status
-from otel_ext.signals.hears import EXEMPT, of_call, of_model
+from otel_ext.signals.hears import BITS, EXEMPT, of_call, of_model
 from otel_ext.signals.lane.coded import asked, happened
 from otel_ext.signals.lane.lanes import Lane
 from otel_ext.signals.lane.rounds import Round
@@ -27,6 +27,9 @@ LATE: Final = "otel_ext.detector.late"
 
 _LLM, _WRITE = Kind.LLM, Effect.WRITE  # looked up once: a member costs a call
 
+
+MOST_KINDS: Final = 4096
+"""Kinds of steps whose hooks are remembered."""
 
 Hook: TypeAlias = Callable[[Context, Any], None]
 
@@ -52,29 +55,37 @@ class Hooks:
         self._calls = dict[int, list[Hook]]()
         self._models = dict[int, list[Hook]]()
 
-    def call(self, step: Step) -> list[Hook]:
-        """The hooks for a tool call, made once for all calls of the same traits."""
+    def call(self, step: Step, lane: Lane) -> list[Hook]:
+        """The hooks for a tool call, made once for all calls alike in lanes that have seen the same."""
         traits = of_call(step)
-        if (hooks := self._calls.get(traits)) is None:
+        seen = lane.seen = lane.seen | traits
+        if (hooks := self._calls.get(seen << BITS | traits)) is None:
             counted = not traits & EXEMPT
-            hooks = self._calls[traits] = [
+            hooks = [
                 rule.call
                 for rule in self._having("call")
-                if (counted or not rule.counts) and rule.hears.takes(traits)
+                if (counted or not rule.counts) and rule.hears.takes(traits, seen)
             ]
+            _remember_hooks(self._calls, seen << BITS | traits, hooks)
         return hooks
 
-    def model(self, step: Step) -> list[Hook]:
+    def model(self, step: Step, lane: Lane) -> list[Hook]:
         """The hooks for a call of a model."""
         traits = of_model(step)
-        if (hooks := self._models.get(traits)) is None:
-            hooks = self._models[traits] = [
-                rule.model for rule in self._having("model") if rule.hears_model.takes(traits)
-            ]
+        seen = lane.seen = lane.seen | traits
+        if (hooks := self._models.get(seen << BITS | traits)) is None:
+            hooks = [rule.model for rule in self._having("model") if rule.hears_model.takes(traits, seen)]
+            _remember_hooks(self._models, seen << BITS | traits, hooks)
         return hooks
 
     def _having(self, hook: str) -> list[Rule[Any]]:
         return [rule for rule in self._at_work if _overrides(rule, hook) and not rule.deaf]
+
+
+def _remember_hooks(table: dict[int, list[Hook]], kind: int, hooks: list[Hook]) -> None:
+    if len(table) >= MOST_KINDS:
+        table.clear()
+    table[kind] = hooks
 
 
 def _overrides(rule: Rule[Any], hook: str) -> bool:
@@ -140,7 +151,7 @@ def _model(hooks: Hooks, context: Context, step: Step) -> None:
     now.cost, now.rate = cost, carry_rate(context.settings, step)
     context.lane.usage.add(step, cost)
     context.lane.contexts.model(step, now.number)
-    context.watch.each(hooks.model(step), context, step)
+    context.watch.each(hooks.model(step, lane), context, step)
     lane.asked = asked(step, lane.calls) or lane.asked
 
 
@@ -151,7 +162,7 @@ def _call(hooks: Hooks, context: Context, step: Step) -> None:
     context.lane.calls += 1
     if step.effect is _WRITE and not step.error:
         _write(hooks, context, call)
-    context.watch.each(hooks.call(step), context, call)
+    context.watch.each(hooks.call(step, context.lane), context, call)
 
 
 def _write(hooks: Hooks, context: Context, call: Call) -> None:
@@ -169,7 +180,7 @@ def _write(hooks: Hooks, context: Context, call: Call) -> None:
 
 def _settle(context: Context, ended: Round | None) -> None:
     if ended is not None:
-        episodes.settle(context.lane, ended)
+        marks.settle(context.lane, ended)
 
 
 def _busy(lane: Lane) -> set[str]:

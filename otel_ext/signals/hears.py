@@ -42,6 +42,13 @@ MADE: Final = 1 << 16
 """The same of its output."""
 CACHED: Final = 1 << 17
 """A model's use of a prompt cache is known, be it 0."""
+UNTOLD: Final = 1 << 18
+"""A call that did not fail, its result not captured."""
+SPOKE: Final = 1 << 19
+"""How much of a call's result is not of the call itself is known (`Step.own_words`)."""
+
+BITS: Final = 20
+"""Of them all."""
 
 _EFFECTS: Final = {
     Effect.READ: READ, Effect.WRITE: WRITE, Effect.POLL: POLLS, Effect.EXEMPT: EXEMPT, Effect.UNKNOWN: 0
@@ -54,13 +61,17 @@ class Hears(NamedTuple):
     Attributes:
         needs: all of these it must be.
         skips: none of these it may be.
+        after: from the first step of the lane on that was any of these, that one included; 0 for at once.
     """
 
     needs: int = 0
     skips: int = 0
+    after: int = 0
 
-    def takes(self, traits: int) -> bool:
-        """Whether a step of these traits is one of them."""
+    def takes(self, traits: int, seen: int) -> bool:
+        """Whether a step of these traits is one of them, in a lane that has seen those, too."""
+        if self.after and not seen & self.after:
+            return False
         return traits & self.needs == self.needs and not traits & self.skips
 
 
@@ -71,6 +82,10 @@ def of_call(step: Step) -> int:
         traits |= KEYED
     if step.result_hash is not None:
         traits |= TOLD
+    elif not step.error:
+        traits |= UNTOLD
+    if step.own_words >= 0:
+        traits |= SPOKE
     if step.waiting:
         traits |= POLLS
     if step.transient:

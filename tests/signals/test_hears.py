@@ -6,7 +6,19 @@ from typing import Any
 import pytest
 
 from otel_ext.signals import RULES, Call, Context, Limits, Rule, Settings, Signals
-from otel_ext.signals.hears import ABOUT, DONE, ERROR, EXEMPT, KEYED, POLLS, TOLD, Hears, of_call, of_model
+from otel_ext.signals.hears import (
+    ABOUT,
+    DONE,
+    ERROR,
+    EXEMPT,
+    KEYED,
+    POLLS,
+    TOLD,
+    UNTOLD,
+    Hears,
+    of_call,
+    of_model,
+)
 from otel_ext.signals.settings import SECOND
 from otel_ext.step import Effect, Step, Subject
 from otel_ext.testing.arbitrary import any_steps, busy_steps
@@ -61,6 +73,25 @@ def test_a_hook_is_called_for_what_its_rule_hears() -> None:
     assert Failures.heard == ["one"]
 
 
+class Alert(Failures):
+    """Hears everything once something has failed."""
+
+    signal = "loop.alert"
+    hears = Hears(after=ERROR)
+
+
+def test_a_rule_may_wait_for_the_first_step_of_a_kind() -> None:
+    """That one it hears, too, and whatever comes later; another lane's steps are none of its."""
+    Failures.heard.clear()
+    run = Run()
+    run.call()
+    run.fail(error="one")
+    run.call()
+    play(run, signals=Signals(rules=[Alert]))
+    assert Failures.heard == ["one", ""]
+    assert not Hears(after=ERROR).takes(DONE, DONE)
+
+
 def test_what_a_step_is() -> None:
     """A call is what was captured of it; what waits is a poll whatever its class."""
     run = Run()
@@ -68,7 +99,7 @@ def test_what_a_step_is() -> None:
     step = run.steps[-1]
     step.arguments_hash, step.result_hash, step.subject, step.waiting = b"a", None, Subject(), True
     step.effect = Effect.EXEMPT
-    assert of_call(step) == DONE | KEYED | POLLS | ABOUT | EXEMPT
+    assert of_call(step) == DONE | KEYED | POLLS | ABOUT | EXEMPT | UNTOLD
     step.error, step.result_hash, step.waiting = True, b"r", False
     assert of_call(step) == ERROR | KEYED | TOLD | ABOUT | EXEMPT
     step.input_tokens = 0

@@ -9,14 +9,12 @@ from collections.abc import Collection, Iterator
 from hashlib import sha256
 from typing import Any, Final, cast
 
-import msgspec
-
 from otel_ext.signals.findings.finding import Confidence, Status
+from otel_ext.signals.findings.marks import marked, met, reprice, thin
 from otel_ext.signals.findings.speak import speak
 from otel_ext.signals.lane.lanes import Lane
-from otel_ext.signals.lane.rounds import Round
-from otel_ext.signals.lane.tracks import NO_NOTES, Episode, Met, Track, track_of
-from otel_ext.signals.lane.waste import COPY, Ledger, Mark, mark_of, price
+from otel_ext.signals.lane.tracks import NO_NOTES, Episode, Track, track_of
+from otel_ext.signals.lane.waste import Mark
 from otel_ext.signals.rule import Call, Context, Rule
 from otel_ext.signals.settings import SEVERITIES, Severity
 
@@ -87,13 +85,6 @@ def again(
     return None
 
 
-def met(context: Context, call: Call) -> Met:
-    """A call as it is remembered by all tables whose key it is the first to meet."""
-    step, mark = call.step, call.mark or priced(context, call)
-    call.met = Met(mark, call.tool, step.arguments_hash, step.result_hash, step.error_hash, step.error_text)
-    return call.met
-
-
 def _evict(rule: Rule[Any], context: Context, table: str) -> None:
     oldest = next(iter(context.lane.tables[table]))
     context.count(EVICTIONS)
@@ -156,17 +147,6 @@ def add(context: Context, table: str, key: bytes, track: Track, call: Call, *, e
     put(context, track, mark)
     at.touched.append((table, key))
     return True
-
-
-def marked(context: Context, call: Call) -> Mark:
-    """A call's mark of one's own."""
-    return COPY(call.mark or priced(context, call))
-
-
-def priced(context: Context, call: Call) -> Mark:
-    """A call's mark, worked out when a rule first counts it."""
-    mark = call.mark = mark_of(call.step, call.round, context.settings)
-    return mark
 
 
 def put(context: Context, track: Track, mark: Mark) -> None:
@@ -250,49 +230,6 @@ def close(
     if track.episode is not None:
         status = "recovered" if track.recovered and status != "evicted" else status
         speak(rule, context, track, status, by.step.span_id if by is not None else b"")
-
-
-def settle(lane: Lane, ended: Round | None) -> None:
-    """Correct the shares of a round's calls, now that all of them are known."""
-    if ended is None:
-        return
-    tables = lane.tables
-    for table, key in ended.touched if ended.dearer else ():
-        if table not in tables or (kept := tables[table].get(key)) is None:
-            continue
-        if isinstance(kept, Track):
-            reprice(kept, ended)
-        elif kept[0].mark.round == ended.number:
-            price(kept[0].mark, ended)
-    ended.touched.clear()
-
-
-def reprice(track: Track, at: Round) -> None:
-    """Correct the shares of the newest marks, those that belong to this round."""
-    if not at.dearer:
-        return
-    for mark in reversed(track.marks):
-        if mark.round != at.number:
-            break
-        price(mark, at)
-
-
-def thin(lane: Lane, track: Track) -> None:
-    """Halve a track's marks: first, second and last stay, the cost of those that go is added up before."""
-    compacted, whole = lane.contexts.compacted, track.whole
-    if (ledger := track.ledger) is None:
-        ledger = track.ledger = Ledger()
-    for mark in track.marks[:-1]:
-        if mark.counted:
-            continue
-        mark.counted = True
-        if whole is None and not mark.owned:
-            whole = track.whole = msgspec.structs.replace(ledger)  # from here on they differ
-        if mark.owned:
-            ledger.add(mark, compacted)
-        if whole is not None:
-            whole.add(mark, compacted)
-    del track.marks[2:-1:2]
 
 
 def identity(lane: Lane, table: str, key: bytes, track: Track) -> str:

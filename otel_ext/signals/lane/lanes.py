@@ -40,6 +40,7 @@ class Lane(msgspec.Struct):
         rings, numbers: short memories of a rule, by the rule's choice.
         owners: span id -> id of the finding that owns it, oldest first.
         held: keys in its tables when they were counted last.
+        seen: traits of all its steps so far (`hears`).
         calls: tool calls so far; `usage` what the model steps used.
         contexts: how large the models' inputs are, and when one was last made smaller.
         asked: code that the model asked to run and has not been told the outcome of.
@@ -63,6 +64,7 @@ class Lane(msgspec.Struct):
     rings: dict[str, list[bytes]] = {}
     numbers: dict[str, list[int]] = {}
     owners: dict[bytes, str] = {}
+    seen: int = 0
     calls: int = 0
     held: int = 0
     usage: Usage = msgspec.field(default_factory=Usage)

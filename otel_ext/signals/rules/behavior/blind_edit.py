@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.finding import Status
-from otel_ext.signals.hears import ABOUT, DONE, Hears
+from otel_ext.signals.hears import ABOUT, DONE, WRITE, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -44,7 +44,7 @@ class BlindEdit(Rule[BlindEditLimits]):
     origin: ClassVar[str] = "SWE-agent's linter guard is the remedy; no peer tells the behaviour."
     per_turn = False
     owns = False
-    hears = Hears(ABOUT | DONE)
+    hears = Hears(ABOUT | DONE, after=WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Count an edit; a look at the file begins anew."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.findings.finding import Status
-from otel_ext.signals.hears import ABOUT, Hears
+from otel_ext.signals.hears import ABOUT, WRITE, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -44,7 +44,7 @@ class NoVerification(Rule[NoVerificationLimits]):
     origin: ClassVar[str] = "MAST's FM-3.2 (no or incomplete verification) is found there by reading."
     per_turn = False
     owns = False
-    hears = Hears(ABOUT)
+    hears = Hears(ABOUT, after=WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a write; a check begins anew."""

@@ -6,6 +6,7 @@ it speaks only where most outcomes are missing: where they are there, `loop.cycl
 
 from otel_ext.signals.cycling import Cycling
 from otel_ext.signals.findings.explain import over
+from otel_ext.signals.hears import UNTOLD, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
@@ -38,6 +39,7 @@ class CycleUnverified(Cycling[CycleUnverifiedLimits]):
         "never an alarm",
     )
     origin = "gemini-cli and forks of opencode judge by arguments alone; ours says so, and asks for more."
+    hears = Hears(after=UNTOLD)
 
     def member(self, call: Call) -> bytes | None:
         """The call alone, as long as its outcome is not known."""

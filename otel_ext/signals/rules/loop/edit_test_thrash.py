@@ -8,7 +8,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over, quoted
-from otel_ext.signals.hears import ABOUT, Hears
+from otel_ext.signals.hears import ABOUT, WRITE, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -50,7 +50,7 @@ class EditTestThrash(Rule[EditTestThrashLimits]):
     )
     origin = "New Relic's preflight (edit and failing test, 3 for a file); ours asks for the same failure."
     per_turn = False
-    hears = Hears(ABOUT)
+    hears = Hears(ABOUT, after=WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Remember an edit; count a check that fails after one."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, advance, close, find, keep, tracks_of
 from otel_ext.signals.findings.explain import over, quoted
-from otel_ext.signals.hears import KEYED, Hears
+from otel_ext.signals.hears import ERROR, KEYED, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import MINUTE, Levels
@@ -65,7 +65,7 @@ class ErrorRepeat(Rule[ErrorRepeatLimits]):
     )
     version = 2
     per_turn = False
-    hears = Hears(KEYED)
+    hears = Hears(KEYED, after=ERROR)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a failure, or clear the call's own key on success."""

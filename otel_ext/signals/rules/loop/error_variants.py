@@ -20,6 +20,7 @@ from otel_ext.signals.findings.episodes import (
     keep,
 )
 from otel_ext.signals.findings.explain import over, quoted
+from otel_ext.signals.hears import ERROR, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 from otel_ext.signals.rules.loop.error_repeat import SAME
@@ -69,6 +70,7 @@ class ErrorVariants(Rule[ErrorVariantsLimits]):
         "across tools."
     )
     per_turn = False
+    hears = Hears(after=ERROR)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a failure; a success of a tool halves what was counted against it."""

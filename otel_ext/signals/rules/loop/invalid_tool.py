@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep
 from otel_ext.signals.findings.explain import over, quoted
+from otel_ext.signals.hears import ERROR, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -41,6 +42,7 @@ class InvalidTool(Rule[InvalidToolLimits]):
     origin = "OpenClaw (unknown tool 10 times), Cline and Roo (mistake counters)."
     per_turn = False
     counts = False
+    hears = Hears(after=ERROR)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a call that was not taken."""

@@ -10,7 +10,7 @@ from otel_ext.signals.calls.written import together
 from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over
 from otel_ext.signals.findings.finding import Confidence
-from otel_ext.signals.hears import READ, Hears
+from otel_ext.signals.hears import READ, WRITE, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -48,7 +48,7 @@ class NoopEdit(Rule[NoopEditLimits]):
     origin = (
         "veyyon (same bytes 3 times a path; 182 of 205 calls in one incident); ours sees it in telemetry."
     )
-    hears = Hears(skips=READ)
+    hears = Hears(skips=READ, after=WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a write that changed nothing; learn from one that did."""

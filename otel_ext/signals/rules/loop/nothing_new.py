@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.findings.explain import over
+from otel_ext.signals.hears import SPOKE, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import Levels
@@ -64,6 +65,7 @@ class NothingNew(Rule[NothingNewLimits]):
         "No peer looks at an agent that acts by code; detectors.md 9.1 knows empty and no-hit results of "
         "near-duplicate calls, which this extends to searches that differ each time."
     )
+    hears = Hears(after=SPOKE)
 
     def call(self, context: Context, call: Call) -> None:
         """Note what a run of code told."""

@@ -9,7 +9,7 @@ from typing import Final
 from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, keep
 from otel_ext.signals.findings.explain import lasting, over
 from otel_ext.signals.findings.finding import Confidence
-from otel_ext.signals.hears import DONE, KEYED, TOLD, Hears
+from otel_ext.signals.hears import DONE, KEYED, POLLS, TOLD, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
@@ -55,7 +55,7 @@ class PollStalled(Rule[PollStalledLimits]):
         "crush, OpenClaw and browser-use leave polls out; nobody follows them. Ours knows a poll by its "
         "name, by its declared class or by a result that says that it waits."
     )
-    hears = Hears(DONE | KEYED | TOLD)
+    hears = Hears(DONE | KEYED | TOLD, after=POLLS)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a successful poll; a call that waits no longer ends its own track."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, advance, claimed, close, find, held, keep
 from otel_ext.signals.findings.explain import over
-from otel_ext.signals.hears import DONE, KEYED, POLLS, Hears
+from otel_ext.signals.hears import DONE, KEYED, POLLS, UNTOLD, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.rules.loop.exact_repeat import is_poll
@@ -47,7 +47,7 @@ class RepeatUnverified(Rule[RepeatUnverifiedLimits]):
         "never an alarm",
     )
     origin = "Most agents' own guards (opencode, Roo, goose, qwen-code) judge so; ours calls it a candidate."
-    hears = Hears(DONE | KEYED, skips=POLLS)
+    hears = Hears(DONE | KEYED, skips=POLLS, after=UNTOLD)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a call without a result."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from otel_ext.signals.findings.episodes import add, advance, close, find, keep
 from otel_ext.signals.findings.explain import quoted
 from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.hears import ERROR, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Step
@@ -32,6 +33,8 @@ class DeadEnd(Rule[Limits]):
     per_turn = False
     counts = False
     owns = False
+    hears = Hears(after=ERROR)
+    hears_model = Hears(after=ERROR)
 
     def call(self, context: Context, call: Call) -> None:
         """Note how a call went."""

@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
-from otel_ext.signals.findings.episodes import claim, claimed, identity, keep, marked
+from otel_ext.signals.findings.episodes import claim, claimed, identity, keep
 from otel_ext.signals.findings.explain import over, quoted
 from otel_ext.signals.findings.finding import Status
+from otel_ext.signals.findings.marks import marked
 from otel_ext.signals.findings.speak import speak
 from otel_ext.signals.hears import KEYED, POLLS, Hears
 from otel_ext.signals.lane.tracks import Episode, Track

@@ -10,6 +10,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, claimed, find, identity, keep
 from otel_ext.signals.findings.explain import quoted
+from otel_ext.signals.hears import ERROR, Hears
 from otel_ext.signals.lane.tracks import Episode, Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, key_of
 
@@ -34,6 +35,7 @@ class FailedCall(Rule[Limits]):
     origin = "Products show failed spans one by one; ours tells them once an agent, with what they cost."
     per_turn = False
     counts = False
+    hears = Hears(after=ERROR)
 
     def call(self, context: Context, call: Call) -> None:
         """Remember a failure; note when the tool works again."""

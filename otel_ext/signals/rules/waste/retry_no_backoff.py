@@ -9,7 +9,7 @@ from typing import Final
 from otel_ext.signals.findings.episodes import add, find, keep
 from otel_ext.signals.findings.explain import lasting
 from otel_ext.signals.findings.last import speak_last
-from otel_ext.signals.hears import KEYED, Hears
+from otel_ext.signals.hears import KEYED, TRANSIENT, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.signals.settings import SECOND
@@ -51,7 +51,7 @@ class RetryNoBackoff(Rule[RetryNoBackoffLimits]):
     origin = (
         "RFC 9110 (Retry-After) and the usual advice on back-off; no product in our comparison checks it."
     )
-    hears = Hears(KEYED)
+    hears = Hears(KEYED, after=TRANSIENT)
 
     def call(self, context: Context, call: Call) -> None:
         """Count an attempt that came too soon after its predecessor's failure."""

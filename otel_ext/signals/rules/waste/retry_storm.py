@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, advance, close, find, held, keep
 from otel_ext.signals.findings.explain import over, quoted
+from otel_ext.signals.hears import ERROR, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule, evidence, key_of
 from otel_ext.signals.settings import Levels
@@ -57,6 +58,8 @@ class RetryStorm(Rule[RetryStormLimits]):
         "SpanProof knows three 429 or 5xx in a row; ours asks for one target, counts calls at once as "
         "one, and knows growing waits and failing models."
     )
+    hears = Hears(after=ERROR)
+    hears_model = Hears(after=ERROR)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a failing call; a success clears its tool."""

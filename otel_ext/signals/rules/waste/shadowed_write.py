@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_ext.signals.findings.episodes import add, close, find, held, keep
 from otel_ext.signals.findings.last import speak_last
+from otel_ext.signals.hears import WRITE, Hears
 from otel_ext.signals.lane.tracks import Track
 from otel_ext.signals.rule import Call, Context, Limits, Rule
 from otel_ext.step import Effect
@@ -42,6 +43,7 @@ class ShadowedWrite(Rule[ShadowedWriteLimits]):
         "a user turn may ask for another content",
     )
     origin = "Dead stores in compilers; no product in our comparison looks for it."
+    hears = Hears(after=WRITE)
 
     def call(self, context: Context, call: Call) -> None:
         """Count a write over a write; forget what may have been looked at."""
