@@ -28,7 +28,7 @@ LATE: Final = "otel_ext.detector.late"
 _LLM, _WRITE = Kind.LLM, Effect.WRITE  # looked up once: a member costs a call
 
 
-MOST_KINDS: Final = 4096
+MOST_KINDS: Final = 1024
 """Kinds of steps whose hooks are remembered."""
 
 Hook: TypeAlias = Callable[[Context, Any], None]
@@ -52,6 +52,10 @@ class Hooks:
         self.wrote: list[Hook] = [rule.wrote for rule in self._having("wrote")]
         self.ended: list[Hook] = [rule.ended for rule in self._having("ended")]
         self.agent_ended: list[Hook] = [rule.agent_ended for rule in self._having("agent_ended")]
+        self._for_calls: list[tuple[Rule[Any], Hook]] = [(rule, rule.call) for rule in self._having("call")]
+        self._for_models: list[tuple[Rule[Any], Hook]] = [
+            (rule, rule.model) for rule in self._having("model")
+        ]
         self._calls = dict[int, list[Hook]]()
         self._models = dict[int, list[Hook]]()
 
@@ -62,8 +66,8 @@ class Hooks:
         if (hooks := self._calls.get(seen << BITS | traits)) is None:
             counted = not traits & EXEMPT
             hooks = [
-                rule.call
-                for rule in self._having("call")
+                hook
+                for rule, hook in self._for_calls
                 if (counted or not rule.counts) and rule.hears.takes(traits, seen)
             ]
             _remember_hooks(self._calls, seen << BITS | traits, hooks)
@@ -74,7 +78,7 @@ class Hooks:
         traits = of_model(step)
         seen = lane.seen = lane.seen | traits
         if (hooks := self._models.get(seen << BITS | traits)) is None:
-            hooks = [rule.model for rule in self._having("model") if rule.hears_model.takes(traits, seen)]
+            hooks = [hook for rule, hook in self._for_models if rule.hears_model.takes(traits, seen)]
             _remember_hooks(self._models, seen << BITS | traits, hooks)
         return hooks
 
