@@ -16,7 +16,7 @@ import msgspec
 from otel_ext.errors import InvalidRequest
 from otel_ext.otlp.wire import attributes, field, utf8, varint
 
-PACKED: Final = 0x99
+PACKED: Final = b"\x99"
 """The first byte of a packed span."""
 
 VERSION: Final = 1

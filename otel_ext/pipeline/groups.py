@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from otel_ext import conventions, otlp
+from otel_ext.otlp.packed import PACKED, PackedSpan, Shared, encode, shared, unpack
 from otel_ext.span import Value
 
 _CACHE: Final = 4096
@@ -31,13 +32,34 @@ class Groups:
     def __init__(self) -> None:
         self._resources: dict[bytes, tuple[str, Mapping[str, Value]]] = {}
         self._scopes: dict[bytes, str] = {}
+        self._alone: dict[Shared, Group] = {}
 
     def of(self, body: bytes) -> Iterator[tuple[Group, Sequence[bytes]]]:
-        """The spans of a request, encoded, under what they share."""
+        """The spans of a request, or a packed one, encoded, under what they share."""
+        if body[:1] == PACKED:
+            group, span = self.packed(body)
+            yield group, (encode(span),)
+            return
         for resource, resource_url, scope, scope_url, spans in otlp.split(body):
             session_id, attributes = self.resource(resource)
             name = self.scope_name(scope)
             yield Group(resource, resource_url, scope, scope_url, session_id, attributes, name), spans
+
+    def packed(self, body: bytes) -> tuple[Group, PackedSpan]:
+        """A packed span under what it shares with others of this process."""
+        span = unpack(body)
+        common = shared(span)
+        group = self._alone.get(common)
+        if group is None:
+            if len(self._alone) >= _CACHE:
+                self._alone.clear()
+            resource, url, scope, scope_url = common
+            session_id, attributes = self.resource(resource)
+            group = self._alone[common] = Group(
+                *(resource, url.decode("utf-8", "replace"), scope, scope_url.decode("utf-8", "replace")),
+                *(session_id, attributes, self.scope_name(scope)),
+            )
+        return group, span
 
     def resource(self, resource: bytes) -> tuple[str, Mapping[str, Value]]:
         """`(session id or "", attributes)` of a resource."""

@@ -21,7 +21,7 @@ from otel_ext.pipeline.logsteps import LogSteps, claim
 from otel_ext.pipeline.members import SECOND, Members
 from otel_ext.pipeline.outbox.entry import Edits
 from otel_ext.pipeline.rebuild import rebuild
-from otel_ext.pipeline.records import DIED, ENDS, FINISH, MARK, REQUEST, STARTED, TELEMETRY_OF, unpack_request
+from otel_ext.pipeline.records import DIED, ENDS, FINISH, MARK, REQUEST, STARTED, TELEMETRY_OF, open_request
 from otel_ext.pipeline.recount import Stored
 from otel_ext.pipeline.settings import EngineSettings
 from otel_ext.pipeline.spans import SpanReader
@@ -74,7 +74,7 @@ class Processor:
         self.ledger.damaged(record.lost_items)
         self._due(now)
         if record.kind == REQUEST:
-            body, rejected = unpack_request(record.payload)
+            body, rejected = open_request(record.payload)
             self.ledger.received += record.items
             self.ledger.reject(rejected)
             self._request(body, record.wall, now)

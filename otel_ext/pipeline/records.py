@@ -65,9 +65,14 @@ def pack_request(body: bytes, rejected: dict[str, int]) -> bytes:
 
 def unpack_request(payload: bytes) -> tuple[bytes, dict[str, int]]:
     """`(OTLP request, rejected by reason)` of a request's or a started record's payload."""
-    first = payload[0] if payload else 1
-    if first:
-        return request(unpack(payload)) if first == PACKED else payload, {}
+    body, rejected = open_request(payload)
+    return request(unpack(body)) if body[:1] == PACKED else body, rejected
+
+
+def open_request(payload: bytes) -> tuple[bytes, dict[str, int]]:
+    """As `unpack_request`, a packed span as it is: `Groups` reads both."""
+    if not payload or payload[0]:
+        return payload, {}
     _, length = _HEAD.unpack_from(payload)
     start = _HEAD.size + length
     return payload[start:], _decode(payload[_HEAD.size : start])

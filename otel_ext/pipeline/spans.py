@@ -10,7 +10,7 @@ from typing import Final
 
 from otel_ext import conventions, otlp, timestamps
 from otel_ext.dedup import Verdict, Window
-from otel_ext.otlp import packed
+from otel_ext.otlp.packed import PACKED
 from otel_ext.pipeline.batch import Batch
 from otel_ext.pipeline.groups import Group, Groups
 from otel_ext.pipeline.hold import Item
@@ -45,7 +45,6 @@ _SHORT: Final = 256
 """and the bytes up to which one is."""
 _NOWHERE: Final = (b"", "")
 """No trace: the next span begins a run."""
-_PACKED: Final = bytes((packed.PACKED,))
 
 
 class SpanReader:
@@ -69,7 +68,7 @@ class SpanReader:
         self._sessions: dict[bytes, str] = {}
 
     def read(self, body: bytes, received: int) -> Batch:
-        """Read one admitted request, received at `received` (wall time, ns)."""
+        """Read one admitted request or packed span, received at `received` (wall time, ns)."""
         batch, self._received, self._number = Batch([], [], [], {}, []), received, -1
         self._oldest, self._latest = timestamps.ordinary(received)
         self._known.clear()
@@ -110,9 +109,9 @@ class SpanReader:
 
     def begun(self, payload: bytes) -> Iterator[Begun]:
         """The spans of a started record."""
-        if payload[:1] == _PACKED:
-            seen = packed.unpack(payload)
-            own, _ = self._groups.resource(packed.shared(seen)[0])
+        if payload[:1] == PACKED:
+            group, seen = self._groups.packed(payload)
+            own = group.session_id
             if any(hint in payload for hint in conventions.session_hints):
                 own = conventions.session_of(seen.attributes) or own
             yield Begun(seen.trace_id, seen.span_id, payload, own)
