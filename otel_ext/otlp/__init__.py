@@ -10,7 +10,7 @@ producer's bytes from door to disk, and is parsed only as deep as somebody asks.
 | who sent it | `service_name` |
 | what does a span say | `parse`, `attributes`, `events`, `to_span`, `resource_attributes`, `scope_name` |
 | do two encodings say the same | `content_digest` |
-| both at once | `rendered` |
+| both at once | `read`, which is `rendered`, or the compiled helper where it can |
 | the span on disk | `span_json`, `line`, `header_line`, `read_header` |
 | and back | `read_traces` |
 | a JSON body at a door, of any telemetry | `read_json` |
@@ -35,6 +35,7 @@ from otel_ext.otlp.jsonlines import (
 )
 from otel_ext.otlp.jsonread import UNREADABLE, read_traces
 from otel_ext.otlp.logs import pack, parse_log, to_log
+from otel_ext.otlp.native import COMPILED, Seen, read
 from otel_ext.otlp.rendering import Rendered, content_digest, rendered, span_json
 from otel_ext.otlp.requestread import read_json
 from otel_ext.otlp.requestwrite import json_line
@@ -47,6 +48,7 @@ from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS
 from otel_ext.span import Value
 
 __all__ = [
+    "COMPILED",
     "DERIVED",
     "EXPORTS",
     "RAW_ATTRIBUTE",
@@ -60,6 +62,7 @@ __all__ = [
     "RawSpan",
     "Reader",
     "Rendered",
+    "Seen",
     "Value",
     "addition",
     "admit",
@@ -81,6 +84,7 @@ __all__ = [
     "pack",
     "parse",
     "parse_log",
+    "read",
     "read_header",
     "read_json",
     "read_mark",

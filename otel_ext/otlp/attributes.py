@@ -26,6 +26,10 @@ _LONG: Final = 4096
 """Bytes of a span from which its attributes are not looked up before it is known that they are short."""
 _MOST: Final = 16_384
 """Attributes kept: at most about 10 MB. A full memo is emptied: that costs less than tracking its use."""
+_KEYS: Final = 2048
+"""Bytes of all of a span's keys up to which the notes on them are kept,"""
+_MOST_KEYS: Final = 1024
+"""and for how many sequences of keys: at most 2 MB."""
 
 _KEY, _VALUE, _STRING, _INTEGER = b"\n", 0x12, 0x0A, 0x18
 """Wire tags: KeyValue.key, KeyValue.value, AnyValue.string_value, AnyValue.int_value."""
@@ -67,6 +71,7 @@ class Reader:
         self._note = note
         self._heads, self._readings = _Memo(self._head), _Memo(self._read)
         self._named = _Memo(self._pair)
+        self._noted: dict[bytes, tuple[int, ...]] = {}
 
     def readings(self, pairs: Sequence[bytes], size: int) -> tuple[Sequence[bytes], tuple[int, ...]]:
         """The JSON of each encoded KeyValue of a span of `size` bytes, and the notes on their keys.
@@ -87,6 +92,25 @@ class Reader:
         except (DecodeError, UnicodeDecodeError):
             raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
         return texts, notes
+
+    def json(self, pair: bytes) -> bytes:
+        """The JSON of one encoded KeyValue.
+
+        Raises:
+            DecodeError, UnicodeDecodeError: it is none.
+        """
+        return (self._readings[pair] if len(pair) <= _SHORT else self._read(pair))[0]
+
+    def noted(self, keys: bytes, pairs: Sequence[bytes]) -> tuple[int, ...]:
+        """The notes on the keys of `pairs`, looked up together: `keys` is all that are encoded in them."""
+        notes = self._noted.get(keys)
+        if notes is None:
+            notes = self.readings(pairs, _LONG)[1]
+            if len(keys) <= _KEYS:
+                if len(self._noted) >= _MOST_KEYS:
+                    self._noted.clear()
+                self._noted[keys] = notes
+        return notes
 
     def attributes(self, pairs: Iterable[bytes]) -> dict[str, Value]:
         """Encoded KeyValues in order of first appearance; of equal keys the last value counts.

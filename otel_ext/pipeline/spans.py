@@ -72,13 +72,13 @@ class SpanReader:
         batch, self._received, self._number = Batch([], [], [], {}, []), received, -1
         self._oldest, self._latest = timestamps.ordinary(received)
         self._known.clear()
-        check, rendered, reader, notes = self._window.check, otlp.rendered, self._attributes, self._notes
+        check, read, reader, notes = self._window.check, otlp.read, self._attributes, self._notes
         open_spans = self._unfinished or None
         for group, spans in self._groups.of(body):
             self._where = _NOWHERE
             for raw in spans:
                 self._number += 1
-                seen = rendered(raw, reader)
+                seen = read(raw, reader)
                 noted, sessions = notes[seen.notes]
                 key = seen.trace_id + seen.span_id
                 if open_spans is not None:
@@ -147,7 +147,7 @@ class SpanReader:
         note_step(item, self._steps.step(span, group, item.own, attributes=attributes, times=times))
         return item
 
-    def _session_of(self, said: bytes | tuple[bytes, ...], seen: otlp.Rendered) -> str:
+    def _session_of(self, said: bytes | tuple[bytes, ...], seen: otlp.Seen) -> str:
         """The session id that the encoded attributes `said` give a span, "" for none."""
         if isinstance(said, tuple):
             return conventions.session_of(seen.attributes()) or ""
@@ -177,7 +177,7 @@ class SpanReader:
 
     def _fresh(
         self,
-        seen: otlp.Rendered,
+        seen: otlp.Seen,
         raw: bytes,
         group: Group,
         batch: Batch,
