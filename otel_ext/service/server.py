@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from otel_ext import memory
+from otel_ext import memory, otlp
 from otel_ext.clock import Clock, SystemClock
 from otel_ext.errors import ConfigError
 from otel_ext.exporters import Forwarder
@@ -130,7 +130,7 @@ class Server:
                 door.start()
         self._side.start()
         self._watcher.start()
-        log.info("serving from %s", self.config.data)
+        log.info("serving from %s (spans read by %s)", self.config.data, "C" if otlp.COMPILED else "Python")
 
     def drain(self, wait: Callable[[float], bool]) -> bool:
         """Go on receiving until nothing came for `drain_idle` seconds or the grace period nears its end.

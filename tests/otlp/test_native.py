@@ -265,6 +265,28 @@ def test_nothing_is_kept_between_calls(raw: bytes, reader: Any) -> None:
 
 
 @needs_helper
+def test_memory_that_is_not_to_be_had() -> None:
+    """Each piece of memory in turn is refused: the span is left to Python, or read without that piece."""
+    testing = pytest.importorskip("_testcapi", reason="this Python is built without its test helpers")
+    helper: Any = native._helper
+    expected, failed, counted = otlp.rendered(RAW).json(), 0, 0
+    assert helped(RAW) is not None  # what is remembered is remembered now
+    for piece in range(200):
+        seen = None
+        testing.set_nomemory(piece, piece + 1)
+        try:
+            seen = helper(RAW, READER, Usual)
+        except MemoryError:
+            counted += 1
+        finally:
+            testing.remove_mem_hooks()
+        failed += seen is None
+        assert seen is None or seen.json() == expected
+    assert 30 < failed < 200
+    assert counted <= 1  # the call itself
+
+
+@needs_helper
 def test_damage_under_a_checking_allocator() -> None:
     """Thousands of damaged spans, in a process whose allocator puts guards around every piece of memory."""
     environment = os.environ | {"PYTHONMALLOC": "debug"}
