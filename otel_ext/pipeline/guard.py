@@ -35,6 +35,25 @@ _UNTOLD: Final = (
 )
 
 
+def ending(session: Session, trace: Trace) -> Finding:
+    """What tells a generation's end in a trace of it, with the facts that `reindex` learns it from."""
+    facts = msgspec.to_builtins(session)
+    for name in _UNTOLD:
+        del facts[name]
+    state, reason = session.state.value, session.reason
+    return termination(
+        state=state,
+        reason=reason,
+        session_id=session.session_id,
+        revision=session.told,
+        trace_id=trace.trace_id,
+        root=trace.root,
+        start=session.first,
+        end=session.last,
+        facts={"state": state, "reason": reason, **facts},
+    )
+
+
 class Fold(Protocol):
     """What the guard needs of the fold around it."""
 
@@ -162,21 +181,7 @@ class CrashGuard:
             self._fold.catch_up(trace_id, now)  # what waits is told of, too
         session.told, session.told_as = session.told + 1, told_as
         self._members.changed(session, active=False)
-        facts = msgspec.to_builtins(session)
-        for name in _UNTOLD:
-            del facts[name]
-        finding = termination(
-            state=state.value,
-            reason=session.reason,
-            session_id=session.session_id,
-            revision=session.told,
-            trace_id=trace.trace_id,
-            root=trace.root,
-            start=session.first,
-            end=session.last,
-            facts={"state": state.value, "reason": session.reason, **facts},
-        )
-        self._fold.emit([finding])
+        self._fold.emit([ending(session, trace)])
 
     def died(self, now: int) -> None:
         """The process is gone: sessions with unfinished spans crashed."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_ext import otlp
@@ -97,10 +97,17 @@ def test_a_polite_folder_gives_the_same_answers(examples: int) -> None:
     holds()
 
 
+WOKEN_BY_A_LOG = [
+    {7: "lose", 13: "process", 17: "lose", 31: "process", 33: "lose"}.get(n, "go") for n in range(50)
+]
+"""Log records wake a session that has ended; the next trace belongs to its first generation, not to a second."""
+
+
 @pytest.mark.parametrize("examples", [8, pytest.param(100, marks=pytest.mark.long)])
 def test_killed_and_robbed_of_its_catalog_nothing_is_lost_or_doubled(examples: int) -> None:
     """Whenever it was killed and the catalog lost: each span once, the ledger balances, it goes on."""
 
+    @example(seed=10, steps=WOKEN_BY_A_LOG, small=False, saved=False)
     @settings(max_examples=examples)
     @given(
         seed=st.integers(0, 10**6),
@@ -153,6 +160,41 @@ def test_killed_and_robbed_of_its_catalog_nothing_is_lost_or_doubled(examples: i
             revisions = [(f["id"], f["revision"]) for f in map(json.loads, said)]
             assert len(revisions) == len(set(revisions))
             assert sum(s.spans for s in made.sessions()) == ledger["stored"]
+
+    holds()
+
+
+@pytest.mark.parametrize("examples", [8, pytest.param(100, marks=pytest.mark.long)])
+def test_from_the_files_alone_every_span_is_counted_once(examples: int) -> None:
+    """Catalog and manifest lost: a generation whose end was told has the counts that it had."""
+
+    @example(seed=6)  # spans of other sessions' traces come last
+    @settings(max_examples=examples)
+    @given(seed=st.integers(0, 10**6))
+    def holds(seed: int) -> None:
+        def rows() -> dict[tuple[str, int], tuple[int, ...]]:
+            return {
+                (s.session_id, s.generation): (s.spans, s.traces, s.rootless, s.conflicts, s.told)
+                for s in made.sessions()
+            }
+
+        with tempfile.TemporaryDirectory(dir=RAM) as name:
+            made = Run(Path(name))
+            for number, body in enumerate(requests(seed)):
+                made.accept(body)
+                if number % 3 == 0:
+                    made.process()
+            made.finish()
+            before = rows()
+            lose_catalog(made.folder)
+            (made.folder / ENGINE / "MANIFEST").unlink()
+            reindex(made.folder / ENGINE)
+            after = rows()
+            assert sum(spans for spans, *_ in after.values()) == made.ledger()["stored"]
+            silent = {session_id for (session_id, _), (*_, told) in before.items() if not told}
+            assert {k: v for k, v in after.items() if k[0] not in silent} == {
+                k: v for k, v in before.items() if k[0] not in silent
+            }
 
     holds()
 

@@ -3,7 +3,8 @@
 Law of this file: what the manifest says of a generation is true; only spans beyond those that it speaks of
 are counted again, by the rules of `process`. They are the last ones of the session's files, because lines
 are appended in the order in which they were counted. Where the manifest says nothing of a session at all
-that is every span, and what nobody wrote down (duplicates) is not known.
+that is every span, and what nobody wrote down (duplicates) is not known. Where generations part is a guess
+until an ending tells (`generations`).
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ import msgspec
 
 from otel_ext.pipeline.hold import Item, count
 from otel_ext.pipeline.meaning import trace_of
+from otel_ext.pipeline.reindex.generations import Generations
 from otel_ext.sessions import Checkpoint, Session, State, Trace
 from otel_ext.signals import Finding
 from otel_ext.step import Step
@@ -46,6 +48,7 @@ class Relearned:
     def __init__(self, session_id: str, told: Told, present: int, *, now: int) -> None:
         self._id, self._now = session_id, now
         self._rows, self._traces = told.rows, told.traces
+        self._generations = Generations(self._rows, self._traces, self._begin)
         counted = sum(row.spans for row in told.rows.values())
         self._known = max(0, counted - told.gone)
         """How many of the spans in the files the rows speak of."""
@@ -101,6 +104,7 @@ class Relearned:
 
     def at(self, spans: int, logs: int) -> None:
         """So many of the files' items are behind us, whether they could be read or not."""
+        self._generations.unread += spans - min(spans, max(self._seen, self._known))
         self._seen, self._logs_seen = spans, logs
 
     def findings(self, findings: Iterable[Finding]) -> None:
@@ -187,12 +191,13 @@ class Relearned:
         """A session's end was told: it says all that was known of the generation then."""
         told: dict[str, Any] = finding.session
         row = self._rows.get(told["generation"])
-        if not (self._beyond or self.beyond) or row is None or row.told >= finding.revision:
+        if not (self._beyond or self.beyond) or (row is not None and row.told >= finding.revision):
             return
+        row = self._generations.settle(told["generation"], told)
         for name, value in told.items():
             if name in Session.__struct_fields__:
                 setattr(row, name, value)
-        row.open = False
+        row.open, row.trace_id = False, finding.trace_id
         row.told, row.told_as = finding.revision, f"{told['state']}: {told['reason']}"
         if told["state"] != State.CRASHED and not row.ended:
             row.idle_at = self._now
