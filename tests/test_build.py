@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULE = "otel_ext/otlp/native/_read.abi3.so"
-SOURCE = "otel_ext/otlp/native/read.c"
+MODULES = [f"otel_ext/otlp/native/_{name}.abi3.so" for name in ("read", "vouch")]
+SOURCES = [f"otel_ext/otlp/native/{name}.c" for name in ("read", "vouch")]
 
 pytest.importorskip("hatchling", reason="building needs hatchling")
 
@@ -48,20 +48,27 @@ def build(tree: Path, target: str, **environment: str) -> tuple[Path, str]:
     return made, done.stdout + done.stderr
 
 
+def times(tree: Path) -> list[int]:
+    """When each module was made, in ns."""
+    return [(tree / module).stat().st_mtime_ns for module in MODULES]
+
+
 @pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler")
 def test_a_compiler_makes_one_wheel_for_all_pythons_and_once(tree: Path) -> None:
-    """The wheel holds the module and is named for the stable ABI; a second build compiles nothing."""
+    """The wheel holds the modules and is named for the stable ABI; a second build compiles nothing."""
     wheel, _ = build(tree, "wheel")
     assert "-cp311-abi3-" in wheel.name
     names = zipfile.ZipFile(wheel).namelist()
-    assert names.count(MODULE) == 1
-    assert SOURCE not in names
-    before = (tree / MODULE).stat()
+    assert [names.count(module) for module in MODULES] == [1, 1]
+    assert not {*SOURCES} & {*names}
+    before = times(tree)
     build(tree, "wheel")
-    assert (tree / MODULE).stat().st_mtime_ns == before.st_mtime_ns
-    os.utime(tree / SOURCE)  # now newer than what was made of it
+    assert times(tree) == before
+    os.utime(tree / SOURCES[0])  # now newer than what was made of it
     build(tree, "wheel")
-    assert (tree / MODULE).stat().st_mtime_ns > before.st_mtime_ns
+    after = times(tree)
+    assert after[0] > before[0]
+    assert after[1] == before[1]
 
 
 @pytest.mark.parametrize(
@@ -70,20 +77,22 @@ def test_a_compiler_makes_one_wheel_for_all_pythons_and_once(tree: Path) -> None
 )
 def test_without_a_compiler_the_wheel_is_pure(tree: Path, environment: dict[str, str], said: str) -> None:
     """No error, one line that says so, and nothing compiled in the wheel, whatever lies in the tree."""
-    (tree / MODULE).write_bytes(b"of another machine")
-    os.utime(tree / MODULE, (0, 0))
+    for module in MODULES:
+        (tree / module).write_bytes(b"of another machine")
+        os.utime(tree / module, (0, 0))
     wheel, text = build(tree, "wheel", **environment)
     assert wheel.name.endswith("-py3-none-any.whl")
-    assert MODULE not in zipfile.ZipFile(wheel).namelist()
+    assert not {*MODULES} & {*zipfile.ZipFile(wheel).namelist()}
     assert said in text
     assert text.count("compiled helper") == 1
 
 
 def test_the_source_distribution_holds_the_source_and_nothing_compiled(tree: Path) -> None:
     """Whoever builds from it compiles for himself."""
-    (tree / MODULE).write_bytes(b"of this machine")
+    for module in MODULES:
+        (tree / module).write_bytes(b"of this machine")
     made, _ = build(tree, "sdist")
     with tarfile.open(made) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
-    assert SOURCE in names
-    assert MODULE not in names
+    assert {*SOURCES} <= {*names}
+    assert not {*MODULES} & {*names}

@@ -18,6 +18,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
+from otel_ext.otlp import native
 from otel_ext.otlp.exports import EXPORTS
 from otel_ext.otlp.schema import RawSpan, Request
 from otel_ext.otlp.split import count
@@ -47,6 +48,8 @@ def vouched(body: bytes, telemetry: Telemetry, alone: AbstractContextManager[Any
             Measured with eight clients, a tenth less CPU a request. What an odd request takes in Python, span
             by span, is outside of it.
     """
+    if telemetry is Telemetry.TRACES and (found := native.vouch(body)) is not None:
+        return found
     try:
         with alone:
             received, certain = _look(body, telemetry)

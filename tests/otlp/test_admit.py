@@ -16,6 +16,7 @@ from otel_ext.errors import InvalidRequest
 from otel_ext.telemetry import Telemetry
 from tests.otlp.build import deep_span, request_of, requests, sized, span
 
+pytestmark = pytest.mark.usefixtures("vouching")
 GOOD = span().SerializeToString()
 BAD = {
     "no trace id": (span(trace_id=b"").SerializeToString(), "trace_id"),

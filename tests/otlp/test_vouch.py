@@ -15,6 +15,7 @@ from otel_ext.telemetry import Telemetry
 from tests.fuzz import mutate
 from tests.otlp.build import SPAN, TRACE, deep_span, request_of, requests, sized, span
 
+pytestmark = pytest.mark.usefixtures("vouching")
 REST = span(trace_id=b"", span_id=b"").SerializeToString()
 T, S = sized(0x0A, TRACE), sized(0x12, SPAN)
 NO_T, NO_S = sized(0x0A, bytes(16)), sized(0x12, bytes(8))

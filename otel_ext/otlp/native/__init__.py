@@ -1,8 +1,8 @@
-"""A span read by the compiled helper where it is there, else by Python: the same answers either way.
+"""What the compiled helpers do where they are there, and Python else: the same answers either way.
 
-Law of this room: `read.c` reads usual spans only and decides no error; whatever it leaves, and all spans
-where it was not compiled, `otlp.rendering` reads. `OTEL_EXT_PURE=1` in the environment does without it, when
-this is built and when it runs.
+Law of this room: `read.c` reads usual spans only, `vouch.c` vouches for usual requests only, and neither
+decides an error; what they leave, and all where they were not compiled, is for `otlp.rendering` and
+`otlp.vouch`. `OTEL_EXT_PURE=1` in the environment does without them, when this is built and when it runs.
 """
 
 import hashlib
@@ -84,19 +84,24 @@ Seen: TypeAlias = Rendered | Usual
 _Helper: TypeAlias = Callable[[bytes, Reader, type[Usual]], Usual | None]
 
 
-def _compiled() -> _Helper | None:
-    """The helper, if it is wanted, there, and of this version."""
+def _module(name: str) -> Any:
+    """A compiled module; None when it is not wanted or not there."""
     if os.environ.get(PURE, "") not in {"", "0"}:
         return None
     try:
-        helper: Any = import_module("otel_ext.otlp.native._read")
+        return import_module(f"otel_ext.otlp.native.{name}")
     except ImportError:
         return None
-    found: _Helper = helper.read
-    return found if helper.VERSION == rendering.VERSION else None
+
+
+def _compiled() -> _Helper | None:
+    """What reads spans, if it is wanted, there, and of this version."""
+    helper = _module("_read")
+    return helper.read if helper is not None and helper.VERSION == rendering.VERSION else None
 
 
 _helper: Final = _compiled()
+_vouch: Callable[[bytes], int | None] | None = getattr(_module("_vouch"), "vouch", None)
 COMPILED: Final = _helper is not None
 """Whether the compiled helper reads usual spans here."""
 
@@ -110,3 +115,8 @@ def read(raw: bytes, reader: Reader = PLAIN) -> Seen:
     if _helper is not None and (seen := _helper(raw, reader, Usual)) is not None:
         return seen
     return rendered(raw, reader)
+
+
+def vouch(body: bytes) -> int | None:
+    """Spans of an encoded request, if everything in it is certainly good; None when nobody says so."""
+    return None if _vouch is None else _vouch(body)

@@ -1,7 +1,7 @@
-"""The build's step that compiles `read.c`; nothing at run time imports it.
+"""The build's step that compiles what is written in C; nothing at run time imports it.
 
-Law of this file: a build never fails for want of a compiler. The module is compiled beside its source, as an
-editable install needs it, and anew only when that is newer; one build serves CPython 3.11 and all later ones
+Law of this file: a build never fails for want of a compiler. Modules are compiled beside their sources, as an
+editable install needs it, and anew only when those are newer; one build serves CPython 3.11 and all later
 (the limited API). Without a compiler, on another Python, or with `OTEL_EXT_PURE=1` the wheel is the pure one.
 """
 
@@ -15,28 +15,31 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _HERE = "otel_ext/otlp/native"
+_SOURCES = ("read", "vouch")
 _OPTIONS = ["-O3", "-g0"]
 
 
 class Hook(BuildHookInterface[Any]):
-    """Hatch's hook: adds the compiled module to the wheel and names the wheel for its platform."""
+    """Hatch's hook: adds the compiled modules to the wheel and names the wheel for its platform."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and say in one line if that was not to be."""
         folder = Path(self.root, _HERE)
-        module = folder / "_read.abi3.so"
-        reason = _unwanted() or _compile(folder / "read.c", module)
+        modules = [folder / f"_{name}.abi3.so" for name in _SOURCES]
+        reason = _unwanted() or max(
+            _compile(folder / f"{name}.c", module) for name, module in zip(_SOURCES, modules, strict=True)
+        )
         if reason:
             self.app.display_warning(f"otel-ext: without its compiled helper, only slower: {reason}")
             return
         if version != "editable":
-            build_data["force_include"][str(module)] = f"{_HERE}/{module.name}"
+            build_data["force_include"] |= {str(module): f"{_HERE}/{module.name}" for module in modules}
             build_data["pure_python"] = False
             build_data["tag"] = f"cp311-abi3-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
 
 
 def _unwanted() -> str:
-    """Why the module is not to be compiled; "" when it is."""
+    """Why nothing is to be compiled; "" when it is."""
     if os.environ.get("OTEL_EXT_PURE", "") not in {"", "0"}:
         return "OTEL_EXT_PURE is set"
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
@@ -55,10 +58,10 @@ def _compile(source: Path, module: Path) -> str:
         from setuptools.command.build_ext import build_ext  # noqa: PLC0415
 
         extension = Extension(
-            "otel_ext.otlp.native._read",
+            f"otel_ext.otlp.native._{source.stem}",
             [str(source)],
             py_limited_api=True,
-            extra_compile_args=["-O3", "-g0"],
+            extra_compile_args=_OPTIONS,
         )
         command = build_ext(Distribution({"ext_modules": [extension]}))
         with tempfile.TemporaryDirectory() as folder:
