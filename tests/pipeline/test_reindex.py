@@ -100,7 +100,7 @@ def test_a_polite_folder_gives_the_same_answers(examples: int) -> None:
 WOKEN_BY_A_LOG = [
     {7: "lose", 13: "process", 17: "lose", 31: "process", 33: "lose"}.get(n, "go") for n in range(50)
 ]
-"""Log records wake a session that has ended; the next trace belongs to its first generation, not to a second."""
+"""Log records wake a session that has ended; the next trace is of its first generation, not of a second."""
 
 
 @pytest.mark.parametrize("examples", [8, pytest.param(100, marks=pytest.mark.long)])
