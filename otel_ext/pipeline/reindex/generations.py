@@ -33,13 +33,21 @@ class Generations:
         self.unread = 0
         self._sure = {number: row.spans for number, row in rows.items()}
         """Spans that a generation is known to have; one that is not in it is a guess."""
+        self._told_in = {number: row.trace_id for number, row in rows.items()}
 
-    def settle(self, number: int, told: Mapping[str, Any]) -> Session:
-        """Let a generation have as many spans as its ending tells of, from or to those beside it; its row."""
+    def settle(self, number: int, told: Mapping[str, Any], trace_id: bytes) -> Session:
+        """Let a generation have as many spans as its ending tells of, from or to those beside it; its row.
+
+        Args:
+            number: of the generation.
+            told: what its ending tells.
+            trace_id: the trace in which it does.
+        """
         if number not in self._rows:
             self._begin(number)
         row = self._rows[number]
         self._sure[number] = told["spans"]
+        self._told_in[number] = row.trace_id = trace_id
         if row.spans == told["spans"]:
             return row
         damaged = min(self.unread, max(0, told["spans"] - row.spans))
@@ -56,6 +64,7 @@ class Generations:
                 lacks = {name: max(0, told[name] - getattr(row, name)) for name in _MOVED}
                 lacks["spans"] = min(lacks["spans"], spare)
                 self._move(self._rows[other], row, lacks)
+                self._slept(self._rows[other])
         if row.spans > told["spans"]:
             if number + 1 not in self._rows:
                 self._begin(number + 1)
@@ -89,6 +98,14 @@ class Generations:
             giver.trace_id = left[-1]
         if moved and not taker.trace_id:
             taker.trace_id = moved[-1].trace_id
+
+    def _slept(self, row: Session) -> None:
+        """What seemed to wake a generation was another one's: it is as its ending left it."""
+        if row.told and row.spans == self._sure[row.generation]:
+            if not row.ended:
+                row.idle_at = row.last_seen
+            row.trace_id = self._told_in[row.generation]
+            row.open, row.told_as = False, f"{row.state}: {row.reason}"
 
     def _of(self, number: int) -> list[Trace]:
         return [trace for trace in self._traces.values() if trace.generation == number]

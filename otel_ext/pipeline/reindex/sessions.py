@@ -193,11 +193,11 @@ class Relearned:
         row = self._rows.get(told["generation"])
         if not (self._beyond or self.beyond) or (row is not None and row.told >= finding.revision):
             return
-        row = self._generations.settle(told["generation"], told)
+        row = self._generations.settle(told["generation"], told, finding.trace_id)
         for name, value in told.items():
             if name in Session.__struct_fields__:
                 setattr(row, name, value)
-        row.open, row.trace_id = False, finding.trace_id
+        row.open = False
         row.told, row.told_as = finding.revision, f"{told['state']}: {told['reason']}"
         if told["state"] != State.CRASHED and not row.ended:
             row.idle_at = self._now
