@@ -354,7 +354,7 @@ MUTATIONS = (
     one(
         "ledger-miscounts-stored",
         "L4: each span has exactly one outcome",
-        *(PROCESS, "        self.ledger.stored += 1\n", "        self.ledger.stored += 1 + item.conflict\n"),
+        *(PROCESS, "self.ledger.stored += len(run)\n", "self.ledger.stored += len(run) + conflicts\n"),
         CRASHES,
     ),
     one(

@@ -174,7 +174,7 @@ def test_no_failure_tells_what_a_client_sent(
                 until(lambda: server.stats.get("otel_ext.pipeline.failed_records") > 0, "the defect")
             assert Processor.record is record
 
-            def broken(body: bytes, telemetry: object) -> object:
+            def broken(body: bytes, telemetry: object, **_: object) -> object:
                 raise KeyError(body)
 
             with monkeypatch.context() as patch:  # and one at the door

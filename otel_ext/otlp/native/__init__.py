@@ -101,7 +101,7 @@ def _compiled() -> _Helper | None:
 
 
 _helper: Final = _compiled()
-_vouch: Callable[[bytes], int | None] | None = getattr(_module("_vouch"), "vouch", None)
+_voucher: Final[Callable[[bytes], int | None] | None] = getattr(_module("_vouch"), "vouch", None)
 COMPILED: Final = _helper is not None
 """Whether the compiled helper reads usual spans here."""
 
@@ -119,4 +119,4 @@ def read(raw: bytes, reader: Reader = PLAIN) -> Seen:
 
 def vouch(body: bytes) -> int | None:
     """Spans of an encoded request, if everything in it is certainly good; None when nobody says so."""
-    return None if _vouch is None else _vouch(body)
+    return None if _voucher is None else _voucher(body)
