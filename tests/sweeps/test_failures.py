@@ -48,7 +48,7 @@ class Stubborn(CrashableFiles):
     def open(self, path: str, *, read_only: bool = False) -> CrashableFile:
         """See `Files.open`."""
         file = super().open(path, read_only=read_only)
-        setattr(file, "settle", lambda start=0: file.sync())  # noqa: ARG005, B010 - a method of one object
+        setattr(file, "settle", lambda start=0: file.sync())  # noqa: B010 - a method of one object
         return file
 
 
