@@ -159,5 +159,5 @@ def test_journal_on_real_files(tmp_path: Path) -> None:
     assert [r.payload for r in read_all(again)][-15:] == payloads[15:]
     assert again.distance(again.start, again.readable_end) > 15 * 30_000
     again.abandon()
-    links = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    links = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert not [link for link in links if link.startswith(str(tmp_path))]
