@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from otel_ext.otlp.jsonscalars import Fault, Json, base64, boolean, double, integer, kind_of, text
 from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS, is_key_value, is_residue
+from otel_ext.otlp.wire import field, varint
 
 _DEEPEST: Final = 64
 """Levels of nested values read. Admission lets at most 47 pass; a deeper span is its to reject."""
@@ -118,7 +119,7 @@ def _boolean(value: object, _depth: int) -> bytes:
 
 
 def _integer(value: object, _depth: int) -> bytes:
-    return b"\x18" + _varint(integer(value, "intValue", -(2**63), 2**63 - 1) & _MASK)
+    return b"\x18" + varint(integer(value, "intValue", -(2**63), 2**63 - 1) & _MASK)
 
 
 def _number(value: object, _depth: int) -> bytes:
@@ -126,18 +127,18 @@ def _number(value: object, _depth: int) -> bytes:
 
 
 def _bytes(value: object, _depth: int) -> bytes:
-    return _sized(b"\x3a", base64(value, "bytesValue"))
+    return field(b"\x3a", base64(value, "bytesValue"))
 
 
 def _array(value: object, depth: int) -> bytes:
     items = _values(value, "arrayValue", depth)
     parts = [_any_value(i, depth + 1) if isinstance(i, dict) else _plain(i, depth + 1) for i in items]
-    return _sized(b"\x2a", b"".join([_sized(b"\x0a", part) for part in parts]))
+    return field(b"\x2a", b"".join([field(b"\x0a", part) for part in parts]))
 
 
 def _pairs(value: object, depth: int) -> bytes:
     parts = [_pair(item, depth + 1) for item in _values(value, "kvlistValue", depth)]
-    return _sized(b"\x32", b"".join([_sized(b"\x0a", part) for part in parts]))
+    return field(b"\x32", b"".join([field(b"\x0a", part) for part in parts]))
 
 
 _READERS: Final = {
@@ -193,18 +194,18 @@ def _plain(value: object, depth: int) -> bytes:
         case dict():
             _values(None, "kvlistValue", depth)
             parts = [_key_value(key, _plain(item, depth + 1)) for key, item in value.items()]
-            return _sized(b"\x32", b"".join([_sized(b"\x0a", part) for part in parts]))
+            return field(b"\x32", b"".join([field(b"\x0a", part) for part in parts]))
         case _:
             raise Fault(f"unexpected {kind_of(value)}")
 
 
 def _key_value(key: str, value: bytes | None) -> bytes:
-    pair = _sized(b"\x0a", _utf8(key)) if key else b""
-    return pair if value is None else pair + _sized(b"\x12", value)
+    pair = field(b"\x0a", _utf8(key)) if key else b""
+    return pair if value is None else pair + field(b"\x12", value)
 
 
 def _text(value: str) -> bytes:
-    return _sized(b"\x0a", _utf8(value))
+    return field(b"\x0a", _utf8(value))
 
 
 def _utf8(value: str) -> bytes:
@@ -212,18 +213,3 @@ def _utf8(value: str) -> bytes:
         return value.encode()
     except UnicodeEncodeError:
         raise Fault("a string holds half of a surrogate pair, which UTF-8 cannot encode") from None
-
-
-def _sized(tag: bytes, data: bytes) -> bytes:
-    return tag + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    if value < 0x80:
-        return bytes((value,))
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
