@@ -5,7 +5,13 @@ something was withheld, is `NOT_CAPTURED`; a span that no dialect names is `Kind
 """
 
 from otel_ext.conventions.dialect import Told
-from otel_ext.conventions.identity import session_attributes, session_hints, session_keys, session_of
+from otel_ext.conventions.identity import (
+    may_name_session,
+    session_attributes,
+    session_hints,
+    session_keys,
+    session_of,
+)
 from otel_ext.conventions.reading import (
     hints,
     observe,
@@ -20,6 +26,7 @@ from otel_ext.conventions.values import storable
 __all__ = [
     "Told",
     "hints",
+    "may_name_session",
     "observe",
     "observe_events",
     "observe_log",

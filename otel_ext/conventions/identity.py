@@ -46,6 +46,11 @@ _METADATA_KEYS = ("session_id", "conversation_id", "thread_id")
 _MAX_METADATA = 16_384
 
 
+def may_name_session(data: bytes) -> bool:
+    """Whether an encoded span or log record, or a request of one, may name its session."""
+    return any(hint in data for hint in session_hints)
+
+
 def session_of(attributes: Mapping[str, Value]) -> str | None:
     """The span's conversation id by precedence, or None: the caller then inherits or takes the trace id.
 

@@ -16,6 +16,7 @@ from otel_ext.otlp.jsonvalues import attribute, key_value, quote
 from otel_ext.otlp.schema import KeyValue, RawLog, RawSpan
 from otel_ext.otlp.unknown import RAW_ATTRIBUTE, UNKNOWN_FIELDS
 from otel_ext.otlp.values import value_of
+from otel_ext.otlp.wire import varint
 from otel_ext.span import Value
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ _MOST_KEYS: Final = 1024
 
 _KEY, _VALUE, _STRING, _INTEGER = b"\n", 0x12, 0x0A, 0x18
 """Wire tags: KeyValue.key, KeyValue.value, AnyValue.string_value, AnyValue.int_value."""
+_BAD: Final = "an attribute that is not a KeyValue, or not UTF-8"
 _UNKNOWN_JSON: Final = b'{"key":"%b"' % UNKNOWN_FIELDS.encode()
 
 
@@ -86,11 +88,9 @@ class Reader:
             if size < _LONG:
                 texts, notes = zip(*map(known.__getitem__, pairs), strict=False)
             else:
-                # Looking a long one up costs a pass over it, and it is never there.
-                found = [known[pair] if len(pair) <= _SHORT else self._read(pair) for pair in pairs]
-                texts, notes = zip(*found, strict=False)
+                texts, notes = zip(*map(self._reading, pairs), strict=False)
         except (DecodeError, UnicodeDecodeError):
-            raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
+            raise InvalidRequest(_BAD) from None
         return texts, notes
 
     def json(self, pair: bytes) -> bytes:
@@ -99,7 +99,7 @@ class Reader:
         Raises:
             DecodeError, UnicodeDecodeError: it is none.
         """
-        return (self._readings[pair] if len(pair) <= _SHORT else self._read(pair))[0]
+        return self._reading(pair)[0]
 
     def noted(self, keys: bytes, pairs: Sequence[bytes]) -> tuple[int, ...]:
         """The notes on the keys of `pairs`, looked up together: `keys` is all that are encoded in them."""
@@ -121,7 +121,11 @@ class Reader:
         try:
             return dict(map(self._named.__getitem__, pairs))
         except (DecodeError, UnicodeDecodeError):
-            raise InvalidRequest("an attribute that is not a KeyValue, or not UTF-8") from None
+            raise InvalidRequest(_BAD) from None
+
+    def _reading(self, pair: bytes) -> tuple[bytes, int]:
+        """JSON and note of an attribute; a long one is never in the memo, and to look is a pass over it."""
+        return self._readings[pair] if len(pair) <= _SHORT else self._read(pair)
 
     def _read(self, pair: bytes) -> tuple[bytes, int]:
         """JSON and note of an attribute."""
@@ -215,20 +219,13 @@ def _before_text(size: int) -> bytes:
     """
     before = b""
     for tag in (_VALUE, _STRING):
-        head = next((h for n in range(1, 11) if len(h := _field(tag, size - 1 - n)) == 1 + n), b"")
-        if not head:
+        # Tag and length take 1 + n bytes of the size, which leaves so many to what they stand before.
+        rests = ((n, varint(size - 1 - n)) for n in range(1, min(11, size)))
+        length = next((found for n, found in rests if len(found) == n), None)
+        if length is None:
             return b""
-        before, size = before + head, size - len(head)
+        before, size = before + bytes((tag,)) + length, size - 1 - len(length)
     return before
-
-
-def _field(tag: int, length: int) -> bytes:
-    """Tag and length of a field of `length` bytes."""
-    number = bytearray((tag,))
-    while length > 0x7F:
-        number.append(length & 0x7F | 0x80)
-        length >>= 7
-    return bytes((*number, length)) if length >= 0 else b""
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -9,12 +9,10 @@ from functools import cache
 from typing import Any, Final
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
-from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.common.v1 import common_pb2
 
-from otel_ext.otlp.exports import EXPORTS
+from otel_ext.otlp.exports import changed_schema
 from otel_ext.telemetry import Telemetry
 
 UTF8: Final = "utf8"
@@ -55,26 +53,18 @@ def _parse(schema: Any, data: bytes) -> Any:
 @cache
 def without_text(telemetry: Telemetry) -> Any:
     """OTLP's own schema with every string declared as bytes, so that UTF-8 is not looked at."""
-    return _changed(telemetry, lambda _: None)
+    return changed_schema(telemetry, _forget_texts)
 
 
 @cache
 def _without_depth(telemetry: Telemetry) -> Any:
     """The same, where values nested deeper than `_CUT` stay bytes."""
-    return _changed(telemetry, _cut)
+    return changed_schema(telemetry, _cut_values)
 
 
-def _changed(telemetry: Telemetry, change: Any) -> Any:
-    pool = DescriptorPool()
-    for module in EXPORTS[telemetry].modules:
-        file = FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(file)
-        for message in file.message_type:
-            _forget_text(message)
-        if module is common_pb2:
-            change(file)
-        pool.AddSerializedFile(file.SerializeToString())
-    return GetMessageClass(pool.FindMessageTypeByName(EXPORTS[telemetry].schema.DESCRIPTOR.full_name))
+def _forget_texts(file: FileDescriptorProto) -> None:
+    for message in file.message_type:
+        _forget_text(message)
 
 
 def _forget_text(message: Any) -> None:
@@ -83,6 +73,12 @@ def _forget_text(message: Any) -> None:
             field.type = FieldDescriptorProto.TYPE_BYTES
     for nested in message.nested_type:
         _forget_text(nested)
+
+
+def _cut_values(file: FileDescriptorProto) -> None:
+    _forget_texts(file)
+    if file.name == common_pb2.DESCRIPTOR.name:
+        _cut(file)
 
 
 def _cut(file: FileDescriptorProto) -> None:

@@ -5,8 +5,12 @@ Law of this file: an export request of traces, logs or metrics has the same wire
 item differ. A span and a log record count as one; a metric counts its data points.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
@@ -56,3 +60,14 @@ EXPORTS: Final = {
         (*_COMMON, metrics_pb2, metrics_service_pb2),
     ),
 }
+
+
+def changed_schema(telemetry: Telemetry, change: Callable[[FileDescriptorProto], None]) -> Any:
+    """The message class of an export request in a pool of its own, each of its files changed by `change`."""
+    export, pool = EXPORTS[telemetry], DescriptorPool()
+    for module in export.modules:
+        file = FileDescriptorProto()
+        module.DESCRIPTOR.CopyToProto(file)
+        change(file)
+        pool.AddSerializedFile(file.SerializeToString())
+    return GetMessageClass(pool.FindMessageTypeByName(export.schema.DESCRIPTOR.full_name))

@@ -14,12 +14,10 @@ from operator import itemgetter
 from typing import Any, Final
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
-from google.protobuf.message_factory import GetMessageClass
 
 from otel_ext.otlp import native
-from otel_ext.otlp.exports import EXPORTS
+from otel_ext.otlp.exports import EXPORTS, changed_schema
 from otel_ext.otlp.schema import RawSpan, Request
 from otel_ext.otlp.split import count
 from otel_ext.telemetry import Telemetry
@@ -106,14 +104,12 @@ def _has_ids(raw: bytes) -> bool:
 @cache
 def _merging(telemetry: Telemetry) -> Any:
     """OTLP's own schema with every message singular, and with all ids of items in lists."""
-    pool = DescriptorPool()
-    for module in EXPORTS[telemetry].modules:
-        file = FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(file)
-        for message in file.message_type:
-            _merge(message)
-        pool.AddSerializedFile(file.SerializeToString())
-    return GetMessageClass(pool.FindMessageTypeByName(EXPORTS[telemetry].schema.DESCRIPTOR.full_name))
+    return changed_schema(telemetry, _merge_all)
+
+
+def _merge_all(file: FileDescriptorProto) -> None:
+    for message in file.message_type:
+        _merge(message)
 
 
 def _merge(message: Any) -> None:

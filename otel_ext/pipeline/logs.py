@@ -95,7 +95,7 @@ class Logs:
 
 def own_session(raw: bytes, log: otlp.RawLog) -> str:
     """The session id that a log record carries itself, "" for none."""
-    if any(hint in raw for hint in conventions.session_hints):
+    if conventions.may_name_session(raw):
         return conventions.session_of(otlp.attributes(log)) or ""
     return ""
 

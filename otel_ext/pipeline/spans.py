@@ -112,14 +112,14 @@ class SpanReader:
         if payload[:1] == PACKED:
             group, seen = self._groups.packed(payload)
             own = group.session_id
-            if any(hint in payload for hint in conventions.session_hints):
+            if conventions.may_name_session(payload):
                 own = conventions.session_of(seen.attributes) or own
             yield Begun(seen.trace_id, seen.span_id, payload, own)
             return
         for group, spans in self._groups.of(payload):
             for raw in spans:
                 span, own = otlp.parse(raw), group.session_id
-                if any(hint in raw for hint in conventions.session_hints):
+                if conventions.may_name_session(raw):
                     own = conventions.session_of(otlp.attributes(span)) or own
                 resource, url, scope, scope_url, *_ = group
                 alone = otlp.request_of(resource, scope, raw, resource_url=url, scope_url=scope_url)
